@@ -1,0 +1,87 @@
+//! Examples as tensors.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
+use crate::{Example, Planes};
+
+/// Several examples of one data set, stacked.
+#[derive(Clone, Debug)]
+pub struct Batch<B: Backend> {
+    /// Conditioning images as in [`Example::conditioning`], each `[batch, channels, h, w]`.
+    pub conditioning: Vec<Tensor<B, 4>>,
+    /// The true image at each level, coarse to fine, RGB in [0, 1], each `[batch, 3, h, w]`.
+    pub targets: Vec<Tensor<B, 4>>,
+}
+
+impl<B: Backend> Batch<B> {
+    /// Stacks examples, in their order.
+    ///
+    /// # Panics
+    ///
+    /// If there are none, or if they differ in the number or shape of their images (those of one data set do not).
+    pub fn collate(examples: &[&Example], device: &B::Device) -> Self {
+        assert!(!examples.is_empty(), "a batch needs at least one example");
+        Self {
+            conditioning: stack_levels(examples, |e| &e.conditioning, device),
+            targets: stack_levels(examples, |e| &e.targets, device),
+        }
+    }
+}
+
+fn stack_levels<B: Backend>(
+    examples: &[&Example],
+    images: fn(&Example) -> &Vec<Planes>,
+    device: &B::Device,
+) -> Vec<Tensor<B, 4>> {
+    let levels = images(examples[0]).len();
+    for example in examples {
+        assert_eq!(images(example).len(), levels, "levels of {}", example.name);
+    }
+    (0..levels)
+        .map(|level| {
+            let images: Vec<_> = examples.iter().map(|e| &images(e)[level]).collect();
+            stack(&images, device)
+        })
+        .collect()
+}
+
+/// Stacks images of one shape: `[n, channels, height, width]`.
+///
+/// # Panics
+///
+/// If there are none or they differ in shape.
+pub fn stack<B: Backend>(images: &[&Planes], device: &B::Device) -> Tensor<B, 4> {
+    assert!(!images.is_empty(), "at least one image is needed");
+    let shape = |image: &Planes| [image.channels, image.height, image.width];
+    let [channels, height, width] = shape(images[0]);
+    let mut data = Vec::with_capacity(images.len() * images[0].data.len());
+    for image in images {
+        assert_eq!(shape(image), shape(images[0]), "images of one shape");
+        data.extend_from_slice(&image.data);
+    }
+    let shape = [images.len(), channels, height, width];
+    Tensor::from_data(TensorData::new(data, shape), device)
+}
+
+impl Planes {
+    /// The image as a tensor `[1, channels, height, width]`.
+    pub fn to_tensor<B: Backend>(&self, device: &B::Device) -> Tensor<B, 4> {
+        stack(&[self], device)
+    }
+}
+
+/// The images of a batch `[n, channels, height, width]`. Waits for the device.
+pub fn planes_from_tensor<B: Backend>(tensor: Tensor<B, 4>) -> Vec<Planes> {
+    let [count, channels, height, width] = tensor.dims();
+    let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
+    let size = channels * height * width;
+    (0..count)
+        .map(|i| Planes {
+            channels,
+            height,
+            width,
+            data: values[i * size..(i + 1) * size].to_vec(),
+        })
+        .collect()
+}

@@ -1,0 +1,117 @@
+//! A few soft-shaded shapes on a background, painted in CIE Lab.
+//!
+//! Everything is a mixture of Lab colors, and turning the hue commutes with mixing: the palettes of a scene
+//! have one lightness by construction.
+
+use std::f64::consts::TAU;
+
+use image::{Rgb, RgbImage};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::canvas::{Canvas, Color, Form, Point};
+use super::{MODES, palette};
+use crate::color::srgb_from_lab;
+
+/// Objects of one palette differ in hue by at most twice this many degrees, so that the palettes stay apart.
+const HUE_OFFSET: f64 = 20.0;
+
+/// Half the range of lightness over one object's shading.
+const SHADING: f64 = 4.0;
+
+/// A painted scene in CIE Lab, in the first palette.
+pub(super) struct Shapes {
+    canvas: Canvas,
+}
+
+/// Composes and paints a scene.
+pub(super) fn draw(rng: &mut ChaCha8Rng, height: usize, width: usize) -> Shapes {
+    let extent = Canvas::extent(height, width);
+    let background_lightness = rng.random_range(58.0..70.0);
+    let background = surface(rng, background_lightness);
+    let mut canvas = Canvas::new(height, width, |[_, y]| {
+        shaded(background, 2.0 * y / extent[1] - 1.0)
+    });
+    for i in 0..rng.random_range(3..=6) {
+        // From large to small, so that none is hidden altogether.
+        let size = rng.random_range(0.2..0.27) * (1.0 - 0.08 * f64::from(i));
+        let center = [
+            rng.random_range(0.18..extent[0] - 0.18),
+            rng.random_range(0.18..extent[1] - 0.18),
+        ];
+        let form = form(rng, center, size);
+        // Lightnesses alternate around the background's, so that neighbors can be told apart in gray.
+        let lightness = if i % 2 == 0 {
+            rng.random_range(46.0..background_lightness - 9.0)
+        } else {
+            rng.random_range(background_lightness + 4.0..76.0)
+        };
+        let color = surface(rng, lightness);
+        let shadow = |[x, y]: Point| {
+            let distance = form.distance([x - 0.025, y - 0.03]);
+            0.16 * (1.0 - distance / 0.05).clamp(0.0, 1.0)
+        };
+        canvas.blend(shadow, |_| [0.0; 3]);
+        canvas.paint(
+            |point| form.distance(point),
+            |[_, y]| shaded(color, (y - center[1]) / size),
+        );
+    }
+    Shapes { canvas }
+}
+
+fn surface(rng: &mut ChaCha8Rng, lightness: f64) -> Color {
+    palette::color(
+        lightness,
+        SHADING,
+        rng.random_range(-HUE_OFFSET..HUE_OFFSET),
+    )
+}
+
+/// The color at a height within an object, from -1 (above) to 1 (below): darker toward the bottom.
+fn shaded([lightness, a, b]: Color, height: f64) -> Color {
+    [lightness - SHADING * height.clamp(-1.0, 1.0), a, b]
+}
+
+fn form(rng: &mut ChaCha8Rng, center: Point, size: f64) -> Form {
+    let angle = rng.random_range(0.0..TAU);
+    let flat = rng.random_range(0.55..1.0);
+    match rng.random_range(0..4) {
+        0 => Form::Disk {
+            center,
+            radius: size * 0.85,
+        },
+        1 => Form::Rectangle {
+            center,
+            half: [size * 0.9, size * 0.9 * flat],
+            angle,
+        },
+        2 => Form::Triangle([0.0, 1.0, 2.0].map(|corner| {
+            let (sin, cos) = (angle + corner * TAU / 3.0).sin_cos();
+            [center[0] + size * 1.15 * cos, center[1] + size * 1.15 * sin]
+        })),
+        _ => Form::Stripes {
+            center,
+            half: [size, size * flat],
+            angle,
+            period: size * 2.0 / rng.random_range(2.0..3.5),
+        },
+    }
+}
+
+impl Shapes {
+    /// The scene in each palette.
+    pub fn palettes(&self) -> [RgbImage; MODES] {
+        std::array::from_fn(|k| {
+            RgbImage::from_fn(
+                self.canvas.width as u32,
+                self.canvas.height as u32,
+                |x, y| {
+                    let lab = self.canvas.pixels[y as usize * self.canvas.width + x as usize];
+                    let rgb = srgb_from_lab(palette::turn(lab, k));
+                    Rgb(rgb.map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8))
+                },
+            )
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! Where images come from, and which files of a folder are images.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use crate::{DataError, Task};
+
+/// Extensions of files taken for images, in lower case.
+const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp"];
+
+/// Names of the subfolders by which a folder of pairs is known: inputs, then outputs.
+const PAIR_FOLDERS: [(&str, &str); 5] = [
+    ("A", "B"),
+    ("a", "b"),
+    ("input", "output"),
+    ("input", "target"),
+    ("night", "day"),
+];
+
+/// Where the images of a data set come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A folder of photographs, subfolders included: for all tasks but the paired.
+    Photographs(PathBuf),
+    /// Two folders whose files correspond by name, whatever the extension: for paired tasks.
+    PairedFolders {
+        /// The folder of inputs.
+        input: PathBuf,
+        /// The folder of outputs.
+        output: PathBuf,
+    },
+    /// A folder of images whose left half is the input and whose right half the output: for paired tasks.
+    SideBySide(PathBuf),
+    /// Made-up scenes, which need no files: see [`procedural`](crate::procedural).
+    Procedural {
+        /// How many.
+        scenes: usize,
+    },
+}
+
+impl Source {
+    /// What a folder holds, judged by the task and the folder's layout.
+    ///
+    /// For a paired task, subfolders `A` and `B` (or `a` and `b`), `input` and `output` (or `target`), or
+    /// `night` and `day` mean two folders of pairs; without them images are taken to be side by side.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Unreadable`] if `dir` is not a folder that can be read.
+    pub fn detect(task: Task, dir: &Path) -> Result<Self, DataError> {
+        check_folder(dir)?;
+        if !task.is_paired() {
+            return Ok(Self::Photographs(dir.to_owned()));
+        }
+        let pair = PAIR_FOLDERS
+            .iter()
+            .map(|(input, output)| (dir.join(input), dir.join(output)))
+            .find(|(input, output)| input.is_dir() && output.is_dir());
+        Ok(match pair {
+            Some((input, output)) => Self::PairedFolders { input, output },
+            None => Self::SideBySide(dir.to_owned()),
+        })
+    }
+}
+
+/// One entry of a data set of files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Files {
+    Photograph(PathBuf),
+    Pair { input: PathBuf, output: PathBuf },
+    SideBySide(PathBuf),
+}
+
+/// An entry and its name: the path below the folder.
+pub(crate) type NamedFiles = (String, Files);
+
+/// All entries of a folder, in order of their names.
+pub(crate) fn list_folder(
+    folder: &Path,
+    entry: fn(PathBuf) -> Files,
+) -> Result<Vec<NamedFiles>, DataError> {
+    Ok(list_images(folder)?
+        .into_iter()
+        .map(|path| (name_below(folder, &path), entry(path)))
+        .collect())
+}
+
+/// All pairs of two folders, in order of their names.
+pub(crate) fn list_pairs(input: &Path, output: &Path) -> Result<Vec<NamedFiles>, DataError> {
+    let inputs = by_stem(input)?;
+    let mut outputs = by_stem(output)?;
+    let mut pairs = Vec::with_capacity(inputs.len());
+    let mut alone = Vec::new();
+    for (stem, input) in inputs {
+        match outputs.remove(&stem) {
+            Some(output) => pairs.push((stem, Files::Pair { input, output })),
+            None => alone.push(stem),
+        }
+    }
+    alone.extend(outputs.into_keys());
+    if !alone.is_empty() {
+        let mut names = alone[..alone.len().min(3)].join(", ");
+        if alone.len() > 3 {
+            names += ", ...";
+        }
+        return Err(DataError::UnmatchedPairs {
+            input: input.to_owned(),
+            output: output.to_owned(),
+            count: alone.len(),
+            names,
+        });
+    }
+    Ok(pairs)
+}
+
+/// A folder's images by their path below it, without extension.
+fn by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
+    let mut files = BTreeMap::new();
+    for path in list_images(folder)? {
+        let name = name_below(folder, &path.with_extension(""));
+        if files.insert(name.clone(), path).is_some() {
+            return Err(DataError::AmbiguousPair {
+                folder: folder.to_owned(),
+                name,
+            });
+        }
+    }
+    Ok(files)
+}
+
+/// The files below a folder that have an image's extension, sorted; links are followed.
+fn list_images(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    check_folder(folder)?;
+    let mut files = Vec::new();
+    for entry in WalkDir::new(folder).follow_links(true) {
+        let entry = entry.map_err(|error| DataError::unreadable(folder, error))?;
+        let is_image = entry.path().extension().is_some_and(|extension| {
+            EXTENSIONS
+                .iter()
+                .any(|known| extension.eq_ignore_ascii_case(known))
+        });
+        // Files that begin with a dot are what systems leave behind, such as "._photo.jpg".
+        let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if entry.file_type().is_file() && is_image && !is_hidden {
+            files.push(entry.into_path());
+        }
+    }
+    if files.is_empty() {
+        return Err(DataError::EmptyFolder {
+            folder: folder.to_owned(),
+        });
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn check_folder(folder: &Path) -> Result<(), DataError> {
+    let metadata =
+        std::fs::metadata(folder).map_err(|error| DataError::unreadable(folder, error))?;
+    if metadata.is_dir() {
+        Ok(())
+    } else {
+        Err(DataError::unreadable(folder, "it is not a folder"))
+    }
+}
+
+/// A path below a folder, with `/` between its parts on every system.
+fn name_below(folder: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(folder).unwrap_or(path);
+    let parts: Vec<_> = below
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    parts.join("/")
+}

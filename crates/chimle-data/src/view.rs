@@ -1,0 +1,120 @@
+//! Which part of an image an example shows, and which way round.
+
+use image::{RgbImage, imageops};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use crate::DataError;
+use crate::degrade::resize_region;
+
+/// A crop, in pixels of an image of `image_size`, followed by a flip and a transposition.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct View {
+    image_size: (u32, u32),
+    region: [f64; 4], // left, top, width, height
+    flip: bool,
+    transpose: bool,
+}
+
+impl View {
+    /// The largest central region of the aspect ratio of `width` x `height`.
+    pub fn center(image_size: (u32, u32), height: usize, width: usize) -> Self {
+        Self::of_share(image_size, height, width, 1.0, [0.5, 0.5])
+    }
+
+    /// A region of the right aspect ratio whose side is a share in [`smallest_crop`, 1] of the largest one's,
+    /// flipped by chance and, where the output is square, transposed by chance.
+    ///
+    /// The region is never smaller than the output, so that no example is an enlargement.
+    pub fn random(
+        image_size: (u32, u32),
+        height: usize,
+        width: usize,
+        smallest_crop: f32,
+        rng: &mut ChaCha8Rng,
+    ) -> Self {
+        let largest = Self::center(image_size, height, width).region[3];
+        let no_enlargement = (height as f64 / largest).min(1.0);
+        let smallest = f64::from(smallest_crop).max(no_enlargement);
+        let share = rng.random_range(smallest..=1.0);
+        let place = [rng.random(), rng.random()];
+        Self {
+            flip: rng.random(),
+            transpose: rng.random::<bool>() && height == width,
+            ..Self::of_share(image_size, height, width, share, place)
+        }
+    }
+
+    fn of_share(
+        image_size: (u32, u32),
+        height: usize,
+        width: usize,
+        share: f64,
+        place: [f64; 2],
+    ) -> Self {
+        let (image_width, image_height) = (f64::from(image_size.0), f64::from(image_size.1));
+        let scale = (image_width / width as f64).min(image_height / height as f64) * share;
+        // Whole pixels: a region of the output's own size is then copied exactly.
+        let region_width = (width as f64 * scale).round().clamp(1.0, image_width);
+        let region_height = (height as f64 * scale).round().clamp(1.0, image_height);
+        let left = (place[0] * (image_width - region_width)).floor();
+        let top = (place[1] * (image_height - region_height)).floor();
+        Self {
+            image_size,
+            region: [left, top, region_width, region_height],
+            flip: false,
+            transpose: false,
+        }
+    }
+
+    /// This view of `image`, at `height` x `width`. An image of another size than the view was made for (the
+    /// partner in a pair) is cropped in proportion.
+    pub fn of(&self, image: &RgbImage, height: usize, width: usize) -> Result<RgbImage, DataError> {
+        let x = f64::from(image.width()) / f64::from(self.image_size.0);
+        let y = f64::from(image.height()) / f64::from(self.image_size.1);
+        let [left, top, region_width, region_height] = self.region;
+        let region = [left * x, top * y, region_width * x, region_height * y];
+        let mut shown = resize_region(image, region, width as u32, height as u32)?;
+        if self.flip {
+            imageops::flip_horizontal_in_place(&mut shown);
+        }
+        if self.transpose {
+            // Upside down and then a quarter turn: rows become columns.
+            shown = imageops::rotate90(&imageops::flip_vertical(&shown));
+        }
+        Ok(shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+    use rand::SeedableRng;
+
+    #[test]
+    fn a_crop_keeps_the_aspect_ratio_stays_inside_and_never_enlarges() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..500 {
+            let view = View::random((640, 400), 100, 200, 0.25, &mut rng);
+            let [left, top, width, height] = view.region;
+            assert!(left >= 0.0 && top >= 0.0);
+            assert!(left + width <= 640.0 && top + height <= 400.0);
+            assert!((width / height - 2.0).abs() < 0.02);
+            assert!(height >= 100.0);
+            assert!(!view.transpose);
+        }
+    }
+
+    #[test]
+    fn a_transposed_view_exchanges_rows_and_columns() {
+        let image = RgbImage::from_fn(8, 8, |x, y| Rgb([x as u8, y as u8, 0]));
+        let mut view = View::center((8, 8), 8, 8);
+        view.transpose = true;
+        let shown = view.of(&image, 8, 8).unwrap();
+        assert_eq!(shown.get_pixel(5, 2).0, [2, 5, 0]);
+        view.flip = true;
+        let shown = view.of(&image, 8, 8).unwrap();
+        assert_eq!(shown.get_pixel(5, 2).0, [5, 5, 0]);
+    }
+}

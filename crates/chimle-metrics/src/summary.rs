@@ -1,0 +1,64 @@
+//! One measure over several samples for one input.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::MetricsError;
+
+/// Which values of a measure are better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Better {
+    /// As for a distance.
+    Lower,
+    /// As for PSNR and SSIM.
+    Higher,
+}
+
+/// A measure over N samples for one input.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Number of samples.
+    pub samples: usize,
+    /// The best value ("best of N").
+    pub best: f64,
+    /// The mean value.
+    pub mean: f64,
+    /// The standard deviation over these N samples (the sum of squares is divided by N).
+    pub deviation: f64,
+}
+
+impl Summary {
+    /// Summarizes one value per sample. A NaN among the values makes every figure NaN.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricsError::TooFew`] without values.
+    pub fn of(values: &[f64], better: Better) -> Result<Self, MetricsError> {
+        if values.is_empty() {
+            return Err(MetricsError::TooFew {
+                found: 0,
+                needed: 1,
+            });
+        }
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares = values.iter().map(|v| (v - mean) * (v - mean));
+        let best = values.iter().copied().reduce(|best, v| {
+            let improves = match better {
+                Better::Lower => v < best,
+                Better::Higher => v > best,
+            };
+            if improves || v.is_nan() { v } else { best }
+        });
+        Ok(Self {
+            samples: values.len(),
+            best: if mean.is_nan() {
+                mean
+            } else {
+                best.unwrap_or(mean)
+            },
+            mean,
+            deviation: (squares.sum::<f64>() / n).sqrt(),
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! Limits, properties and errors of the measures.
+
+use burn::tensor::{Distribution, Tensor};
+use burn_flex::Flex;
+use chimle_metrics::{
+    Better, ImageView, MetricsError, Summary, diversity, expected_coverage, mode_coverage, psnr,
+    ssim,
+};
+use chimle_perceptual::Distance;
+
+/// Values in [0, 1] without a pattern.
+fn noise(n: usize) -> Vec<f32> {
+    let hash = |i: usize| (i as u32).wrapping_mul(2_654_435_761) >> 8;
+    (0..n)
+        .map(|i| hash(i + 1) as f32 / (1 << 24) as f32)
+        .collect()
+}
+
+#[test]
+fn psnr_of_a_known_error_and_of_equal_images() {
+    let a = [0.2f32; 12];
+    assert_eq!(psnr(&a, &a).unwrap(), f64::INFINITY);
+    assert!((psnr(&a, &[0.3; 12]).unwrap() - 20.0).abs() < 1e-5);
+    let error = psnr(&a, &[0.0; 11]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "images differ in length: 12 and 11 values"
+    );
+    assert!(psnr(&[], &[]).is_err());
+}
+
+#[test]
+fn ssim_is_one_for_equal_images_symmetric_and_lower_for_worse_ones() {
+    let shape = [2, 12, 15];
+    let a = noise(2 * 12 * 15);
+    let blend = |t: f32| -> Vec<f32> { a.iter().map(|v| v * (1.0 - t) + 0.5 * t).collect() };
+    let (near, far) = (blend(0.2), blend(0.7));
+    let of = |x: &[f32], y: &[f32]| {
+        let view = |values| ImageView::new(values, shape).unwrap();
+        ssim(view(x), view(y)).unwrap()
+    };
+    assert!((of(&a, &a) - 1.0).abs() < 1e-12);
+    assert!((of(&a, &near) - of(&near, &a)).abs() < 1e-12);
+    assert!(of(&a, &far) < of(&a, &near) && of(&a, &near) < 1.0);
+}
+
+#[test]
+fn ssim_of_flat_images_is_that_of_their_means() {
+    // Without variance only the first factor is left: (2 m n + C1) / (m^2 + n^2 + C1).
+    let (a, b) = ([0.4f32; 121], [0.8f32; 121]);
+    let view = |values| ImageView::new(values, [1, 11, 11]).unwrap();
+    let expected = (2.0 * 0.4 * 0.8 + 1e-4) / (0.16 + 0.64 + 1e-4);
+    assert!((ssim(view(&a), view(&b)).unwrap() - expected).abs() < 1e-7);
+}
+
+#[test]
+fn ssim_refuses_images_it_cannot_measure() {
+    let values = noise(3 * 10 * 20);
+    let small = ImageView::new(&values, [3, 10, 20]).unwrap();
+    let turned = ImageView::new(&values, [3, 20, 10]).unwrap();
+    let message = ssim(small, small).unwrap_err().to_string();
+    let expected = "an image of 10 x 20 px is smaller than the window of 11 px";
+    assert_eq!(message, expected);
+    assert!(matches!(
+        ssim(small, turned),
+        Err(MetricsError::Shapes { .. })
+    ));
+    assert!(ImageView::new(&values, [3, 10, 21]).is_err());
+}
+
+#[test]
+fn summary_takes_the_better_end() {
+    let values = [3.0, 1.0, 2.0, 6.0];
+    let lower = Summary::of(&values, Better::Lower).unwrap();
+    let higher = Summary::of(&values, Better::Higher).unwrap();
+    assert_eq!((lower.samples, lower.best, lower.mean), (4, 1.0, 3.0));
+    assert_eq!(higher.best, 6.0);
+    assert!((lower.deviation - 3.5f64.sqrt()).abs() < 1e-12);
+    assert_eq!(Summary::of(&[5.0], Better::Lower).unwrap().deviation, 0.0);
+    assert!(Summary::of(&[], Better::Lower).is_err());
+    let with_nan = Summary::of(&[1.0, f64::NAN, 0.0], Better::Lower).unwrap();
+    assert!(with_nan.best.is_nan() && with_nan.mean.is_nan());
+}
+
+#[test]
+fn coverage_counts_distinct_outputs() {
+    assert_eq!(mode_coverage(&[2, 0, 2, 2], 4), Ok(2));
+    assert_eq!(mode_coverage(&[], 4), Ok(0));
+    let error = mode_coverage(&[1, 4], 4).unwrap_err();
+    let expected = "sample 1 is nearest to output 4, but there are 4";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn expected_coverage_is_the_mean_over_all_draws() {
+    // All 3^4 draws of 4 samples from 3 outputs.
+    let digits = |draw: usize| [draw % 3, draw / 3 % 3, draw / 9 % 3, draw / 27 % 3];
+    let total: usize = (0..81).map(|d| mode_coverage(&digits(d), 3).unwrap()).sum();
+    assert!((expected_coverage(3, 4) - total as f64 / 81.0).abs() < 1e-12);
+    assert_eq!(expected_coverage(5, 0), 0.0);
+    assert_eq!(expected_coverage(1, 7), 1.0);
+    assert_eq!(expected_coverage(0, 3), 0.0);
+}
+
+#[test]
+fn diversity_is_the_mean_over_pairs() {
+    let device = Default::default();
+    let uniform = Distribution::Uniform(0.0, 1.0);
+    let samples = Tensor::<Flex, 4>::random([4, 3, 8, 8], uniform, &device);
+    let row = |i: usize| samples.clone().narrow(0, i, 1);
+    for distance in [Distance::L2, Distance::LaplacianPyramid] {
+        let mut sum = 0.0;
+        for i in 0..4 {
+            for j in 0..i {
+                sum += f64::from(distance.between(row(i), row(j)).into_scalar());
+            }
+        }
+        let found = diversity(&distance, samples.clone()).unwrap();
+        assert!((found - sum / 6.0).abs() < 1e-6);
+    }
+    let equal = row(0).repeat_dim(0, 3);
+    assert_eq!(diversity(&Distance::L1, equal), Ok(0.0));
+    let error = diversity(&Distance::L1, row(0)).unwrap_err();
+    assert_eq!(
+        error,
+        MetricsError::TooFew {
+            found: 1,
+            needed: 2
+        }
+    );
+}

@@ -1,0 +1,71 @@
+//! The dense block of ESRGAN (Wang et al. 2018).
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::{Tensor, backend::Backend};
+
+use crate::conv::{WeightNormConv2d, WeightNormConv2dConfig};
+
+/// The residual scale of dense blocks and RRDBs.
+pub const RESIDUAL_SCALE: f64 = 0.2;
+
+/// Convolutions in a dense block.
+const CONVOLUTIONS: usize = 5;
+
+/// Configuration of a [`DenseBlock`].
+#[derive(Config, Debug)]
+pub struct DenseBlockConfig {
+    /// Residual channels c: those of the input and the output.
+    pub channels: usize,
+    /// Growth channels g: those of each of the four inner convolutions.
+    pub growth: usize,
+}
+
+impl DenseBlockConfig {
+    /// Five convolutions: c -> g, c+g -> g, c+2g -> g, c+3g -> g, c+4g -> c.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> DenseBlock<B> {
+        let conv = |k: usize| {
+            let out = if k + 1 == CONVOLUTIONS {
+                self.channels
+            } else {
+                self.growth
+            };
+            WeightNormConv2dConfig::new(self.channels + k * self.growth, out).init(device)
+        };
+        DenseBlock {
+            convs: (0..CONVOLUTIONS).map(conv).collect(),
+        }
+    }
+}
+
+/// `x + 0.2 conv5[x, x1, x2, x3, x4]` with `x_k = lrelu(conv_k[x, x1, .., x_{k-1}])`.
+#[derive(Module, Debug)]
+pub struct DenseBlock<B: Backend> {
+    /// The five convolutions, in order.
+    pub convs: Vec<WeightNormConv2d<B>>,
+}
+
+impl<B: Backend> DenseBlock<B> {
+    /// `[batch, channels, height, width]` to the same shape.
+    pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+        let (last, inner) = self
+            .convs
+            .split_last()
+            .expect("a dense block has five convolutions");
+        let mut maps = vec![input.clone()];
+        for conv in inner {
+            maps.push(conv.forward_leaky(Tensor::cat(maps.clone(), 1)));
+        }
+        input
+            + last
+                .forward(Tensor::cat(maps, 1))
+                .mul_scalar(RESIDUAL_SCALE)
+    }
+
+    /// The block with its weight normalization folded; see [`WeightNormConv2d::fold`].
+    pub fn fold(self) -> Self {
+        Self {
+            convs: self.convs.into_iter().map(WeightNormConv2d::fold).collect(),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A generator's weights in files, under the names of the authors' release.
+//!
+//! Our own files are safetensors that carry the configuration beside the parameters, so that a
+//! file alone makes a generator; the authors' `.pth` checkpoints hold parameters only.
+
+use std::path::Path;
+
+use burn::module::Param;
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+use chimle_weights::{WeightFile, WeightsError};
+
+use crate::config::{Architecture, GeneratorConfig};
+use crate::generator::Generator;
+use crate::names::{NamedMapper, NamedVisitor};
+
+/// The key under which a safetensors file carries the configuration, as JSON.
+const CONFIG_KEY: &str = "chimle.generator";
+
+impl<B: Backend> Generator<B> {
+    /// Writes the parameters under the release's names and shapes, with the configuration.
+    ///
+    /// # Errors
+    /// If the file cannot be written; see [`chimle_weights::write`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), WeightsError> {
+        struct Collect(Vec<(String, TensorData)>);
+        impl<B: Backend> NamedVisitor<B> for Collect {
+            fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<B, D>>) {
+                self.0
+                    .push((name.to_owned(), release_layout(param.val()).into_data()));
+            }
+        }
+        let mut parameters = Collect(Vec::new());
+        self.visit_named(&mut parameters);
+        let config = serde_json::to_string(self.config()).expect("a configuration is plain data");
+        chimle_weights::write(path, &parameters.0, &[(CONFIG_KEY, config)])
+    }
+
+    /// The same generator with the parameters of a file: safetensors, or the authors' `.pth`.
+    ///
+    /// # Errors
+    /// Names the file, and the parameter that is missing or has another shape, with both shapes.
+    pub fn load(self, file: &WeightFile) -> Result<Self, WeightsError> {
+        struct Load<'a> {
+            file: &'a WeightFile,
+            error: Option<WeightsError>,
+        }
+        impl<B: Backend> NamedMapper<B> for Load<'_> {
+            fn map<const D: usize>(
+                &mut self,
+                name: &str,
+                param: Param<Tensor<B, D>>,
+            ) -> Param<Tensor<B, D>> {
+                if self.error.is_some() {
+                    return param;
+                }
+                let (id, value, mapper) = param.consume();
+                let shape = release_layout(value.clone()).dims();
+                let value = match self.file.tensor(name, shape, &value.device()) {
+                    Ok(loaded) => release_layout(loaded).set_require_grad(value.is_require_grad()),
+                    Err(error) => {
+                        self.error = Some(error);
+                        value
+                    }
+                };
+                Param::from_mapped_value(id, value, mapper)
+            }
+        }
+        let mut load = Load { file, error: None };
+        let loaded = self.map_named(&mut load);
+        load.error.map_or(Ok(loaded), Err)
+    }
+}
+
+impl GeneratorConfig {
+    /// The configuration of the generator whose parameters a file holds: the one written beside
+    /// them, or, for a checkpoint of the authors', the one that `architecture` and the parameters'
+    /// shapes imply.
+    ///
+    /// # Errors
+    /// If the file is not a generator's.
+    pub fn of_file(
+        file: &WeightFile,
+        architecture: Option<Architecture>,
+    ) -> Result<Self, WeightsError> {
+        let unreadable = |reason: String| WeightsError::Unreadable {
+            path: file.path().to_path_buf(),
+            reason,
+        };
+        if let Some(json) = file.metadata(CONFIG_KEY) {
+            let config: Self = serde_json::from_str(&json)
+                .map_err(|e| unreadable(format!("its configuration: {e}")))?;
+            config.validate().map_err(|e| unreadable(e.to_string()))?;
+            return Ok(config);
+        }
+        let [map_code, latent] = {
+            let shape = file.shape("level_1_map_0.0.weight")?;
+            let [latent, map_code] = shape[..] else {
+                return Err(unreadable(format!(
+                    "`level_1_map_0.0.weight` has shape {shape:?}"
+                )));
+            };
+            [map_code, latent]
+        };
+        let first = |name: String| {
+            file.shape(&name)
+                .map(|shape| shape.first().copied().unwrap_or(0))
+        };
+        let count = |name: &dyn Fn(usize) -> String| {
+            (0..).take_while(|&k| file.shape(&name(k)).is_ok()).count()
+        };
+        let levels = count(&|k| format!("level_{}_out.0.bias", k + 1));
+        let each = |name: &str| {
+            (1..=levels)
+                .map(|k| first(format!("level_{k}_{name}")))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let out_channels = first("level_1_out.0.bias".to_owned())?;
+        let architecture = match architecture {
+            Some(architecture) => architecture,
+            None if out_channels == Architecture::Colorization.channels().1 => {
+                Architecture::Colorization
+            }
+            None => {
+                return Err(unreadable(
+                    "the task must be said: super-resolution and image to image have the same parameters".to_owned(),
+                ));
+            }
+        };
+        let (in_channels, expected) = architecture.channels();
+        if out_channels != expected {
+            return Err(unreadable(format!(
+                "`level_1_out.0.bias` has shape [{out_channels}], expected [{expected}] for {architecture:?}"
+            )));
+        }
+        let inputs = file
+            .shape("level_1_feat.0.weight_v")?
+            .get(1)
+            .copied()
+            .unwrap_or(0);
+        let config = Self {
+            architecture,
+            in_channels,
+            out_channels,
+            code_channels: inputs.saturating_sub(in_channels),
+            residual_channels: each("feat.0.bias")?,
+            growth_channels: each("style.sub.0.RDB1.conv1.0.bias")?,
+            rrdb_per_level: count(&|k| format!("level_1_style.sub.{k}.RDB1.conv1.0.bias")),
+            map_code,
+            latent,
+            ..Self::preset(crate::config::Preset::Paper, architecture)
+        };
+        config.validate().map_err(|e| unreadable(e.to_string()))?;
+        Ok(config)
+    }
+}
+
+/// Between this library's layout and the release's: a linear layer's weight is transposed, all
+/// else is the same.
+fn release_layout<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
+    if D == 2 { tensor.transpose() } else { tensor }
+}

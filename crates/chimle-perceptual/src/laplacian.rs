@@ -1,0 +1,51 @@
+//! The Laplacian pyramid.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::{ConvOptions, PadMode};
+use burn::tensor::{Tensor, s};
+
+/// Bands, the coarsest image counted.
+const MOST_BANDS: usize = 5;
+
+/// An image with a shorter side than this is not split further.
+const SMALLEST_SPLIT: usize = 4;
+
+/// The 5-tap binomial filter (Burt & Adelson 1983).
+const BINOMIAL: [f32; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 / 16.0];
+
+/// The bands of `[n, c, h, w]` images, finest first, each half the side of the one before
+/// (rounded up); the last is what remains of the image, low-passed and decimated.
+///
+/// A band is an image less its low-passed self; the low-passed image, every second row and
+/// column of it, is split again. Edges are continued by their last pixel. Five bands at most;
+/// the splitting ends where the shorter side is under 4.
+pub(crate) fn bands<B: Backend>(image: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
+    let mut bands = Vec::with_capacity(MOST_BANDS);
+    let mut image = image;
+    loop {
+        let [_, _, h, w] = image.dims();
+        if bands.len() + 1 == MOST_BANDS || h.min(w) < SMALLEST_SPLIT {
+            bands.push(image);
+            return bands;
+        }
+        let low = low_pass(image.clone());
+        bands.push(image - low.clone());
+        image = low.slice(s![.., .., ..;2, ..;2]);
+    }
+}
+
+/// The binomial filter along rows and columns, channel by channel.
+fn low_pass<B: Backend>(image: Tensor<B, 4>) -> Tensor<B, 4> {
+    let [n, c, h, w] = image.dims();
+    let kernel = Tensor::<B, 1>::from_floats(BINOMIAL, &image.device());
+    let reach = BINOMIAL.len() / 2;
+    let planes = image
+        .reshape([n * c, 1, h, w])
+        .pad((reach, reach, reach, reach), PadMode::Edge);
+    let valid = || ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
+    let columns = kernel.clone().reshape([1, 1, BINOMIAL.len(), 1]);
+    let rows = kernel.reshape([1, 1, 1, BINOMIAL.len()]);
+    let filtered = conv2d(conv2d(planes, columns, None, valid()), rows, None, valid());
+    filtered.reshape([n, c, h, w])
+}

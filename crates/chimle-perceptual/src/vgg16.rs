@@ -1,0 +1,167 @@
+//! The convolutions of VGG16, frozen.
+
+use std::path::Path;
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::activation::relu;
+use burn::tensor::backend::Backend;
+use burn::tensor::module::{conv2d, max_pool2d};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Distribution, Tensor};
+
+use chimle_weights::{WeightFile, WeightsError};
+
+/// How many convolutions each of the five blocks has (Simonyan & Zisserman 2015, column D).
+const CONVOLUTIONS: [usize; 5] = [2, 2, 3, 3, 3];
+
+/// Mean and deviation of ImageNet's red, green and blue, of images in [0, 1].
+///
+/// LPIPS writes the same as (2x - 1 - shift) / scale, with shift (-.030, -.088, -.188) and scale
+/// (.458, .448, .450).
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// Configuration to create a [`Vgg16`].
+#[derive(Config, Debug)]
+pub struct Vgg16Config {
+    /// Channels of the five blocks. Anything but the default has no published weights.
+    #[config(default = "[64, 128, 256, 512, 512]")]
+    pub widths: [usize; 5],
+}
+
+impl Vgg16Config {
+    /// A network with random weights (He et al. 2015: normal, variance 2 / fan-in; zero bias),
+    /// drawn from the backend's random state.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Vgg16<B> {
+        let convolution = |_: String, shape: [usize; 4]| {
+            let fan_in = (shape[1] * shape[2] * shape[3]) as f64;
+            let spread = Distribution::Normal(0.0, (2.0 / fan_in).sqrt());
+            let weight = Tensor::random(shape, spread, device);
+            Ok::<_, WeightsError>((weight, Tensor::zeros([shape[0]], device)))
+        };
+        match self.build(convolution, device) {
+            Ok(network) => network,
+            Err(_) => unreachable!("random weights come from no file"),
+        }
+    }
+
+    /// The network with the weights of a file under torchvision's names:
+    /// `features.N.weight` `[out, in, 3, 3]` and `features.N.bias` `[out]`.
+    ///
+    /// # Errors
+    ///
+    /// See [`WeightFile::tensor`].
+    pub fn load<B: Backend>(
+        &self,
+        file: &WeightFile,
+        device: &B::Device,
+    ) -> Result<Vgg16<B>, WeightsError> {
+        let convolution = |name: String, shape: [usize; 4]| {
+            let weight = file.tensor(&format!("{name}.weight"), shape, device)?;
+            let bias = file.tensor(&format!("{name}.bias"), [shape[0]], device)?;
+            Ok((weight, bias))
+        };
+        self.build(convolution, device)
+    }
+
+    /// Builds the blocks; `convolution` gives weight and bias for torchvision's name of a layer
+    /// and the shape of its weight.
+    fn build<B: Backend, E>(
+        &self,
+        convolution: impl Fn(String, [usize; 4]) -> Result<(Tensor<B, 4>, Tensor<B, 1>), E>,
+        device: &B::Device,
+    ) -> Result<Vgg16<B>, E> {
+        let mut blocks = Vec::with_capacity(CONVOLUTIONS.len());
+        let mut channels = 3;
+        // torchvision numbers every layer: a convolution and its ReLU take two, a pooling one.
+        let mut layer = 0;
+        for (count, width) in CONVOLUTIONS.into_iter().zip(self.widths) {
+            let mut block = Vec::with_capacity(count);
+            for _ in 0..count {
+                let (weight, bias) =
+                    convolution(format!("features.{layer}"), [width, channels, 3, 3])?;
+                block.push(FrozenConv2d { weight, bias });
+                channels = width;
+                layer += 2;
+            }
+            blocks.push(block);
+            layer += 1;
+        }
+        Ok(Vgg16 {
+            blocks,
+            mean: Tensor::<B, 1>::from_floats(MEAN, device).reshape([1, 3, 1, 1]),
+            deviation: Tensor::<B, 1>::from_floats(DEVIATION, device).reshape([1, 3, 1, 1]),
+        })
+    }
+}
+
+/// A 3x3 convolution whose weights are plain tensors.
+///
+/// Not being parameters, they are seen by no optimizer, stored in no checkpoint, and autodiff
+/// spends no time on their gradients.
+#[derive(Module, Debug)]
+struct FrozenConv2d<B: Backend> {
+    /// `[out, in, 3, 3]`
+    weight: Tensor<B, 4>,
+    /// `[out]`
+    bias: Tensor<B, 1>,
+}
+
+impl<B: Backend> FrozenConv2d<B> {
+    /// `[n, in, h, w]` to `[n, out, h, w]`.
+    fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let same_size = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        conv2d(x, self.weight.clone(), Some(self.bias.clone()), same_size)
+    }
+}
+
+/// The 13 convolutions of VGG16 (Simonyan & Zisserman 2015), as features for a distance.
+///
+/// Gradients flow to the image, never to the weights. `valid()` gives the network on the inner
+/// backend.
+#[derive(Module, Debug)]
+pub struct Vgg16<B: Backend> {
+    blocks: Vec<Vec<FrozenConv2d<B>>>,
+    /// `[1, 3, 1, 1]`
+    mean: Tensor<B, 4>,
+    /// `[1, 3, 1, 1]`
+    deviation: Tensor<B, 4>,
+}
+
+impl<B: Backend> Vgg16<B> {
+    /// The network at its published widths, from a `.pth` or `.safetensors` file under
+    /// torchvision's names.
+    ///
+    /// # Errors
+    ///
+    /// See [`WeightFile::open`] and [`WeightFile::tensor`].
+    pub fn load(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, WeightsError> {
+        Vgg16Config::new().load(&WeightFile::open(path)?, device)
+    }
+
+    /// The widths of the five blocks.
+    pub fn widths(&self) -> Vec<usize> {
+        let last = |block: &Vec<FrozenConv2d<B>>| block[block.len() - 1].bias.dims()[0];
+        self.blocks.iter().map(last).collect()
+    }
+
+    /// The features after relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3.
+    ///
+    /// - input: `[n, 3, h, w]`, RGB in [0, 1], both sides at least 16
+    /// - output: `[n, widths[k], h / 2^k, w / 2^k]` for k = 0 to 4 (sides rounded down)
+    pub fn forward(&self, rgb: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
+        let mut x = (rgb - self.mean.clone()) / self.deviation.clone();
+        let mut features = Vec::with_capacity(self.blocks.len());
+        for (k, block) in self.blocks.iter().enumerate() {
+            if k > 0 {
+                x = max_pool2d(x, [2, 2], [2, 2], [0, 0], [1, 1], false);
+            }
+            for convolution in block {
+                x = relu(convolution.forward(x));
+            }
+            features.push(x.clone());
+        }
+        features
+    }
+}

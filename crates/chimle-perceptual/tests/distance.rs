@@ -1,0 +1,260 @@
+//! Distances, without any file of weights.
+
+mod reference;
+
+use burn::backend::Autodiff;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+use burn_flex::Flex;
+use chimle_perceptual::{Distance, Features, Lpips, Vgg16Config, WeightFile};
+use reference::{noise, values};
+use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+
+type Diff = Autodiff<Flex>;
+
+fn images<B: Backend>(shape: [usize; 4]) -> Tensor<B, 4> {
+    other_images(shape, 0)
+}
+
+/// Images that differ for each `seed`.
+fn other_images<B: Backend>(shape: [usize; 4], seed: usize) -> Tensor<B, 4> {
+    let values = noise(shape.iter().product(), seed);
+    Tensor::from_data(TensorData::new(values, shape), &Default::default())
+}
+
+const WIDTHS: [usize; 5] = [12, 12, 16, 16, 20];
+
+/// torchvision's numbers of VGG16's convolutions, block by block.
+const LAYERS: [&[usize]; 5] = [
+    &[0, 2],
+    &[5, 7],
+    &[10, 12, 14],
+    &[17, 19, 21],
+    &[24, 26, 28],
+];
+
+/// LPIPS on a network narrow enough for a test, its weights noise from a file.
+fn narrow_lpips<B: Backend>() -> Distance<B> {
+    let mut parameters = Vec::new();
+    let mut channels = 3;
+    for (k, (layers, width)) in LAYERS.iter().zip(WIDTHS).enumerate() {
+        for layer in *layers {
+            // Uniform of variance 2 / fan-in, so that no block dies out.
+            let bound = (6.0 / (channels * 9) as f32).sqrt();
+            let weight = noise(width * channels * 9, *layer);
+            let weight = weight.iter().map(|v| (2.0 * v - 1.0) * bound).collect();
+            let shape = vec![width, channels, 3, 3];
+            parameters.push((format!("features.{layer}.weight"), shape, weight));
+            let bias = vec![0.0; width];
+            parameters.push((format!("features.{layer}.bias"), vec![width], bias));
+            channels = width;
+        }
+        let weight = noise(width, 100 + k);
+        parameters.push((
+            format!("lin{k}.model.1.weight"),
+            vec![1, width, 1, 1],
+            weight,
+        ));
+    }
+    let bytes =
+        |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let stored: Vec<_> = parameters
+        .into_iter()
+        .map(|(name, shape, values): (String, Vec<usize>, Vec<f32>)| (name, shape, bytes(&values)))
+        .collect();
+    let views = stored.iter().map(|(name, shape, bytes)| {
+        (
+            name,
+            TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap(),
+        )
+    });
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("narrow.safetensors");
+    serialize_to_file(views, None, &path).unwrap();
+    let (file, device) = (WeightFile::open(&path).unwrap(), Default::default());
+    let vgg = Vgg16Config::new()
+        .with_widths(WIDTHS)
+        .load(&file, &device)
+        .unwrap();
+    assert_eq!(vgg.widths(), WIDTHS);
+    Distance::Lpips(Lpips::weighted(vgg, &file, &device).unwrap())
+}
+
+fn all<B: Backend>() -> [Distance<B>; 4] {
+    [
+        Distance::L1,
+        Distance::L2,
+        Distance::LaplacianPyramid,
+        narrow_lpips(),
+    ]
+}
+
+fn assert_close(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    for (f, e) in found.iter().zip(expected) {
+        let close = (f - e).abs() <= 1e-5 * e.abs().max(1.0);
+        assert!(close, "{found:?}, expected {expected:?}");
+    }
+}
+
+#[test]
+fn pixel_distances_are_means() {
+    let device = Default::default();
+    let a = Tensor::<Flex, 4>::zeros([1, 3, 2, 2], &device);
+    let b = a.clone().slice_fill([0..1, 0..1, 0..1, 0..2], 0.5);
+    // Two of the twelve values differ, by 0.5.
+    let l1 = values(Distance::L1.between(a.clone(), b.clone()));
+    let l2 = values(Distance::L2.between(a, b));
+    assert_close(&l1, &[2.0 * 0.5 / 12.0]);
+    assert_close(&l2, &[2.0 * 0.25 / 12.0]);
+}
+
+#[test]
+fn a_uniform_change_lies_in_the_last_band() {
+    let a = images::<Flex>([2, 3, 13, 22]) * 0.5;
+    let d = Distance::LaplacianPyramid.between(a.clone(), a + 0.25);
+    assert_close(&values(d), &[0.25, 0.25]);
+}
+
+#[test]
+fn bands_halve_until_the_image_is_small() {
+    let sides = |h, w| -> Vec<[usize; 2]> {
+        let features = Distance::<Flex>::LaplacianPyramid.features(images([1, 3, h, w]));
+        let side = |band: &Tensor<Flex, 4>| [band.dims()[2], band.dims()[3]];
+        features.0.iter().map(side).collect()
+    };
+    assert_eq!(sides(1, 1), [[1, 1]]);
+    assert_eq!(sides(7, 13), [[7, 13], [4, 7], [2, 4]]);
+    let large = sides(256, 256);
+    assert_eq!(large.len(), 5);
+    assert_eq!(large[4], [16, 16]);
+}
+
+#[test]
+fn any_size_has_a_finite_distance_and_gradient() {
+    for [h, w] in [[1, 1], [1, 5], [3, 4], [5, 1], [9, 17], [16, 7]] {
+        for distance in all::<Diff>() {
+            let a = images::<Diff>([2, 3, h, w]).require_grad();
+            let d = distance.between(a.clone(), other_images([2, 3, h, w], 1));
+            assert_eq!(d.dims(), [2]);
+            let gradient = values(a.grad(&d.clone().sum().backward()).unwrap());
+            assert!(values(d).iter().all(|v| v.is_finite() && *v > 0.0));
+            assert!(gradient.iter().all(|v| v.is_finite()));
+        }
+    }
+}
+
+#[test]
+fn equal_images_have_distance_and_gradient_zero() {
+    // ImageNet's mean color too: there all features, and so their norms, are zero.
+    let mean = Tensor::<Diff, 1>::from_floats([0.485, 0.456, 0.406], &Default::default());
+    let mean = mean.reshape([1, 3, 1, 1]).expand([1, 3, 16, 16]);
+    for distance in all::<Diff>() {
+        for image in [images([1, 3, 16, 16]), mean.clone()] {
+            let a = image.clone().require_grad();
+            let d = distance.between(a.clone(), image);
+            let gradient = values(a.grad(&d.clone().sum().backward()).unwrap());
+            assert_eq!(values(d), [0.0]);
+            assert!(gradient.iter().all(|v| *v == 0.0));
+        }
+    }
+}
+
+#[test]
+fn broadcasting_over_targets_equals_one_to_one() {
+    let targets = images::<Flex>([2, 3, 18, 16]);
+    let candidates = other_images::<Flex>([6, 3, 18, 16], 1);
+    let repeated = targets
+        .clone()
+        .reshape([2, 1, 3 * 18 * 16])
+        .repeat_dim(1, 3)
+        .reshape([6, 3, 18, 16]);
+    for distance in all::<Flex>() {
+        let shared = distance.distance(candidates.clone(), &distance.features(targets.clone()));
+        let single = distance.between(candidates.clone(), repeated.clone());
+        assert_close(&values(shared), &values(single));
+    }
+}
+
+#[test]
+fn selected_features_are_those_of_the_selected_images() {
+    let rgb = images::<Flex>([4, 3, 16, 16]);
+    let rows = Tensor::<Flex, 1, Int>::from_ints([3, 0, 3], &Default::default());
+    for distance in all::<Flex>() {
+        let features = distance.features(rgb.clone());
+        assert_eq!(features.rows(), 4);
+        let selected = distance.compare(
+            &features.select(rows.clone()),
+            &distance.features(rgb.clone().select(0, rows.clone())),
+        );
+        assert_close(&values(selected), &[0.0; 3]);
+        let sliced = distance.compare(&features.slice(1..3), &features.slice(1..2));
+        let direct = distance.distance(rgb.clone().narrow(0, 1, 2), &features.slice(1..2));
+        assert_close(&values(sliced), &values(direct));
+    }
+}
+
+#[test]
+#[should_panic(expected = "5 images cannot be shared evenly among 2 targets")]
+fn uneven_sharing_is_refused() {
+    let targets = Distance::<Flex>::L1.features(images([2, 3, 4, 4]));
+    Distance::L1.distance(images([5, 3, 4, 4]), &targets);
+}
+
+#[test]
+fn gradients_agree_with_finite_differences() {
+    for (k, distance) in all::<Diff>().into_iter().enumerate() {
+        let shape = [2, 3, 17, 20];
+        let b = other_images::<Diff>(shape, 1);
+        let target = Features::from_inner(distance.valid().features(b.clone().inner()));
+        let a = images::<Diff>(shape).require_grad();
+        // Towards the target, so that the slope is well above rounding, and off to all sides.
+        let direction = b - a.clone() + (other_images::<Diff>(shape, 2) - 0.5);
+        let step = 1e-4;
+
+        let d = distance.distance(a.clone(), &target).sum();
+        let gradient = Tensor::<Diff, 4>::from_inner(a.grad(&d.backward()).unwrap());
+        let slope = (gradient * direction.clone()).sum().into_scalar();
+        let at = |t: f32| {
+            let moved = a.clone() + direction.clone() * t;
+            distance.distance(moved, &target).sum().into_scalar()
+        };
+        let expected = (at(step) - at(-step)) / (2.0 * step);
+        // Kinks of |d|, ReLU and max pooling call for a short step, which costs digits.
+        let error = (slope - expected).abs() / expected.abs();
+        assert!(error < 0.02, "distance {k}: {slope}, expected {expected}");
+    }
+}
+
+#[test]
+fn without_autodiff_the_distance_is_the_same() {
+    let (a, b) = (
+        images::<Diff>([2, 3, 16, 16]),
+        images::<Diff>([2, 3, 16, 16]),
+    );
+    for distance in all::<Diff>() {
+        let inner = distance
+            .valid()
+            .between(a.clone().inner(), b.clone().inner());
+        let outer = distance.between(a.clone(), b.clone());
+        assert_close(&values(inner), &values(outer));
+    }
+}
+
+#[test]
+fn small_images_are_enlarged_by_nearest_neighbour() {
+    let distance = narrow_lpips::<Flex>();
+    let (a, b) = (
+        images::<Flex>([1, 3, 8, 8]),
+        other_images::<Flex>([1, 3, 8, 8], 1),
+    );
+    let doubled = |x: Tensor<Flex, 4>| {
+        x.reshape([1, 3, 8, 1, 8, 1])
+            .expand([1, 3, 8, 2, 8, 2])
+            .reshape([1, 3, 16, 16])
+    };
+    let small = distance.between(a.clone(), b.clone());
+    let large = distance.between(doubled(a), doubled(b));
+    assert_close(&values(small), &values(large));
+}

@@ -1,0 +1,32 @@
+//! Named parameters in files.
+//!
+//! [`WeightFile`] reads safetensors and PyTorch state dicts alike; [`write`] makes a safetensors
+//! file, which appears under its name only once it is complete. Every error is one line that names
+//! the file and, where there is one, the parameter with the shape found and the shape expected.
+//!
+//! ```
+//! use burn::tensor::{Tensor, TensorData};
+//! use burn_flex::Flex;
+//! use chimle_weights::{WeightFile, write};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("layer.safetensors");
+//! let bias = TensorData::from([0.5f32, -0.5]);
+//! write(&path, &[("bias".to_owned(), bias)], &[("made by", "an example".to_owned())])?;
+//!
+//! let file = WeightFile::open(&path)?;
+//! let bias: Tensor<Flex, 1> = file.tensor("bias", [2], &Default::default())?;
+//! assert_eq!(bias.to_data(), TensorData::from([0.5f32, -0.5]));
+//!
+//! let wrong = file.tensor::<Flex, 1>("bias", [3], &Default::default()).unwrap_err();
+//! assert!(wrong.to_string().ends_with("`bias` has shape [2], expected [3]"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod read;
+mod write;
+
+pub use error::WeightsError;
+pub use read::WeightFile;
+pub use write::write;

@@ -1,0 +1,258 @@
+//! Reading named parameters from a file of weights.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor, TensorData, bf16, f16};
+use burn_store::TensorSnapshot;
+use burn_store::pytorch::PytorchReader;
+use safetensors::{Dtype, SafeTensors};
+
+use crate::error::WeightsError;
+
+/// An open file of weights: safetensors (`.safetensors`) or a PyTorch state dict (`.pth`, `.pt`;
+/// the zip layout as well as the one before PyTorch 1.6).
+///
+/// Values of 16 and 64 bits are converted to 32.
+///
+/// ```no_run
+/// # use burn::tensor::{Tensor, backend::Backend};
+/// # fn example<B: Backend>(device: &B::Device) -> Result<(), chimle_weights::WeightsError> {
+/// let file = chimle_weights::WeightFile::open("vgg16.pth")?;
+/// let weight: Tensor<B, 4> = file.tensor("features.0.weight", [64, 3, 3, 3], device)?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct WeightFile {
+    path: PathBuf,
+    content: Content,
+}
+
+enum Content {
+    /// The bytes of the file, known to parse.
+    Safetensors(Vec<u8>),
+    Pytorch(HashMap<String, TensorSnapshot>),
+}
+
+impl WeightFile {
+    /// Opens the file and reads the list of its parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Open`], [`WeightsError::UnknownFormat`] or [`WeightsError::Unreadable`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
+        let path = path.as_ref().to_path_buf();
+        let extension = path.extension().and_then(|e| e.to_str());
+        let content = match extension {
+            Some("safetensors") => open_safetensors(&path),
+            Some("pth" | "pt") => open_pytorch(&path),
+            _ => return Err(WeightsError::UnknownFormat { path }),
+        }?;
+        Ok(Self { path, content })
+    }
+
+    /// The names of all parameters, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = match &self.content {
+            Content::Safetensors(bytes) => SafeTensors::deserialize(bytes)
+                .map(|file| file.names().into_iter().map(str::to_owned).collect())
+                .unwrap_or_default(),
+            Content::Pytorch(tensors) => tensors.keys().cloned().collect(),
+        };
+        names.sort();
+        names
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The shape of the parameter `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Missing`].
+    pub fn shape(&self, name: &str) -> Result<Vec<usize>, WeightsError> {
+        match &self.content {
+            Content::Safetensors(bytes) => self
+                .parse(bytes)?
+                .tensor(name)
+                .map(|view| view.shape().to_vec())
+                .map_err(|_| self.missing(name)),
+            Content::Pytorch(tensors) => tensors
+                .get(name)
+                .map(|snapshot| snapshot.shape.to_vec())
+                .ok_or_else(|| self.missing(name)),
+        }
+    }
+
+    /// The text that a safetensors file carries under `key`, if any.
+    pub fn metadata(&self, key: &str) -> Option<String> {
+        match &self.content {
+            Content::Safetensors(bytes) => {
+                let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
+                header.metadata().as_ref()?.get(key).cloned()
+            }
+            Content::Pytorch(_) => None,
+        }
+    }
+
+    /// The parameter `name`, which must have the given shape.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Missing`], [`WeightsError::Shape`], [`WeightsError::ElementType`] or
+    /// [`WeightsError::Values`].
+    pub fn tensor<B: Backend, const D: usize>(
+        &self,
+        name: &str,
+        shape: [usize; D],
+        device: &B::Device,
+    ) -> Result<Tensor<B, D>, WeightsError> {
+        Ok(Tensor::from_data(self.data(name, &shape)?, device))
+    }
+
+    /// As [`tensor`](Self::tensor), on the host.
+    ///
+    /// # Errors
+    ///
+    /// As [`tensor`](Self::tensor).
+    pub fn data(&self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
+        let values = match &self.content {
+            Content::Safetensors(bytes) => self.safetensors_values(bytes, name, shape)?,
+            Content::Pytorch(tensors) => self.pytorch_values(tensors, name, shape)?,
+        };
+        Ok(TensorData::new(values, shape))
+    }
+
+    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<SafeTensors<'a>, WeightsError> {
+        SafeTensors::deserialize(bytes).map_err(|e| unreadable(&self.path, e.to_string()))
+    }
+
+    fn safetensors_values(
+        &self,
+        bytes: &[u8],
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Vec<f32>, WeightsError> {
+        let file = self.parse(bytes)?;
+        let view = file.tensor(name).map_err(|_| self.missing(name))?;
+        self.check_shape(name, shape, view.shape())?;
+        let data = view.data();
+        match view.dtype() {
+            Dtype::F64 => Ok(read_values(data, |b| f64::from_le_bytes(b) as f32)),
+            Dtype::F32 => Ok(read_values(data, f32::from_le_bytes)),
+            Dtype::F16 => Ok(read_values(data, |b| f16::from_le_bytes(b).to_f32())),
+            Dtype::BF16 => Ok(read_values(data, |b| bf16::from_le_bytes(b).to_f32())),
+            other => Err(self.element_type(name, format!("{other:?}"))),
+        }
+    }
+
+    fn pytorch_values(
+        &self,
+        tensors: &HashMap<String, TensorSnapshot>,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Vec<f32>, WeightsError> {
+        let snapshot = tensors.get(name).ok_or_else(|| self.missing(name))?;
+        // Before the values are asked for: a damaged file may claim any size.
+        self.check_shape(name, shape, &snapshot.shape)?;
+        if !matches!(
+            snapshot.dtype,
+            DType::F64 | DType::F32 | DType::F16 | DType::BF16
+        ) {
+            return Err(self.element_type(name, format!("{:?}", snapshot.dtype)));
+        }
+        let values = snapshot
+            .to_data()
+            .map_err(|e| self.values(name, format!("{e:?}")))?
+            .convert::<f32>()
+            .into_vec::<f32>()
+            .map_err(|e| self.values(name, format!("{e:?}")))?;
+        // The reader answers zeros where the file ends early or a checksum fails, and says
+        // nothing. A bias that was never trained may be zero throughout, a weight is not.
+        if !name.ends_with("bias") && values.iter().all(|v| *v == 0.0) {
+            return Err(self.values(name, "all read as zero, the file is damaged".to_owned()));
+        }
+        Ok(values)
+    }
+
+    fn check_shape(
+        &self,
+        name: &str,
+        expected: &[usize],
+        found: &[usize],
+    ) -> Result<(), WeightsError> {
+        if expected == found {
+            return Ok(());
+        }
+        Err(WeightsError::Shape {
+            path: self.path.clone(),
+            parameter: name.to_owned(),
+            expected: expected.to_vec(),
+            found: found.to_vec(),
+        })
+    }
+
+    fn missing(&self, name: &str) -> WeightsError {
+        WeightsError::Missing {
+            path: self.path.clone(),
+            parameter: name.to_owned(),
+        }
+    }
+
+    fn element_type(&self, name: &str, found: String) -> WeightsError {
+        WeightsError::ElementType {
+            path: self.path.clone(),
+            parameter: name.to_owned(),
+            found,
+        }
+    }
+
+    fn values(&self, name: &str, reason: String) -> WeightsError {
+        WeightsError::Values {
+            path: self.path.clone(),
+            parameter: name.to_owned(),
+            reason,
+        }
+    }
+}
+
+fn open_safetensors(path: &Path) -> Result<Content, WeightsError> {
+    let bytes = std::fs::read(path).map_err(|source| cannot_open(path, source))?;
+    SafeTensors::deserialize(&bytes).map_err(|e| unreadable(path, e.to_string()))?;
+    Ok(Content::Safetensors(bytes))
+}
+
+fn open_pytorch(path: &Path) -> Result<Content, WeightsError> {
+    // Asked first, so that a missing file is told apart from a damaged one.
+    std::fs::File::open(path).map_err(|source| cannot_open(path, source))?;
+    // The reader checks most of what it reads, but sizes in a damaged file can overflow its sums.
+    let reader = catch_unwind(AssertUnwindSafe(|| PytorchReader::new(path)))
+        .map_err(|_| unreadable(path, "its sizes make no sense".to_owned()))?
+        .map_err(|e| unreadable(path, e.to_string()))?;
+    Ok(Content::Pytorch(reader.into_tensors()))
+}
+
+fn cannot_open(path: &Path, source: std::io::Error) -> WeightsError {
+    WeightsError::Open {
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
+fn unreadable(path: &Path, reason: String) -> WeightsError {
+    WeightsError::Unreadable {
+        path: path.to_path_buf(),
+        reason,
+    }
+}
+
+/// Numbers of `N` bytes each; the length is a multiple of `N`, as safetensors has checked.
+fn read_values<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    let (numbers, _) = bytes.as_chunks::<N>();
+    numbers.iter().map(|b| number(*b)).collect()
+}
