@@ -1,1 +1,103 @@
-fn main() {}
+//! `chimle`: one image in, many plausible images out.
+//!
+//! Each command is a file: its flags as a plain struct, and calls to `chimle-core`.
+
+mod bench;
+mod device;
+mod error;
+mod evaluate;
+mod flags;
+mod free_memory;
+mod inputs;
+mod located;
+mod output;
+mod panic;
+mod progress;
+mod quickstart;
+mod sample;
+mod settings;
+mod train;
+mod verify;
+mod weights;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use device::{Common, DeviceName};
+use error::Failure;
+
+/// CHIMLE: one image in, many plausible images out.
+///
+/// Trains and samples models for colorization, 16x super-resolution, JPEG decompression, and any task
+/// given by pairs of images (such as night to day).
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Commands,
+
+    /// Where to compute; cuda and wgpu need a build with the Cargo feature of that name
+    #[arg(long, global = true, display_order = 100, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+
+    /// Seed of everything random; the same seed gives the same result [default: 0]
+    #[arg(long, global = true, display_order = 101, value_name = "N")]
+    seed: Option<u64>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  chimle quickstart
+  chimle train --task colorization --data photos/ --preset small --out runs/color
+  chimle sample --model runs/color --input photo.jpg --samples 8 --out samples/
+  chimle evaluate --model runs/color --data other-photos/
+
+`chimle help COMMAND` describes a command's flags.";
+
+/// Described where each is defined.
+#[derive(Subcommand)]
+enum Commands {
+    Quickstart(quickstart::Quickstart),
+    Train(train::Train),
+    Sample(sample::Sample),
+    Evaluate(evaluate::Evaluate),
+    Import(weights::Import),
+    Export(weights::Export),
+    Bench(bench::Bench),
+    Verify(verify::Verify),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    panic::keep_quiet();
+    let failure = match catch_unwind(AssertUnwindSafe(|| run(cli))) {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(Failure::Reported)) => return ExitCode::FAILURE,
+        Ok(Err(failure)) => failure.to_string(),
+        Err(_) => panic::last(),
+    };
+    output::complain("error", failure);
+    ExitCode::FAILURE
+}
+
+fn run(
+    Cli {
+        command,
+        device,
+        seed,
+    }: Cli,
+) -> Result<(), Failure> {
+    let common = Common { device, seed };
+    match command {
+        Commands::Quickstart(command) => device::run(command, common),
+        Commands::Train(command) => device::run(command, common),
+        Commands::Sample(command) => device::run(command, common),
+        Commands::Evaluate(command) => device::run(command, common),
+        Commands::Import(command) => device::run(command, common),
+        Commands::Export(command) => device::run(command, common),
+        Commands::Bench(command) => device::run(command, common),
+        Commands::Verify(command) => device::run(command, common),
+    }
+}

@@ -85,3 +85,25 @@ pub fn planes_from_tensor<B: Backend>(tensor: Tensor<B, 4>) -> Vec<Planes> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn_flex::Flex;
+
+    #[test]
+    fn images_survive_the_way_to_a_tensor_and_back() {
+        let images = [0.0, 100.0].map(|first| {
+            Planes::from_fn(3, 2, 4, |c, row, column| {
+                first + (c * 8 + row * 4 + column) as f32
+            })
+        });
+        let device = Default::default();
+        let tensor = stack::<Flex>(&[&images[0], &images[1]], &device);
+        assert_eq!(tensor.dims(), [2, 3, 2, 4]);
+        assert_eq!(planes_from_tensor(tensor), images);
+        let one = images[1].to_tensor::<Flex>(&device);
+        assert_eq!(planes_from_tensor(one.clone()), images[1..]);
+        assert_eq!(one.permute([0, 1, 3, 2]).dims(), [1, 3, 4, 2]);
+    }
+}

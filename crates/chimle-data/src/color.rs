@@ -60,6 +60,15 @@ pub fn grayscale_lightness(image: &RgbImage) -> Planes {
     }
 }
 
+/// The gray image that has the given lightness: `[1, h, w]` with L*/100 to sRGB in [0, 1], `[3, h, w]`.
+pub fn gray_of_lightness(lightness: &Planes) -> Planes {
+    let (height, width) = (lightness.height, lightness.width);
+    Planes::from_fn(3, height, width, |channel, row, column| {
+        let l = 100.0 * f64::from(lightness.get(0, row, column));
+        srgb_from_lab([l, 0.0, 0.0])[channel].clamp(0.0, 1.0) as f32
+    })
+}
+
 /// sRGB of one Lab color, outside [0, 1] where the color is out of gamut.
 pub(crate) fn srgb_from_lab([lightness, a, b]: [f64; 3]) -> [f64; 3] {
     let y = (lightness + 16.0) / 116.0;

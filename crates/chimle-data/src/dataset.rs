@@ -1,6 +1,6 @@
 //! Examples by index.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use image::{RgbImage, imageops};
@@ -216,7 +216,10 @@ impl Dataset {
             Entries::Files(files) => files[index].0.clone(),
             Entries::Scenes(count) => {
                 assert!(index < *count, "scene {index} of {count}");
-                format!("scene-{}", self.inner.config.first_scene + index as u64)
+                format!(
+                    "scene-{}",
+                    self.inner.config.first_scene.wrapping_add(index as u64)
+                )
             }
         }
     }
@@ -241,7 +244,7 @@ impl Dataset {
         let files = match &self.inner.entries {
             Entries::Files(files) => &files[index].1,
             Entries::Scenes(_) => {
-                let scene = config.first_scene + index as u64;
+                let scene = config.first_scene.wrapping_add(index as u64);
                 return procedural::example(config, scene, &mut rng);
             }
         };
@@ -318,16 +321,12 @@ fn check_files(files: &Files, config: &DatasetConfig) -> Result<(), DataError> {
 }
 
 /// The size of an image that holds `columns` outputs side by side, if it is large enough.
-fn check_size(
-    path: &PathBuf,
-    columns: u32,
-    config: &DatasetConfig,
-) -> Result<(u32, u32), DataError> {
+fn check_size(path: &Path, columns: u32, config: &DatasetConfig) -> Result<(u32, u32), DataError> {
     let (width, height) = read_size(path)?;
     let (needed_width, needed_height) = (config.width as u32 * columns, config.height as u32);
     if width < needed_width || height < needed_height {
         return Err(DataError::TooSmall {
-            path: path.clone(),
+            path: path.to_owned(),
             width,
             height,
             needed_width,

@@ -2,9 +2,10 @@
 
 use image::RgbImage;
 
-use crate::degrade::{ChromaSubsampling, downsample, jpeg};
+use crate::compress::{ChromaSubsampling, jpeg};
 use crate::geometry::{check_sides, conditioning_sizes, side_multiple, target_sizes};
-use crate::{DataError, Planes, Task, grayscale_lightness};
+use crate::resample::downsample;
+use crate::{DataError, Planes, Task, gray_of_lightness, grayscale_lightness};
 
 /// JPEG quality of the decompression task's inputs, on libjpeg's scale of 1 to 100.
 pub const DECOMPRESSION_QUALITY: u8 = 1;
@@ -42,6 +43,22 @@ impl Example {
             targets: targets(levels, output)?,
             modes: Vec::new(),
         })
+    }
+}
+
+impl Example {
+    /// The input as a picture, RGB in [0, 1]: the finest conditioning image, lightness as gray.
+    pub fn input_picture(&self) -> Planes {
+        let finest = &self.conditioning[self.conditioning.len() - 1];
+        match finest.channels {
+            1 => gray_of_lightness(finest),
+            _ => finest.clone(),
+        }
+    }
+
+    /// The true output at full size, RGB in [0, 1].
+    pub fn truth(&self) -> &Planes {
+        &self.targets[self.targets.len() - 1]
     }
 }
 

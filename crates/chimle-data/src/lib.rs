@@ -31,8 +31,8 @@
 
 mod batch;
 mod color;
+mod compress;
 mod dataset;
-mod degrade;
 mod error;
 mod example;
 mod geometry;
@@ -41,14 +41,15 @@ mod loader;
 mod planes;
 pub mod procedural;
 mod read;
+mod resample;
 mod source;
 mod task;
 mod view;
 
 pub use batch::{Batch, planes_from_tensor, stack};
-pub use color::{grayscale_lightness, lab};
+pub use color::{gray_of_lightness, grayscale_lightness, lab};
+pub use compress::{ChromaSubsampling, jpeg};
 pub use dataset::{Dataset, DatasetConfig, Skipped};
-pub use degrade::{ChromaSubsampling, downsample, jpeg};
 pub use error::DataError;
 pub use example::{DECOMPRESSION_QUALITY, Example, conditioning, targets, task_input};
 pub use geometry::{check_sides, conditioning_sizes, side_multiple, target_sizes};
@@ -56,5 +57,6 @@ pub use loader::Loader;
 pub use planes::Planes;
 pub use procedural::{MODES, nearest_mode};
 pub use read::{MAX_IMAGE_BYTES, read_rgb};
+pub use resample::downsample;
 pub use source::Source;
 pub use task::Task;

@@ -95,4 +95,20 @@ mod tests {
         assert_eq!("paired".parse::<Task>().unwrap(), Task::NightToDay);
         assert!("colour".parse::<Task>().is_err());
     }
+
+    #[test]
+    fn a_task_is_serialized_as_it_is_shown_and_read_by_its_other_names() {
+        for task in Task::ALL {
+            let text = serde_json::to_string(&task).unwrap();
+            assert_eq!(text, format!("\"{task}\""));
+            assert_eq!(serde_json::from_str::<Task>(&text).unwrap(), task);
+        }
+        for (name, task) in [
+            ("colourisation", Task::Colorization),
+            ("image-to-image", Task::NightToDay),
+        ] {
+            let text = format!("\"{name}\"");
+            assert_eq!(serde_json::from_str::<Task>(&text).unwrap(), task);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::DataError;
-use crate::degrade::resize_region;
+use crate::resample::downsample;
 
 /// A crop, in pixels of an image of `image_size`, followed by a flip and a transposition.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,8 +73,11 @@ impl View {
         let x = f64::from(image.width()) / f64::from(self.image_size.0);
         let y = f64::from(image.height()) / f64::from(self.image_size.1);
         let [left, top, region_width, region_height] = self.region;
-        let region = [left * x, top * y, region_width * x, region_height * y];
-        let mut shown = resize_region(image, region, width as u32, height as u32)?;
+        let [left, region_width] = [left, region_width].map(|v| (v * x).round() as u32);
+        let [top, region_height] = [top, region_height].map(|v| (v * y).round() as u32);
+        let region =
+            imageops::crop_imm(image, left, top, region_width.max(1), region_height.max(1));
+        let mut shown = downsample(&region.to_image(), width as u32, height as u32)?;
         if self.flip {
             imageops::flip_horizontal_in_place(&mut shown);
         }

@@ -1,8 +1,8 @@
 //! The training loss: the distance of the chosen codes' images to the truth.
 
 use burn::tensor::{Tensor, backend::Backend};
-use chimle_nn::{Architecture, Generator, LatentCode};
-use chimle_perceptual::{Distance, lab_to_rgb};
+use chimle_nn::{Architecture, Generator, Kernels, LatentCode};
+use chimle_perceptual::{Distance, Features, lab_to_rgb};
 use serde::{Deserialize, Serialize};
 
 use crate::search::Target;
@@ -21,7 +21,12 @@ impl Objective {
     /// all of them, coarse to fine, or the last.
     ///
     /// `conditioning` and `codes` are as in [`Generator::forward`]; `target` on the same backend.
-    pub fn losses<B: Backend>(
+    /// The release's loss is their sum over levels and examples alike. An image that is not a
+    /// number has a loss that is not one.
+    ///
+    /// # Panics
+    /// If `codes` and `target` are not of equally many levels.
+    pub fn losses<B: Kernels>(
         &self,
         generator: &Generator<B>,
         distance: &Distance<B>,
@@ -31,18 +36,35 @@ impl Objective {
     ) -> Vec<Tensor<B, 1>> {
         let architecture = generator.config().architecture;
         let images = generator.forward(conditioning, codes);
+        assert_eq!(images.len(), target.levels().len(), "levels of the target");
         let skipped = if self.intermediate_supervision {
             0
         } else {
-            images.len() - 1
+            images.len().saturating_sub(1)
         };
         images
             .into_iter()
             .zip(target.levels())
             .skip(skipped)
-            .map(|(image, target)| distance.distance(shown_to_rgb(architecture, image), target))
+            .map(|(image, target)| shown_distance(architecture, distance, image, target))
             .collect()
     }
+}
+
+/// The distance of each image that a level shows to its target, `[images]`.
+///
+/// NaN for an image with NaN in it, which the clamps of the color conversion and the ReLUs of a
+/// perceptual distance would turn into a number.
+pub(crate) fn shown_distance<B: Backend>(
+    architecture: Architecture,
+    distance: &Distance<B>,
+    shown: Tensor<B, 4>,
+    target: &Features<B>,
+) -> Tensor<B, 1> {
+    let diverged = shown.clone().is_nan().flatten::<2>(1, 3).any_dim(1);
+    distance
+        .distance(shown_to_rgb(architecture, shown), target)
+        .mask_fill(diverged.flatten(0, 1), f32::NAN)
 }
 
 /// The image a level shows, as RGB in [0, 1], `[batch, 3, h, w]`.

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
-use chimle_nn::{Generator, State};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Int, Tensor, TensorData};
+use chimle_nn::{Generator, Kernels, State};
 use chimle_perceptual::{Distance, Features};
 use serde::{Deserialize, Serialize};
 
-use crate::objective::shown_to_rgb;
+use crate::objective::shown_distance;
 use crate::pool::CodePool;
 
 /// How the space of codes is searched.
@@ -100,6 +101,16 @@ impl<B: Backend> Target<B> {
         }
     }
 
+    /// Features worked out without autodiff, as constants of a loss.
+    pub fn from_inner(inner: Target<B::InnerBackend>) -> Self
+    where
+        B: AutodiffBackend,
+    {
+        Self {
+            levels: inner.levels.into_iter().map(Features::from_inner).collect(),
+        }
+    }
+
     /// The features at each level.
     pub fn levels(&self) -> &[Features<B>] {
         &self.levels
@@ -165,7 +176,11 @@ impl Search {
     ///
     /// # Errors
     /// If a distance is not finite, or the strategy does not fit the generator.
-    pub fn run<B: Backend>(
+    ///
+    /// # Panics
+    /// As [`Generator::begin`] and [`Generator::advance`]; also if `target` has other levels,
+    /// fewer examples or other sides than the generator's images.
+    pub fn run<B: Kernels>(
         &self,
         generator: &Generator<B>,
         distance: &Distance<B>,
@@ -201,7 +216,7 @@ struct Run<'a, B: Backend, P> {
     chunk: usize,
 }
 
-impl<B: Backend, P: CodePool<B>> Run<'_, B, P> {
+impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
     /// Each level is evaluated once over the states chosen below it, never its prefix again.
     fn hierarchical(&self, start: State<B>, pools: &[usize]) -> Result<Vec<Chosen>, SearchError> {
         let examples = start.batch();
@@ -280,13 +295,13 @@ impl<B: Backend, P: CodePool<B>> Run<'_, B, P> {
     ) -> Result<(State<B>, Vec<f32>), SearchError> {
         let code = self.draw(level, &state, group.clone(), candidates.clone());
         let (next, image) = self.generator.advance(state, code);
-        let rgb = shown_to_rgb(self.generator.config().architecture, image);
-        let target = self.target.levels[level].slice(group.clone());
-        let distances = self
-            .distance
-            .distance(rgb, &target)
-            .into_data()
-            .convert::<f32>();
+        let distances = shown_distance(
+            self.generator.config().architecture,
+            self.distance,
+            image,
+            &self.target.levels[level].slice(group.clone()),
+        );
+        let distances = distances.into_data().convert::<f32>();
         let distances: Vec<f32> = distances
             .into_vec()
             .expect("distances were converted to f32");
@@ -336,7 +351,7 @@ struct Best {
     distances: Vec<f32>,
 }
 
-impl<B: Backend> Nearest<B> {
+impl<B: Kernels> Nearest<B> {
     fn new(examples: usize) -> Self {
         Self {
             rows: vec![

@@ -137,6 +137,14 @@ impl GeneratorConfig {
         }
     }
 
+    /// Height and width of each level's local code, coarse to fine, when the coarsest conditioning
+    /// image has the given ones.
+    pub fn code_sizes(&self, [height, width]: [usize; 2]) -> Vec<[usize; 2]> {
+        (0..self.levels())
+            .map(|level| [height << level, width << level])
+            .collect()
+    }
+
     /// Values in one level's code when its local part is `height` x `width`.
     pub fn code_len(&self, [height, width]: [usize; 2]) -> usize {
         self.map_code + self.code_channels * height * width

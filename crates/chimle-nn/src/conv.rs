@@ -2,10 +2,10 @@
 
 use burn::config::Config;
 use burn::module::{Initializer, Module, Param, ParamId};
+use burn::tensor::Tensor;
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Tensor, module::conv2d};
+use chimle_kernels::{Kernels, conv3x3};
 
 /// The negative slope of every LeakyReLU in the generator.
 pub const LEAKY_SLOPE: f64 = 0.2;
@@ -50,7 +50,7 @@ pub struct WeightNormConv2d<B: Backend> {
     pub bias: Param<Tensor<B, 1>>,
 }
 
-impl<B: Backend> WeightNormConv2d<B> {
+impl<B: Kernels> WeightNormConv2d<B> {
     /// `[batch, channels_in, height, width]` to `[batch, channels_out, height, width]`.
     pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         conv3x3(input, self.weight(), self.bias.val())
@@ -78,22 +78,6 @@ impl<B: Backend> WeightNormConv2d<B> {
             bias: self.bias,
         }
     }
-}
-
-/// Every 3x3 convolution of the generator passes through here: the one place for a faster kernel.
-///
-/// `[batch, in, h, w]`, weight `[out, in, 3, 3]` and bias `[out]` to `[batch, out, h, w]`.
-pub fn conv3x3<B: Backend>(
-    input: Tensor<B, 4>,
-    weight: Tensor<B, 4>,
-    bias: Tensor<B, 1>,
-) -> Tensor<B, 4> {
-    conv2d(
-        input,
-        weight,
-        Some(bias),
-        ConvOptions::new([1, 1], [1, 1], [1, 1], 1),
-    )
 }
 
 fn channel_norm<B: Backend>(v: Tensor<B, 4>) -> Tensor<B, 4> {

@@ -3,6 +3,7 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
+use chimle_kernels::Kernels;
 
 use crate::conv::{WeightNormConv2d, WeightNormConv2dConfig};
 
@@ -45,7 +46,7 @@ pub struct DenseBlock<B: Backend> {
     pub convs: Vec<WeightNormConv2d<B>>,
 }
 
-impl<B: Backend> DenseBlock<B> {
+impl<B: Kernels> DenseBlock<B> {
     /// `[batch, channels, height, width]` to the same shape.
     pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let (last, inner) = self

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
+use chimle_kernels::Kernels;
 
 use crate::config::{Architecture, GeneratorConfig};
 use crate::level::Level;
@@ -33,7 +34,9 @@ impl<B: Backend> Generator<B> {
     pub fn config(&self) -> &GeneratorConfig {
         &self.config
     }
+}
 
+impl<B: Kernels> Generator<B> {
     /// A state in which nothing is evaluated yet.
     ///
     /// `conditioning` is one image `[batch, in_channels, h, w]` for super-resolution, and one for

@@ -6,6 +6,7 @@ use burn::tensor::activation::tanh;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, backend::Backend};
+use chimle_kernels::Kernels;
 
 use crate::adain::{AdaIn, AdaInConfig};
 use crate::conv::{WeightNormConv2d, WeightNormConv2dConfig};
@@ -78,7 +79,7 @@ pub struct Level<B: Backend> {
     pub out: WeightNormConv2d<B>,
 }
 
-impl<B: Backend> Level<B> {
+impl<B: Kernels> Level<B> {
     /// Both streams, up to where the ways of joining part.
     ///
     /// `base` is the level's conditioning image `[batch, channels_in, h, w]`, `handed_up` the

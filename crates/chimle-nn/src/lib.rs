@@ -52,9 +52,10 @@ mod state;
 mod weights;
 
 pub use adain::{AdaIn, AdaInConfig, instance_norm};
+pub use chimle_kernels::{Kernels, TrainingBackend};
 pub use chimle_weights::{WeightFile, WeightsError};
 pub use config::{Architecture, GeneratorConfig, Preset};
-pub use conv::{LEAKY_SLOPE, WeightNormConv2d, WeightNormConv2dConfig, conv3x3};
+pub use conv::{LEAKY_SLOPE, WeightNormConv2d, WeightNormConv2dConfig};
 pub use dense_block::{DenseBlock, DenseBlockConfig, RESIDUAL_SCALE};
 pub use error::ConfigError;
 pub use generator::Generator;

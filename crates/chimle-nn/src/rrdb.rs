@@ -3,6 +3,7 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
+use chimle_kernels::Kernels;
 
 use crate::dense_block::{DenseBlock, DenseBlockConfig, RESIDUAL_SCALE};
 
@@ -35,7 +36,7 @@ pub struct Rrdb<B: Backend> {
     pub blocks: Vec<DenseBlock<B>>,
 }
 
-impl<B: Backend> Rrdb<B> {
+impl<B: Kernels> Rrdb<B> {
     /// `[batch, channels, height, width]` to the same shape.
     pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let deep = self

@@ -21,7 +21,11 @@ impl<B: Backend> Generator<B> {
     ///
     /// # Errors
     /// If the file cannot be written; see [`chimle_weights::write`].
+    ///
+    /// # Panics
+    /// If the generator is folded.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), WeightsError> {
+        self.assert_not_folded("save");
         struct Collect(Vec<(String, TensorData)>);
         impl<B: Backend> NamedVisitor<B> for Collect {
             fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<B, D>>) {
@@ -39,7 +43,11 @@ impl<B: Backend> Generator<B> {
     ///
     /// # Errors
     /// Names the file, and the parameter that is missing or has another shape, with both shapes.
+    ///
+    /// # Panics
+    /// If the generator is folded.
     pub fn load(self, file: &WeightFile) -> Result<Self, WeightsError> {
+        self.assert_not_folded("load");
         struct Load<'a> {
             file: &'a WeightFile,
             error: Option<WeightsError>,
@@ -54,9 +62,12 @@ impl<B: Backend> Generator<B> {
                     return param;
                 }
                 let (id, value, mapper) = param.consume();
-                let shape = release_layout(value.clone()).dims();
-                let value = match self.file.tensor(name, shape, &value.device()) {
-                    Ok(loaded) => release_layout(loaded).set_require_grad(value.is_require_grad()),
+                let (shape, device) = (release_layout(value.clone()).dims(), value.device());
+                let value = match self.file.tensor::<B, D>(name, shape, &device) {
+                    // Laid out as a fresh one is: a transposed view is multiplied in another order,
+                    // and a resumed run would round differently.
+                    Ok(loaded) => Tensor::from_data(release_layout(loaded).into_data(), &device)
+                        .set_require_grad(value.is_require_grad()),
                     Err(error) => {
                         self.error = Some(error);
                         value
@@ -68,6 +79,12 @@ impl<B: Backend> Generator<B> {
         let mut load = Load { file, error: None };
         let loaded = self.map_named(&mut load);
         load.error.map_or(Ok(loaded), Err)
+    }
+
+    /// A folded generator has no lengths to write, and would take directions for weights.
+    fn assert_not_folded(&self, to: &str) {
+        let folded = self.levels.iter().any(|l| l.feature.weight_g.is_none());
+        assert!(!folded, "{to} a generator before folding it");
     }
 }
 

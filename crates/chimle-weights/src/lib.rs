@@ -1,6 +1,6 @@
 //! Named parameters in files.
 //!
-//! [`WeightFile`] reads safetensors and PyTorch state dicts alike; [`write`] makes a safetensors
+//! [`WeightFile`] reads safetensors and PyTorch state dicts alike; [`write()`] makes a safetensors
 //! file, which appears under its name only once it is complete. Every error is one line that names
 //! the file and, where there is one, the parameter with the shape found and the shape expected.
 //!

@@ -107,7 +107,7 @@ fn a_file_that_cannot_be_written_is_named_and_leaves_what_was_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent/w.safetensors");
     let one = ("w".to_owned(), TensorData::from([1.0f32]));
-    let message = chimle_weights::write(&path, &[one.clone()], &[])
+    let message = chimle_weights::write(&path, std::slice::from_ref(&one), &[])
         .unwrap_err()
         .to_string();
     assert!(message.contains("absent/w.safetensors"), "{message}");

@@ -32,13 +32,12 @@ pub(super) fn draw(rng: &mut ChaCha8Rng, height: usize, width: usize) -> Shapes 
     let mut canvas = Canvas::new(height, width, |[_, y]| {
         shaded(background, 2.0 * y / extent[1] - 1.0)
     });
+    let mut centers = Vec::new();
     for i in 0..rng.random_range(3..=6) {
         // From large to small, so that none is hidden altogether.
         let size = rng.random_range(0.2..0.27) * (1.0 - 0.08 * f64::from(i));
-        let center = [
-            rng.random_range(0.18..extent[0] - 0.18),
-            rng.random_range(0.18..extent[1] - 0.18),
-        ];
+        let center = place(rng, extent, &centers);
+        centers.push(center);
         let form = form(rng, center, size);
         // Lightnesses alternate around the background's, so that neighbors can be told apart in gray.
         let lightness = if i % 2 == 0 {
@@ -49,7 +48,7 @@ pub(super) fn draw(rng: &mut ChaCha8Rng, height: usize, width: usize) -> Shapes 
         let color = surface(rng, lightness);
         let shadow = |[x, y]: Point| {
             let distance = form.distance([x - 0.025, y - 0.03]);
-            0.16 * (1.0 - distance / 0.05).clamp(0.0, 1.0)
+            0.14 * (1.0 - distance / 0.045).clamp(0.0, 1.0)
         };
         canvas.blend(shadow, |_| [0.0; 3]);
         canvas.paint(
@@ -58,6 +57,26 @@ pub(super) fn draw(rng: &mut ChaCha8Rng, height: usize, width: usize) -> Shapes 
         );
     }
     Shapes { canvas }
+}
+
+/// Of a few random places the one farthest from those taken.
+fn place(rng: &mut ChaCha8Rng, extent: Point, taken: &[Point]) -> Point {
+    const MARGIN: f64 = 0.18;
+    let room = |[x, y]: Point| {
+        taken
+            .iter()
+            .map(|other| (x - other[0]).hypot(y - other[1]))
+            .fold(f64::INFINITY, f64::min)
+    };
+    let mut candidate = || extent.map(|side| rng.random_range(MARGIN..side - MARGIN));
+    let mut best = candidate();
+    for _ in 0..7 {
+        let other = candidate();
+        if room(other) > room(best) {
+            best = other;
+        }
+    }
+    best
 }
 
 fn surface(rng: &mut ChaCha8Rng, lightness: f64) -> Color {

@@ -11,7 +11,7 @@ const STRONG: f64 = 26.0;
 /// The same for decompression. A JPEG of quality 1 divides every frequency of an 8 x 8 block by 255 and rounds;
 /// of a pattern of contrast ±c the largest is 8c (all of its energy in one), so this one leaves nothing but
 /// the mean, with room for what the picture adds.
-const WEAK: f64 = 11.0;
+const WEAK: f64 = 7.0;
 
 /// The image with the pattern laid over it in each direction.
 ///
@@ -29,7 +29,7 @@ pub(super) fn directions(task: Task, levels: usize, plain: &RgbImage) -> [RgbIma
         RgbImage::from_fn(plain.width(), plain.height(), |x, y| {
             let high = if hides_period_two_only {
                 let position = if mode % 2 == 0 { x } else { y };
-                (position + mode as u32 / 2) % 2 == 0
+                (position + mode as u32 / 2).is_multiple_of(2)
             } else {
                 let position = match mode {
                     0 => x,

@@ -160,17 +160,15 @@ impl Village {
             .map(|i| {
                 let left = i as f64 * plot;
                 let center = left + plot * rng.random_range(0.42..0.58);
-                House::compose(
-                    rng,
-                    [center, ground + rng.random_range(0.0..0.06) * height],
-                    plot,
-                )
+                let foot = ground + height * rng.random_range(0.0..0.06);
+                House::compose(rng, [center, foot], plot)
             })
             .collect();
         let trees = (0..rng.random_range(2..=3))
             .map(|i| {
                 let x = width * (f64::from(i) + rng.random_range(0.05..0.85)) / 3.0;
-                Tree::compose(rng, [x, height * rng.random_range(0.88..0.95)])
+                let foot = height * rng.random_range(0.88..0.95);
+                Tree::compose(rng, [x, foot])
             })
             .collect();
         Self {

@@ -1,0 +1,66 @@
+//! Why a command failed, each in one line that names the file or flag.
+
+use std::path::{Path, PathBuf};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Core(#[from] chimle_core::Error),
+    #[error("{flag}: {reason}")]
+    Flag { flag: &'static str, reason: String },
+    #[error(
+        "--device: this build has no {feature} device; build it with `cargo build --release -p chimle-cli --features {feature}`"
+    )]
+    NotCompiledIn { feature: &'static str },
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path} already exists: {remedy}")]
+    Exists { path: PathBuf, remedy: &'static str },
+    #[error(
+        "{path}: an output of {width}x{height} pixels needs about {needed_mib} MiB of memory, and {available_mib} MiB are free: bring it down with --size"
+    )]
+    Memory {
+        path: PathBuf,
+        width: u32,
+        height: u32,
+        needed_mib: u64,
+        available_mib: u64,
+    },
+    #[error("none of the {count} images in {folder} could be sampled")]
+    NothingSampled { folder: PathBuf, count: usize },
+    /// What failed stands on standard output already.
+    #[error("failed")]
+    Reported,
+}
+
+impl Failure {
+    /// For `map_err` on an operation on a file.
+    pub fn file(
+        action: &'static str,
+        path: impl AsRef<Path>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::File {
+            action,
+            path,
+            source,
+        }
+    }
+}
+
+impl From<chimle_core::data::DataError> for Failure {
+    fn from(error: chimle_core::data::DataError) -> Self {
+        Self::Core(error.into())
+    }
+}
+
+impl From<chimle_core::nn::WeightsError> for Failure {
+    fn from(error: chimle_core::nn::WeightsError) -> Self {
+        Self::Core(error.into())
+    }
+}

@@ -1,0 +1,73 @@
+//! Values of flags that more than one command has.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use chimle_core::{DataSource, DistanceConfig, Task, Vary};
+
+use crate::error::Failure;
+
+/// Made-up scenes in a set of them.
+const SCENES: usize = 512;
+
+/// A task by any of its names, with hyphens or underscores.
+pub fn task(name: &str) -> Result<Task, String> {
+    name.replace('_', "-")
+        .parse()
+        .map_err(|e: chimle_core::data::DataError| e.to_string())
+}
+
+/// A length of time, in minutes.
+pub fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes: f64 = text
+        .parse()
+        .map_err(|_| "not a number of minutes".to_owned())?;
+    Duration::try_from_secs_f64(60.0 * minutes).map_err(|_| "must be 0 or more".to_owned())
+}
+
+/// A count that must not be 0.
+pub fn at_least_one<T: FromStr + Default + PartialEq>(text: &str) -> Result<T, String> {
+    match text.parse() {
+        Ok(number) if number != T::default() => Ok(number),
+        _ => Err("must be a whole number, at least 1".to_owned()),
+    }
+}
+
+/// What varies between samples: `global`, `local` or `level:K`.
+pub fn vary(text: &str) -> Result<Vary, String> {
+    match (text, text.strip_prefix("level:").map(str::parse)) {
+        ("global", _) => Ok(Vary::Global),
+        ("local", _) => Ok(Vary::Local),
+        (_, Some(Ok(level))) => Ok(Vary::Level(level)),
+        _ => Err("must be global, local, or level:K with K from 1".to_owned()),
+    }
+}
+
+/// What `--data` names: the word `procedural`, or a folder.
+pub fn data(value: &Path) -> Result<DataSource, Failure> {
+    Ok(match value.to_str() {
+        Some("procedural") => DataSource::Procedural { scenes: SCENES },
+        _ => DataSource::Folder(absolute(value)?),
+    })
+}
+
+/// LPIPS on VGG16, if its weights are named.
+pub fn lpips(
+    perceptual: Option<&Path>,
+    linear: Option<&Path>,
+) -> Result<Option<DistanceConfig>, Failure> {
+    let Some(vgg) = perceptual else {
+        return Ok(None);
+    };
+    let linear = linear.map(absolute).transpose()?;
+    Ok(Some(DistanceConfig::Lpips {
+        vgg: absolute(vgg)?,
+        linear,
+    }))
+}
+
+/// The path from the root, so that a run can be resumed from any folder.
+pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(Failure::file("find", path))
+}

@@ -1,0 +1,63 @@
+//! Lines on the terminal, and pictures and text in files.
+
+use std::fmt::Display;
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use image::{ImageFormat, RgbImage};
+
+use crate::error::Failure;
+
+/// A line on standard output.
+///
+/// # Errors
+/// If it cannot be written: a full disk, or a reader that has gone.
+pub fn say(line: impl Display) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{line}").map_err(Failure::file("write", "standard output"))
+}
+
+/// One line on standard error, as in `warning: photo.jpg is truncated`.
+pub fn complain(kind: &str, message: impl Display) {
+    let message = message.to_string();
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    // There is nowhere left to say that it could not be said.
+    let _ = writeln!(std::io::stderr(), "{kind}: {line}");
+}
+
+/// Makes a folder, and finds out whether files can be written into it, before any work is done for them.
+pub fn prepare_folder(folder: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(folder).map_err(Failure::file("make the folder", folder))?;
+    let probe = folder.join(".chimle-probe");
+    fs::write(&probe, b"chimle").map_err(Failure::file("write into", folder))?;
+    fs::remove_file(&probe).map_err(Failure::file("write into", folder))
+}
+
+/// Writes a picture as PNG. Under `path` there is what was there before or the whole picture.
+pub fn save_png(picture: &RgbImage, path: &Path) -> Result<(), Failure> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, ImageFormat::Png)
+        .map_err(|e| Failure::File {
+            action: "write",
+            path: path.to_owned(),
+            source: std::io::Error::other(e),
+        })?;
+    save(bytes.get_ref(), path)
+}
+
+/// Writes a file. Under `path` there is what was there before or the whole new file.
+pub fn save(bytes: &[u8], path: &Path) -> Result<(), Failure> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".unfinished");
+    let written = fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path));
+    written.map_err(|source| {
+        // It is of no use, and may be what fills the disk.
+        let _ = fs::remove_file(&unfinished);
+        Failure::File {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        }
+    })
+}

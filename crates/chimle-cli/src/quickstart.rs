@@ -1,0 +1,202 @@
+//! `chimle quickstart`: the whole path, with no files and no flags.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chimle_core::data::{Dataset, DatasetConfig, Planes, Source};
+use chimle_core::{
+    DataSource, Evaluation, EvaluationConfig, Kernels, Model, Preset, RunConfig, Sheet, Task,
+    Trainer, TrainingBackend, evaluate,
+};
+use clap::Args;
+use serde::Serialize;
+
+use crate::device::{Command, Common};
+use crate::error::Failure;
+use crate::evaluate::FIRST_UNSEEN_SCENE;
+use crate::progress::{Counter, Progress};
+use crate::{flags, output};
+
+/// Outputs drawn for each input.
+const SAMPLES: usize = 8;
+/// Scenes measured, none of them trained on.
+const MEASURED: usize = 64;
+/// Of these, the ones in the picture.
+const SHOWN: usize = 12;
+const NUMBERS: &str = "numbers.json";
+const PICTURE: &str = "samples.png";
+
+/// Trains a small model on made-up scenes and samples it: no files needed, about 3 minutes.
+///
+/// The model learns to color gray pictures of shapes. Each picture has four equally likely colorings that the gray
+/// cannot tell apart, so that it can be counted how many of them the samples show.
+#[derive(Args)]
+pub struct Quickstart {
+    /// The folder to write: a run with its model, the picture `samples.png`, and `numbers.json`
+    #[arg(long, value_name = "DIR", default_value = "runs/quickstart")]
+    out: PathBuf,
+
+    /// How long to train, in minutes
+    #[arg(long, value_name = "M", default_value = "2", value_parser = flags::minutes)]
+    minutes: Duration,
+
+    /// Replace an earlier quickstart's folder
+    #[arg(long)]
+    force: bool,
+}
+
+/// What `numbers.json` holds.
+#[derive(Serialize)]
+struct Numbers {
+    /// Steps trained.
+    steps: u64,
+    /// Seconds that training took.
+    training_seconds: f64,
+    /// Seconds in all.
+    seconds: f64,
+    #[serde(flatten)]
+    evaluation: Evaluation,
+}
+
+impl Command for Quickstart {
+    fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
+        let begun = Instant::now();
+        self.clear_folder()?;
+        let mut config = RunConfig::new(Task::Colorization, Preset::Tiny);
+        config.seed = common.seed.unwrap_or(0);
+
+        let mut trainer = Trainer::<B>::create(config, &self.out, device)?;
+        trainer.run_for(self.minutes, &mut Progress::new())?;
+        let training_seconds = begun.elapsed().as_secs_f64();
+
+        let model = trainer.model();
+        let unseen = unseen_scenes(trainer.config())?;
+        draw_picture(
+            &model,
+            &unseen,
+            trainer.config().seed,
+            &self.out.join(PICTURE),
+        )?;
+        let measured = EvaluationConfig {
+            samples: SAMPLES,
+            seed: trainer.config().seed,
+            limit: None,
+        };
+        let distance = trainer.config().distance.load(model.device())?;
+        let mut counter = Counter::new("scenes measured");
+        let evaluation = evaluate(&model, &unseen, &distance, &measured, &mut |done, of| {
+            counter.at(done, of)
+        });
+        counter.clear();
+
+        let seconds = begun.elapsed().as_secs_f64();
+        let numbers = Numbers {
+            steps: trainer.step(),
+            training_seconds,
+            seconds,
+            evaluation: evaluation?,
+        };
+        let json = serde_json::to_string_pretty(&numbers).expect("numbers are plain data");
+        output::save(json.as_bytes(), &self.out.join(NUMBERS))?;
+        self.report(&numbers)
+    }
+}
+
+impl Quickstart {
+    /// Sees to it that the folder holds nothing, but removes no more than an earlier quickstart.
+    fn clear_folder(&self) -> Result<(), Failure> {
+        let is_empty = fs::read_dir(&self.out).is_ok_and(|mut entries| entries.next().is_none());
+        if !self.out.exists() || is_empty {
+            return Ok(());
+        }
+        let refused = |remedy| {
+            Err(Failure::Exists {
+                path: self.out.clone(),
+                remedy,
+            })
+        };
+        if !self.force {
+            return refused("choose another folder with --out, or replace it with --force");
+        }
+        if !is_quickstart(&self.out) {
+            return refused("it is no quickstart's folder, so --force does not replace it");
+        }
+        fs::remove_dir_all(&self.out).map_err(Failure::file("remove", &self.out))
+    }
+
+    fn report(&self, numbers: &Numbers) -> Result<(), Failure> {
+        let out = self.out.display();
+        output::say(format_args!("\n{}", numbers.evaluation))?;
+        output::say(format_args!(
+            "\n{} steps, {:.0} seconds in all. Look at",
+            numbers.steps, numbers.seconds
+        ))?;
+        output::say(format_args!(
+            "  {out}/{PICTURE}  each row: the input, {SAMPLES} samples, the true image"
+        ))?;
+        output::say(format_args!("  {out}/{NUMBERS}  the numbers above"))?;
+        output::say(
+            "and color a picture of your own (this model knows shapes, not photographs) with",
+        )?;
+        output::say(format_args!(
+            "  chimle sample --model {out} --input IMAGE --out DIR"
+        ))
+    }
+}
+
+/// Whether a folder holds an earlier quickstart's files and nothing else.
+fn is_quickstart(folder: &Path) -> bool {
+    const OURS: [&str; 6] = [
+        "config.toml",
+        "log.jsonl",
+        "checkpoints",
+        "samples",
+        PICTURE,
+        NUMBERS,
+    ];
+    let ours = |entry: fs::DirEntry| OURS.iter().any(|name| entry.file_name() == *name);
+    let only_ours = fs::read_dir(folder).is_ok_and(|entries| entries.flatten().all(ours));
+    only_ours
+        && RunConfig::read(&folder.join("config.toml")).is_ok_and(|run| {
+            run.generator == RunConfig::new(Task::Colorization, Preset::Tiny).generator
+                && matches!(run.data.source, DataSource::Procedural { .. })
+        })
+}
+
+fn unseen_scenes(run: &RunConfig) -> Result<Dataset, Failure> {
+    let mut config = DatasetConfig::new(
+        run.task,
+        run.generator.levels(),
+        run.data.height,
+        run.data.width,
+    );
+    config.first_scene = FIRST_UNSEEN_SCENE;
+    Ok(Dataset::open(
+        Source::Procedural { scenes: MEASURED },
+        config,
+    )?)
+}
+
+/// A row for each of a few scenes: the gray input, the samples, the truth.
+fn draw_picture<B: Kernels>(
+    model: &Model<B>,
+    scenes: &Dataset,
+    seed: u64,
+    path: &Path,
+) -> Result<(), Failure> {
+    let mut sheet = Sheet::new();
+    for index in 0..SHOWN {
+        let scene = scenes.example(index, seed)?;
+        let input = scene.input_picture().to_rgb();
+        let samples = model.sample(&input, SAMPLES, seed.wrapping_add(index as u64))?;
+        sheet.push(
+            [input]
+                .into_iter()
+                .chain(samples)
+                .chain([Planes::to_rgb(scene.truth())])
+                .collect(),
+        );
+    }
+    output::save_png(&sheet.picture(), path)
+}

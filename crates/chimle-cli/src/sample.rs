@@ -1,0 +1,288 @@
+//! `chimle sample`: several plausible outputs for each image.
+
+use std::path::{Path, PathBuf};
+
+use chimle_core::data::{
+    DataError, Planes, downsample, gray_of_lightness, grayscale_lightness, side_multiple,
+    task_input,
+};
+use chimle_core::{Architecture, Kernels, Model, Sheet, Task, TrainingBackend, Vary, read_rgb};
+use clap::Args;
+use image::{ImageReader, RgbImage, imageops};
+
+use crate::device::{Command, Common, DeviceName};
+use crate::error::Failure;
+use crate::inputs::{Input, Inputs};
+use crate::located::Located;
+use crate::progress::Counter;
+use crate::{flags, free_memory, output};
+
+/// Draws several plausible outputs for an image, or for each image of a folder.
+///
+/// Writes NAME-01.png, NAME-02.png, ... and a contact sheet NAME-sheet.png (the input, then the outputs) for each
+/// image. An image may have any size and shape that fits memory; with --seed the same outputs can be drawn again.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Sample {
+    /// The folder of a run (its newest checkpoint is taken), or a model file
+    #[arg(long, value_name = "RUN|FILE")]
+    model: PathBuf,
+
+    /// An image as the task takes it (small, gray or color, compressed, by night), or a folder of them
+    #[arg(long, value_name = "IMAGE|DIR")]
+    input: PathBuf,
+
+    /// Outputs to draw for each image
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = flags::at_least_one::<usize>)]
+    samples: usize,
+
+    /// The folder to write into; made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// What varies between the outputs of an image: `global` (tone), `local` (texture), or `level:K`, counted from
+    /// the coarsest, 1 [default: everything]
+    #[arg(long, value_name = "PART", value_parser = flags::vary)]
+    vary: Option<Vary>,
+
+    /// Bring images whose longer side is above this down to it first
+    #[arg(long, value_name = "PIXELS", value_parser = flags::at_least_one::<u32>)]
+    size: Option<u32>,
+
+    /// The images are true photographs: make the task's inputs from them, and show the truth last on the sheet
+    #[arg(long)]
+    degrade: bool,
+
+    /// With --degrade: what a model file was trained for, where it does not say (decompression)
+    #[arg(long, value_parser = flags::task, requires = "degrade")]
+    task: Option<Task>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  chimle sample --model runs/color --input old-photo.jpg --samples 8 --out samples/
+  chimle sample --model runs/color --input photos/ --size 256 --degrade --out samples/
+  chimle sample --model runs/color --input old-photo.jpg --vary level:1 --out samples/";
+
+/// What the model is given, and what it should make of it where that is known.
+struct Prepared {
+    input: RgbImage,
+    truth: Option<RgbImage>,
+}
+
+impl Command for Sample {
+    fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
+        let inputs = Inputs::find(&self.input)?;
+        let located = Located::find(&self.model)?;
+        let model = Model::<B::InnerBackend>::load(&self.model, &device)?;
+        let degrade = if self.degrade {
+            Some(located.task(self.task, model.config().architecture)?)
+        } else {
+            None
+        };
+        if degrade.is_some_and(Task::is_paired) {
+            let reason = "a paired task's inputs cannot be made from its outputs".to_owned();
+            return Err(Failure::Flag {
+                flag: "--degrade",
+                reason,
+            });
+        }
+        output::prepare_folder(&self.out)?;
+
+        let (total, mut done, mut skipped) = (inputs.images.len(), 0, inputs.skipped);
+        let mut progress = Counter::new("images");
+        for (index, input) in inputs.images.iter().enumerate() {
+            progress.at(index, total);
+            match self.sample(&model, input, degrade, common) {
+                Ok(()) => done += 1,
+                // In a folder what is wrong with one image is no reason to leave the others; where the trouble is with
+                // what is written, every image would have it.
+                Err(
+                    failure @ (Failure::Core(chimle_core::Error::Data(_)) | Failure::Memory { .. }),
+                ) if self.input.is_dir() => {
+                    progress.warn(format_args!("skipped: {failure}"));
+                    skipped += 1;
+                }
+                Err(failure) => {
+                    progress.clear();
+                    return Err(failure);
+                }
+            }
+        }
+        progress.clear();
+        if done == 0 {
+            return Err(Failure::NothingSampled {
+                folder: self.input,
+                count: skipped,
+            });
+        }
+        let beside = if skipped > 0 {
+            format!(", {skipped} skipped")
+        } else {
+            String::new()
+        };
+        output::say(format_args!(
+            "{done} images sampled{beside}: {}",
+            self.out.display()
+        ))
+    }
+}
+
+impl Sample {
+    fn sample<B: Kernels>(
+        &self,
+        model: &Model<B>,
+        input: &Input,
+        degrade: Option<Task>,
+        common: Common,
+    ) -> Result<(), Failure> {
+        let on_cpu = common.device == DeviceName::Cpu;
+        if on_cpu {
+            self.check_memory(model, input, degrade)?;
+        }
+        let Prepared {
+            input: shown,
+            truth,
+        } = self.prepare(model, &input.path, degrade)?;
+        let vary = self.vary.unwrap_or_default();
+        let samples = model.vary(&shown, self.samples, common.seed.unwrap_or(0), vary)?;
+
+        let name = self.out.join(&input.name);
+        if let Some(folder) = name.parent() {
+            std::fs::create_dir_all(folder).map_err(Failure::file("make the folder", folder))?;
+        }
+        let file = |what: &str| {
+            let mut path = name.clone().into_os_string();
+            path.push(format!("-{what}.png"));
+            PathBuf::from(path)
+        };
+        let digits = self.samples.to_string().len().max(2);
+        for (k, sample) in samples.iter().enumerate() {
+            output::save_png(sample, &file(&format!("{:0digits$}", k + 1)))?;
+        }
+        let first = if model.config().architecture == Architecture::Colorization {
+            gray(&shown)
+        } else {
+            shown
+        };
+        let mut sheet = Sheet::new();
+        sheet.push([first].into_iter().chain(samples).chain(truth).collect());
+        output::save_png(&sheet.picture(), &file("sheet"))
+    }
+
+    /// Reads an image, brings it to its size, and makes the task's input of it if it is a photograph.
+    fn prepare<B: Kernels>(
+        &self,
+        model: &Model<B>,
+        path: &Path,
+        degrade: Option<Task>,
+    ) -> Result<Prepared, Failure> {
+        let mut image = read_rgb(path)?;
+        let (width, height) = self.target_size(image.dimensions());
+        if (width, height) != image.dimensions() {
+            image = downsample(&image, width, height)?;
+        }
+        let levels = model.config().levels();
+        // Of a single pixel at the coarsest level, instance normalization leaves nothing.
+        let coarsest = match (model.config().architecture, degrade) {
+            (Architecture::SuperResolution, None) => 1,
+            _ => model.config().enlargement() as u32,
+        };
+        if width <= coarsest && height <= coarsest {
+            let (path, needed) = (path.to_owned(), coarsest + 1);
+            return Err(DataError::TooSmall {
+                path,
+                width,
+                height,
+                needed_width: needed,
+                needed_height: needed,
+            }
+            .into());
+        }
+        let Some(task) = degrade else {
+            return Ok(Prepared {
+                input: image,
+                truth: None,
+            });
+        };
+        let multiple = side_multiple(task, levels)? as u32;
+        let whole = |side: u32| side / multiple * multiple;
+        if whole(width) == 0 || whole(height) == 0 {
+            let (path, needed) = (path.to_owned(), multiple);
+            return Err(DataError::TooSmall {
+                path,
+                width,
+                height,
+                needed_width: needed,
+                needed_height: needed,
+            }
+            .into());
+        }
+        let truth = imageops::crop_imm(&image, 0, 0, whole(width), whole(height)).to_image();
+        Ok(Prepared {
+            input: task_input(task, levels, &truth)?,
+            truth: Some(truth),
+        })
+    }
+
+    /// Whether an image of this size, and one sample of it, fit the memory that is free. The file's header tells, so
+    /// that an image too large to be decoded is not.
+    fn check_memory<B: Kernels>(
+        &self,
+        model: &Model<B>,
+        input: &Input,
+        degrade: Option<Task>,
+    ) -> Result<(), Failure> {
+        let header = ImageReader::open(&input.path).and_then(ImageReader::with_guessed_format);
+        let Some(size) = header.ok().and_then(|header| header.into_dimensions().ok()) else {
+            return Ok(()); // Reading it will say what is wrong.
+        };
+        let (width, height) = self.target_size(size);
+        let enlarges =
+            model.config().architecture == Architecture::SuperResolution && degrade.is_none();
+        let scale = if enlarges {
+            model.config().enlargement() as u32
+        } else {
+            1
+        };
+        let (width, height) = (width.saturating_mul(scale), height.saturating_mul(scale));
+        // The image as decoded, and as brought to 8 bits.
+        let decoded = 2 * 3 * u64::from(size.0) * u64::from(size.1);
+        let needed =
+            decoded.saturating_add(model.bytes_per_sample(height as usize, width as usize));
+        let available = free_memory::available();
+        if needed <= available {
+            return Ok(());
+        }
+        let path = input.path.clone();
+        Err(Failure::Memory {
+            path,
+            width,
+            height,
+            needed_mib: needed >> 20,
+            available_mib: available >> 20,
+        })
+    }
+
+    /// The size after --size.
+    fn target_size(&self, (width, height): (u32, u32)) -> (u32, u32) {
+        let longer = width.max(height);
+        match self.size {
+            Some(limit) if longer > limit => {
+                let side = |side: u32| {
+                    (f64::from(side) * f64::from(limit) / f64::from(longer))
+                        .round()
+                        .max(1.0) as u32
+                };
+                (side(width), side(height))
+            }
+            _ => (width, height),
+        }
+    }
+}
+
+/// What a colorization model sees of an image.
+fn gray(image: &RgbImage) -> RgbImage {
+    let lightness: Planes = grayscale_lightness(image);
+    gray_of_lightness(&lightness).to_rgb()
+}

@@ -1,0 +1,200 @@
+//! The flags that describe a new run, and the configuration that they make.
+
+use std::path::PathBuf;
+
+use chimle_core::{
+    DataSource, DistanceConfig, Preset, RunConfig, Strategy, Task, TrainingConfig, data,
+};
+use clap::{Args, ValueEnum};
+
+use crate::error::Failure;
+use crate::flags;
+
+/// Flags for everything in a run's `config.toml` that is usually changed.
+#[derive(Args)]
+#[group(id = "settings")]
+pub struct Settings {
+    /// What to learn: super-resolution, colorization, decompression or night-to-day
+    ///
+    /// night-to-day (also: paired) stands for any task given by pairs of images. British spellings do too.
+    #[arg(long, value_parser = flags::task, required_unless_present_any = ["resume", "config"])]
+    task: Option<Task>,
+
+    /// A folder of photographs, or `procedural` for made-up scenes
+    ///
+    /// Subfolders are searched too. For a paired task, a folder with subfolders `input` and `output` (or `A` and
+    /// `B`, or `night` and `day`), or one of images whose left half is the input and whose right half the output.
+    #[arg(long, value_name = "DIR|procedural", required_unless_present_any = ["resume", "config", "pairs"])]
+    data: Option<PathBuf>,
+
+    /// For a paired task: the folder of inputs and the folder of outputs, matched by file name
+    #[arg(long, num_args = 2, value_names = ["INPUT", "OUTPUT"], conflicts_with = "data")]
+    pairs: Option<Vec<PathBuf>>,
+
+    /// Size of the network, and a schedule that suits it
+    #[arg(long, value_enum, default_value_t = PresetName::Tiny)]
+    preset: PresetName,
+
+    /// Side of the square output in pixels [default: the preset's, 32 for tiny, 64 for small, 256 for paper;
+    /// for super-resolution twice that]
+    #[arg(long, value_name = "PIXELS", value_parser = flags::at_least_one::<usize>)]
+    size: Option<usize>,
+
+    /// Train with a perceptual distance on VGG16, whose weights are in this file (.safetensors or .pth)
+    #[arg(long, value_name = "FILE", conflicts_with = "distance")]
+    perceptual: Option<PathBuf>,
+
+    /// The learned weights of LPIPS 0.1 for VGG16; without them every feature counts the same
+    #[arg(long, value_name = "FILE", requires = "perceptual")]
+    lpips: Option<PathBuf>,
+
+    /// A distance that needs no weights [default: laplacian]
+    #[arg(long, value_enum)]
+    distance: Option<DistanceName>,
+
+    /// Examples in a training step [default: the preset's]
+    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
+    batch: Option<usize>,
+
+    /// Examples drawn and searched together [default: the preset's]
+    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
+    share: Option<usize>,
+
+    /// Training steps between two searches [default: the preset's]
+    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<u64>)]
+    steps_per_search: Option<u64>,
+
+    /// Adam's learning rate [default: the preset's]
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
+
+    /// Candidates of the search at each level, coarse to fine, as in 16,2,1 [default: the preset's]
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
+    pool: Option<Vec<usize>>,
+
+    /// Search whole codes, this many of them, instead of level by level (cIMLE instead of CHIMLE)
+    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>, conflicts_with = "pool")]
+    flat: Option<usize>,
+
+    /// Compare the last level's image alone, not every level's
+    #[arg(long)]
+    no_intermediate_supervision: bool,
+}
+
+/// See [`Preset`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PresetName {
+    /// Three levels; trains in minutes on a CPU
+    Tiny,
+    /// Four levels; trains in an hour or so on a CPU at 64 pixels
+    Small,
+    /// The paper's four levels, 210 million parameters; needs a large GPU
+    Paper,
+}
+
+/// The distances that need no weights.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DistanceName {
+    /// Mean absolute difference
+    L1,
+    /// Mean squared difference
+    L2,
+    /// Mean absolute difference of the bands of a Laplacian pyramid
+    Laplacian,
+}
+
+impl Settings {
+    /// The configuration that the flags describe.
+    ///
+    /// # Errors
+    /// Names the flag that is missing or cannot work. What only the data can tell is found when the run is made.
+    pub fn config(&self) -> Result<RunConfig, Failure> {
+        let missing = |flag| Failure::Flag {
+            flag,
+            reason: "is needed".to_owned(),
+        };
+        let preset = match self.preset {
+            PresetName::Tiny => Preset::Tiny,
+            PresetName::Small => Preset::Small,
+            PresetName::Paper => Preset::Paper,
+        };
+        let mut config = RunConfig::new(self.task.ok_or_else(|| missing("--task"))?, preset);
+        config.data.source = match (&self.data, self.pairs.as_deref()) {
+            (_, Some([input, output])) => DataSource::Pairs {
+                input: flags::absolute(input)?,
+                output: flags::absolute(output)?,
+            },
+            (Some(data), _) => flags::data(data)?,
+            _ => return Err(missing("--data")),
+        };
+        if let Some(side) = self.size {
+            (config.data.height, config.data.width) = (side, side);
+            data::check_sides(config.task, config.generator.levels(), side, side).map_err(|e| {
+                Failure::Flag {
+                    flag: "--size",
+                    reason: e.to_string(),
+                }
+            })?;
+        }
+        let distance = self.distance.map(|name| match name {
+            DistanceName::L1 => DistanceConfig::L1,
+            DistanceName::L2 => DistanceConfig::L2,
+            DistanceName::Laplacian => DistanceConfig::LaplacianPyramid,
+        });
+        let perceptual = flags::lpips(self.perceptual.as_deref(), self.lpips.as_deref())?;
+        replace(&mut config.distance, perceptual.or(distance));
+        let pools = self
+            .pool
+            .clone()
+            .map(|pools| Strategy::Hierarchical { pools });
+        let flat = self.flat.map(|candidates| Strategy::Flat { candidates });
+        replace(&mut config.search.strategy, pools.or(flat));
+
+        let training = &mut config.training;
+        replace(&mut training.batch, self.batch);
+        replace(&mut training.share, self.share);
+        replace(&mut training.steps_per_search, self.steps_per_search);
+        replace(&mut training.learning_rate, self.learning_rate);
+        training.objective.intermediate_supervision &= !self.no_intermediate_supervision;
+        Ok(config)
+    }
+}
+
+fn replace<T>(setting: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *setting = given;
+    }
+}
+
+/// Another length of the schedule; the learning rate falls at the same shares of it.
+pub fn set_steps(training: &mut TrainingConfig, steps: u64) {
+    for milestone in &mut training.milestones {
+        *milestone = match training.steps {
+            0 => *milestone,
+            before => (u128::from(*milestone) * u128::from(steps) / u128::from(before)) as u64,
+        };
+    }
+    training.steps = steps;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_learning_rate_falls_at_the_same_shares_of_a_schedule_of_any_length() {
+        let mut training = RunConfig::new(Task::Colorization, Preset::Tiny).training;
+        let shares = |t: &TrainingConfig| {
+            t.milestones
+                .iter()
+                .map(|&m| m as f64 / t.steps as f64)
+                .collect::<Vec<_>>()
+        };
+        let before = shares(&training);
+        set_steps(&mut training, 500_000);
+        assert_eq!(training.steps, 500_000);
+        assert_eq!(shares(&training), before);
+        set_steps(&mut training, 0);
+        assert_eq!(training.milestones, [0, 0]);
+    }
+}

@@ -1,0 +1,113 @@
+//! `chimle train`: a new run, or more of an old one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chimle_core::{RunConfig, Trainer, TrainingBackend};
+use clap::Args;
+
+use crate::device::{Command, Common};
+use crate::error::Failure;
+use crate::progress::Progress;
+use crate::settings::{Settings, set_steps};
+use crate::{flags, output};
+
+/// Trains a model on photographs, pairs or made-up scenes, or resumes a run.
+///
+/// A run's folder holds `config.toml` (everything needed to repeat it), `log.jsonl` (every number), `samples/`
+/// (held-out inputs, sampled as training goes) and `checkpoints/`. It can be stopped at any moment, by Ctrl-C too,
+/// and resumed at its newest checkpoint.
+#[derive(Args)]
+#[command(override_usage = USAGE, after_help = EXAMPLES)]
+pub struct Train {
+    /// Go on with the run in this folder, as its config.toml says
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["settings", "config", "out", "steps"])]
+    resume: Option<PathBuf>,
+
+    /// Take everything from this file, laid out as a run's config.toml
+    ///
+    /// Only --out, --steps, --minutes, --device and --seed can be given beside it.
+    #[arg(long, value_name = "FILE", conflicts_with = "settings")]
+    config: Option<PathBuf>,
+
+    /// The new run's folder
+    #[arg(long, value_name = "RUN", required_unless_present = "resume")]
+    out: Option<PathBuf>,
+
+    /// Training steps in all, 0 for an untrained model; the learning rate's schedule is scaled along
+    /// [default: the preset's]
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+
+    /// Stop after so many minutes, if the steps are not done by then; `--resume` goes on from there
+    #[arg(long, value_name = "M", value_parser = flags::minutes)]
+    minutes: Option<Duration>,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+const USAGE: &str = "\
+chimle train --task TASK --data DIR|procedural --out RUN [OPTIONS]
+       chimle train --task night-to-day --pairs INPUT OUTPUT --out RUN [OPTIONS]
+       chimle train --config FILE --out RUN [--steps N] [--minutes M]
+       chimle train --resume RUN [--minutes M]";
+
+const EXAMPLES: &str = "\
+Examples:
+  chimle train --task colorization --data procedural --steps 500 --out runs/made-up
+  chimle train --task colorization --data photos/ --preset small --size 64 \\
+    --perceptual vgg16.safetensors --lpips vgg.pth --out runs/color
+  chimle train --task night-to-day --pairs night/ day/ --out runs/night
+  chimle train --resume runs/color --minutes 30";
+
+impl Command for Train {
+    fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
+        let (folder, mut trainer) = match (self.resume.clone(), self.out.clone()) {
+            (Some(folder), _) => {
+                if common.seed.is_some() {
+                    let reason =
+                        "cannot be changed: a run goes on with the seed in its config.toml"
+                            .to_owned();
+                    return Err(Failure::Flag {
+                        flag: "--seed",
+                        reason,
+                    });
+                }
+                let trainer = Trainer::<B>::resume(&folder, device)?;
+                (folder, trainer)
+            }
+            (None, Some(folder)) => {
+                let trainer = Trainer::<B>::create(self.new_config(common)?, &folder, device)?;
+                (folder, trainer)
+            }
+            (None, None) => {
+                return Err(Failure::Flag {
+                    flag: "--out",
+                    reason: "is needed".to_owned(),
+                });
+            }
+        };
+        trainer.run_for(self.minutes.unwrap_or(Duration::MAX), &mut Progress::new())?;
+        output::say(format_args!(
+            "the model is in {0}: chimle sample --model {0} --input IMAGE --out DIR",
+            folder.display()
+        ))
+    }
+}
+
+impl Train {
+    fn new_config(&self, common: Common) -> Result<RunConfig, Failure> {
+        let mut config = match &self.config {
+            Some(file) => RunConfig::read(file)?,
+            None => self.settings.config()?,
+        };
+        if let Some(steps) = self.steps {
+            set_steps(&mut config.training, steps);
+        }
+        if let Some(seed) = common.seed {
+            config.seed = seed;
+        }
+        Ok(config)
+    }
+}

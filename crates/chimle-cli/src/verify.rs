@@ -1,0 +1,63 @@
+//! `chimle verify`: whether this build computes, on this device, what it should.
+
+use std::path::PathBuf;
+
+use chimle_core::TrainingBackend;
+use chimle_core::verify::{Check, Outcome};
+use clap::Args;
+
+use crate::device::{Command, Common};
+use crate::error::Failure;
+use crate::output;
+
+/// Checks this build and device against reference numbers.
+///
+/// Prints a line for each check with the largest difference and its limit, then `N passed, N failed`. The exit
+/// status is 1 if any failed.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  chimle verify --reference reference/ --weights weights/ --device cuda"
+)]
+pub struct Verify {
+    /// The folder of reference numbers (tim_*.json and the files beside them, perceptual.safetensors, img_*.safetensors,
+    /// ...); what is absent is reported as absent
+    #[arg(long, value_name = "DIR")]
+    reference: PathBuf,
+
+    /// A folder with the weights of VGG16 and LPIPS; without it the checks that need them are absent
+    #[arg(long, value_name = "DIR")]
+    weights: Option<PathBuf>,
+}
+
+impl Command for Verify {
+    fn run<B: TrainingBackend>(self, device: B::Device, _: Common) -> Result<(), Failure> {
+        // A reader that has gone does not change what the checks find.
+        let mut show = |check: &Check| drop(output::say(check));
+        let checks = chimle_core::verify::verify::<B>(
+            &self.reference,
+            self.weights.as_deref(),
+            &device,
+            &mut show,
+        )?;
+        let count = |counted: fn(&Outcome) -> bool| {
+            checks
+                .iter()
+                .filter(|check| counted(&check.outcome))
+                .count()
+        };
+        let passed = count(|outcome| matches!(outcome, Outcome::Passed { .. }));
+        let failed = count(|outcome| matches!(outcome, Outcome::Failed { .. }));
+        let absent = count(|outcome| matches!(outcome, Outcome::Absent { .. }));
+        let absent = if absent > 0 {
+            format!(", {absent} absent")
+        } else {
+            String::new()
+        };
+        output::say(format_args!("{passed} passed, {failed} failed{absent}"))?;
+        if failed > 0 {
+            Err(Failure::Reported)
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `chimle import` and `chimle export`: weights between the authors' release and ours.
+
+use std::path::{Path, PathBuf};
+
+use chimle_core::nn::{Generator, WeightFile};
+use chimle_core::{GeneratorConfig, Kernels, Task, TrainingBackend};
+use clap::Args;
+
+use crate::device::{Command, Common};
+use crate::error::Failure;
+use crate::located::Located;
+use crate::{flags, output};
+
+/// Turns a PyTorch checkpoint of the authors' release into a file that carries its configuration.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  chimle import colorization.pth --task colorization --out colorization.safetensors"
+)]
+pub struct Import {
+    /// The checkpoint (.pth, or .safetensors with the same parameter names)
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// What it was trained for: super-resolution, colorization, decompression or night-to-day
+    #[arg(long, value_parser = flags::task)]
+    task: Task,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Writes a trained model's weights, under the authors' parameter names, as safetensors.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  chimle export --model runs/color --out colorization.safetensors"
+)]
+pub struct Export {
+    /// The folder of a run (its newest checkpoint is taken), or a model file
+    #[arg(long, value_name = "RUN|FILE")]
+    model: PathBuf,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+struct Target {
+    /// The file to write; its name ends in .safetensors
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+impl Command for Import {
+    fn run<B: TrainingBackend>(self, device: B::Device, _: Common) -> Result<(), Failure> {
+        self.target.check()?;
+        let file = WeightFile::open(&self.file)?;
+        let architecture = chimle_core::architecture(self.task);
+        let config = GeneratorConfig::of_file(&file, Some(architecture))?;
+        if config.architecture != architecture {
+            let reason = format!(
+                "{}, but {} says {:?}",
+                self.task,
+                self.file.display(),
+                config.architecture
+            );
+            return Err(Failure::Flag {
+                flag: "--task",
+                reason,
+            });
+        }
+        let generator = config.init::<B::InnerBackend>(&device).load(&file)?;
+        self.target.write(&generator)
+    }
+}
+
+impl Command for Export {
+    fn run<B: TrainingBackend>(self, device: B::Device, _: Common) -> Result<(), Failure> {
+        self.target.check()?;
+        let generator = Located::find(&self.model)?.generator::<B::InnerBackend>(&device)?;
+        self.target.write(&generator)
+    }
+}
+
+impl Target {
+    /// Before the work: whether the file may be written.
+    fn check(&self) -> Result<(), Failure> {
+        if self
+            .out
+            .extension()
+            .is_none_or(|extension| extension != "safetensors")
+        {
+            let reason = format!(
+                "{} must end in .safetensors, or it could not be read back",
+                self.out.display()
+            );
+            return Err(Failure::Flag {
+                flag: "--out",
+                reason,
+            });
+        }
+        if self.out.exists() && !self.force {
+            return Err(Failure::Exists {
+                path: self.out.clone(),
+                remedy: "choose another name, or replace it with --force",
+            });
+        }
+        match self.out.parent() {
+            Some(folder) if folder != Path::new("") => output::prepare_folder(folder),
+            _ => Ok(()),
+        }
+    }
+
+    fn write<B: Kernels>(&self, generator: &Generator<B>) -> Result<(), Failure> {
+        generator.save(&self.out)?;
+        let parameters = burn::module::Module::num_params(generator);
+        output::say(format_args!(
+            "{}: {parameters} parameters",
+            self.out.display()
+        ))
+    }
+}

@@ -1,0 +1,241 @@
+//! What goes wrong gets one line that names the file or flag, and exit status 1.
+
+mod command;
+
+use std::fs;
+
+use command::{SMALL, chimle, folder, photograph, train};
+
+/// Flags of a run on the folder `photos`.
+const TRAIN: &str = "train --task colorization --data photos --size 16 --steps 1 --out run";
+
+#[test]
+fn a_folder_without_images() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("photos")).unwrap();
+    chimle(folder.path(), TRAIN).fails_naming(&["photos", "no images"]);
+    chimle(folder.path(), &TRAIN.replace("photos", "nowhere")).fails_naming(&["nowhere"]);
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn files_that_are_no_images_or_too_small() {
+    let folder = folder();
+    let photos = folder.path().join("photos");
+    fs::create_dir(&photos).unwrap();
+    fs::write(photos.join("text.jpg"), "not a photograph").unwrap();
+    chimle(folder.path(), TRAIN).fails_naming(&["text.jpg"]);
+    fs::remove_file(photos.join("text.jpg")).unwrap();
+    photograph(photos.join("dot.png"), 1, 1);
+    chimle(folder.path(), TRAIN).fails_naming(&["dot.png", "1x1"]);
+
+    train(folder.path(), 0);
+    let sample = |input: &str| {
+        chimle(
+            folder.path(),
+            &format!("sample --model run --input {input} --out out"),
+        )
+    };
+    fs::write(photos.join("text.jpg"), "not a photograph").unwrap();
+    sample("photos/text.jpg").fails_naming(&["text.jpg"]);
+    sample("photos/dot.png").fails_naming(&["dot.png", "1x1"]);
+    sample("photos/absent.png").fails_naming(&["absent.png"]);
+    sample("photos").fails_naming(&["photos"]);
+}
+
+#[test]
+fn a_truncated_photograph() {
+    let folder = folder();
+    let photos = folder.path().join("photos");
+    fs::create_dir(&photos).unwrap();
+    photograph(photos.join("cut.jpg"), 64, 64);
+    let whole = fs::read(photos.join("cut.jpg")).unwrap();
+    fs::write(photos.join("cut.jpg"), &whole[..whole.len() / 2]).unwrap();
+    chimle(folder.path(), TRAIN).fails_naming(&["cut.jpg", "truncated"]);
+    train(folder.path(), 0);
+    let sample = "sample --model run --input photos/cut.jpg --out out";
+    chimle(folder.path(), sample).fails_naming(&["cut.jpg", "truncated"]);
+
+    // Among good ones it is passed over.
+    for name in ["a.png", "b.png", "c.png"] {
+        photograph(photos.join(name), 32, 32);
+    }
+    let ran = chimle(folder.path(), &format!("{TRAIN}2 {SMALL}"));
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .lines()
+            .all(|line| line.starts_with("warning: ") && line.contains("cut.jpg")),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn an_image_larger_than_memory() {
+    let folder = folder();
+    train(folder.path(), 0);
+    // A header is enough to tell: 60000 x 60000 pixels, 1 bit each.
+    let mut bmp = b"BM".to_vec();
+    bmp.extend(
+        [62u32, 0, 62, 40, 60_000, 60_000]
+            .iter()
+            .flat_map(|v| v.to_le_bytes()),
+    );
+    bmp.extend([1u16, 1].iter().flat_map(|v| v.to_le_bytes()));
+    bmp.extend([0u32, 0, 0, 0, 2, 0].iter().flat_map(|v| v.to_le_bytes()));
+    bmp.extend([0, 0, 0, 0, 255, 255, 255, 0]);
+    fs::write(folder.path().join("vast.bmp"), bmp).unwrap();
+    let sample = "sample --model run --input vast.bmp --out out";
+    chimle(folder.path(), sample).fails_naming(&["vast.bmp", "60000x60000", "MiB"]);
+}
+
+#[test]
+fn pairs_without_partners() {
+    let folder = folder();
+    for (side, names) in [("night", ["a.png", "b.png"]), ("day", ["a.png", "c.png"])] {
+        fs::create_dir(folder.path().join(side)).unwrap();
+        for name in names {
+            photograph(folder.path().join(side).join(name), 32, 32);
+        }
+    }
+    let flags = "train --task night-to-day --pairs night day --size 16 --steps 1 --out run";
+    chimle(folder.path(), flags).fails_naming(&["night", "day", "b, c"]);
+    chimle(
+        folder.path(),
+        &flags.replace("night-to-day", "colorization"),
+    )
+    .fails_naming(&["colorization", "photographs"]);
+}
+
+#[test]
+fn settings_that_cannot_work() {
+    let folder = folder();
+    let train = |flags: &str| {
+        chimle(
+            folder.path(),
+            &format!("train --task colorization --data procedural --steps 1 --out run {flags}"),
+        )
+    };
+    train("--size 18").fails_naming(&["--size", "18", "multiple of 4"]);
+    train("--pool 4,2").fails_naming(&["2 levels", "3"]);
+    train("--pool 4,0,1").fails_naming(&["level 2"]);
+    train("--learning-rate=-1").fails_naming(&["learning_rate"]);
+    train("--perceptual absent.safetensors").fails_naming(&["absent.safetensors"]);
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn a_configuration_with_an_unknown_or_missing_key() {
+    let folder = folder();
+    train(folder.path(), 0);
+    let text = fs::read_to_string(folder.path().join("run/config.toml")).unwrap();
+    let with = |text: String| {
+        fs::write(folder.path().join("changed.toml"), text).unwrap();
+        chimle(
+            folder.path(),
+            "train --config changed.toml --steps 1 --out other",
+        )
+    };
+    with(text.replace("learning_rate", "learnig_rate"))
+        .fails_naming(&["changed.toml", "learnig_rate"]);
+    with(text.replace("batch = 2", "")).fails_naming(&["changed.toml", "batch"]);
+    with(text.replace("batch = 2", "batch = 0")).fails_naming(&["changed.toml", "batch"]);
+    with(text.replace("batch = 2", "batch =")).fails_naming(&["changed.toml", "line"]);
+    with(text).succeeds();
+}
+
+#[test]
+fn checkpoints_cut_short_or_of_another_configuration() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, 2);
+    let newest = path.join("run/checkpoints/step-00000002");
+    photograph(path.join("photo.png"), 16, 16);
+
+    let config = fs::read_to_string(path.join("run/config.toml")).unwrap();
+    fs::write(
+        path.join("run/config.toml"),
+        config.replace("latent = 32", "latent = 40"),
+    )
+    .unwrap();
+    chimle(path, "train --resume run").fails_naming(&["generator.safetensors", "32", "40"]);
+    fs::write(path.join("run/config.toml"), config).unwrap();
+
+    for name in ["generator.safetensors", "adam.mpk", "position.json"] {
+        let whole = fs::read(newest.join(name)).unwrap();
+        fs::write(newest.join(name), &whole[..whole.len() / 2]).unwrap();
+        chimle(path, "train --resume run").fails_naming(&[name]);
+        if name == "generator.safetensors" {
+            chimle(path, "sample --model run --input photo.png --out out").fails_naming(&[name]);
+            chimle(path, "evaluate --model run --data procedural").fails_naming(&[name]);
+            chimle(path, "export --model run --out model.safetensors").fails_naming(&[name]);
+        }
+        fs::write(newest.join(name), whole).unwrap();
+    }
+    chimle(path, "train --resume run").succeeds();
+}
+
+#[test]
+fn folders_that_cannot_be_written_or_hold_a_run() {
+    let folder = folder();
+    train(folder.path(), 0);
+    fs::write(folder.path().join("file"), "").unwrap();
+    photograph(folder.path().join("photo.png"), 16, 16);
+    let run = |flags: &str| chimle(folder.path(), flags);
+    run("train --task colorization --data procedural --steps 1 --out file/run")
+        .fails_naming(&["file/run"]);
+    run("train --task colorization --data procedural --steps 1 --out run")
+        .fails_naming(&["run", "already"]);
+    run("sample --model run --input photo.png --out file/out").fails_naming(&["file/out"]);
+    run("evaluate --model run --data procedural --out file/numbers.json").fails_naming(&["file"]);
+    run("export --model run --out file/model.safetensors").fails_naming(&["file"]);
+    run("export --model run --out model.pth").fails_naming(&["--out", "model.pth"]);
+    run("quickstart --out file/quick").fails_naming(&["file/quick"]);
+}
+
+#[test]
+fn folders_that_hold_no_run() {
+    let folder = folder();
+    photograph(folder.path().join("photo.png"), 16, 16);
+    fs::create_dir(folder.path().join("bare")).unwrap();
+    chimle(folder.path(), "train --resume bare").fails_naming(&["bare"]);
+    chimle(
+        folder.path(),
+        "sample --model bare --input photo.png --out out",
+    )
+    .fails_naming(&["bare"]);
+    chimle(
+        folder.path(),
+        "sample --model absent --input photo.png --out out",
+    )
+    .fails_naming(&["absent"]);
+    chimle(
+        folder.path(),
+        "sample --model photo.png --input photo.png --out out",
+    )
+    .fails_naming(&["photo.png"]);
+}
+
+#[cfg(not(any(feature = "cuda", feature = "wgpu")))]
+#[test]
+fn devices_that_are_not_compiled_in() {
+    let folder = folder();
+    for device in ["cuda", "wgpu"] {
+        let flags = format!("quickstart --device {device}");
+        chimle(folder.path(), &flags).fails_naming(&["--device", &format!("--features {device}")]);
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_another_status() {
+    let folder = folder();
+    for flags in [
+        "train --task colour --data procedural --out run",
+        "train --resume run --batch 3",
+        "sample",
+        "dream",
+    ] {
+        assert_eq!(chimle(folder.path(), flags).status, 2, "{flags}");
+    }
+}

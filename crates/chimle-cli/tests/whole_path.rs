@@ -1,0 +1,182 @@
+//! From training to samples, measures and exported weights.
+
+mod command;
+
+use command::{SMALL, chimle, folder, photograph, train};
+
+#[test]
+fn a_model_is_trained_resumed_sampled_measured_and_exported() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, 2);
+    assert!(path.join("run/config.toml").is_file());
+    let resumed = chimle(path, "train --resume run").succeeds();
+    assert!(resumed.stdout.contains("from step 2"), "{}", resumed.stdout);
+
+    photograph(path.join("photo.jpg"), 21, 18);
+    chimle(
+        path,
+        "sample --model run --input photo.jpg --samples 3 --out samples",
+    )
+    .succeeds();
+    for sample in 1..=3 {
+        let sample = image::open(path.join(format!("samples/photo-{sample:02}.png"))).unwrap();
+        assert_eq!((sample.width(), sample.height()), (21, 18));
+    }
+    let sheet = image::open(path.join("samples/photo-sheet.png")).unwrap();
+    assert!(sheet.width() > 4 * 21 && sheet.height() == 18);
+
+    let table = chimle(
+        path,
+        "evaluate --model run --data procedural --samples 2 --limit 3 --out found.json",
+    )
+    .succeeds();
+    assert!(table.stdout.contains("PSNR"), "{}", table.stdout);
+    let found: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path.join("found.json")).unwrap()).unwrap();
+    assert_eq!(found["images"], 3);
+
+    chimle(path, "export --model run --out model.safetensors").succeeds();
+    chimle(path, "export --model run --out model.safetensors")
+        .fails_naming(&["model.safetensors", "--force"]);
+    chimle(
+        path,
+        "sample --model model.safetensors --input photo.jpg --samples 3 --out again",
+    )
+    .succeeds();
+    let read = |folder: &str| std::fs::read(path.join(folder).join("photo-02.png")).unwrap();
+    assert_eq!(read("samples"), read("again"));
+
+    chimle(
+        path,
+        "import model.safetensors --task colourisation --out imported.safetensors",
+    )
+    .succeeds();
+    let read = |name: &str| std::fs::read(path.join(name)).unwrap();
+    assert_eq!(read("model.safetensors"), read("imported.safetensors"));
+}
+
+#[test]
+fn the_seed_and_what_varies_decide_the_samples() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, 0);
+    photograph(path.join("photo.png"), 16, 16);
+    let samples = |flags: &str| -> Vec<Vec<u8>> {
+        let _ = std::fs::remove_dir_all(path.join("out"));
+        chimle(
+            path,
+            &format!("sample --model run --input photo.png --samples 2 --out out {flags}"),
+        )
+        .succeeds();
+        ["01", "02"]
+            .map(|k| {
+                image::open(path.join(format!("out/photo-{k}.png")))
+                    .unwrap()
+                    .into_bytes()
+            })
+            .to_vec()
+    };
+    let first = samples("");
+    assert_eq!(first, samples("--seed 0"));
+    assert_ne!(first, samples("--seed 1"));
+    let global = samples("--vary global");
+    assert_eq!(first[0], global[0]);
+    assert_ne!(first[1], global[1]);
+    assert_ne!(global[1], samples("--vary level:1")[1]);
+}
+
+#[test]
+fn a_folder_is_sampled_past_its_bad_files() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, 0);
+    std::fs::create_dir_all(path.join("photos/below")).unwrap();
+    photograph(path.join("photos/good.png"), 20, 12);
+    photograph(path.join("photos/below/good.jpg"), 12, 20);
+    photograph(path.join("photos/dot.png"), 1, 1);
+    std::fs::write(path.join("photos/text.jpg"), "not a photograph").unwrap();
+    let ran = chimle(
+        path,
+        "sample --model run --input photos --samples 1 --out out --degrade",
+    );
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains("2 images sampled, 2 skipped"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stderr
+            .lines()
+            .all(|line| line.starts_with("warning: skipped: ")),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("dot.png") && ran.stderr.contains("text.jpg"),
+        "{}",
+        ran.stderr
+    );
+    assert!(path.join("out/below/good-01.png").is_file());
+    // The input, a sample, the truth.
+    assert!(
+        image::open(path.join("out/good-sheet.png"))
+            .unwrap()
+            .width()
+            > 3 * 20
+    );
+}
+
+#[test]
+fn every_task_trains_on_made_up_scenes() {
+    let folder = folder();
+    for task in ["super_resolution", "decompression", "paired"] {
+        let flags = format!(
+            "train --task {task} --data procedural --size 16 --steps 1 {SMALL} --out {task}"
+        );
+        chimle(folder.path(), &flags).succeeds();
+    }
+    photograph(folder.path().join("photo.png"), 33, 20);
+    let sampled =
+        "sample --model super_resolution --input photo.png --degrade --samples 1 --out out";
+    chimle(folder.path(), sampled).succeeds();
+    // Cut to what the levels divide, brought down, and enlarged again.
+    let sample = image::open(folder.path().join("out/photo-01.png")).unwrap();
+    assert_eq!((sample.width(), sample.height()), (32, 16));
+    chimle(
+        folder.path(),
+        "sample --model paired --input photo.png --degrade --out out",
+    )
+    .fails_naming(&["--degrade"]);
+}
+
+#[test]
+fn a_quickstart_writes_its_picture_and_numbers_and_replaces_only_its_own() {
+    let folder = folder();
+    let path = folder.path();
+    // To quickstart this is an earlier one: the same network on made-up scenes.
+    train(path, 0);
+    let quickstart =
+        |flags: &str| chimle(path, &format!("quickstart --out run --minutes 0 {flags}"));
+    quickstart("").fails_naming(&["run", "--force"]);
+    std::fs::write(path.join("run/thesis.txt"), "mine").unwrap();
+    quickstart("--force").fails_naming(&["run", "--force"]);
+    assert!(path.join("run/thesis.txt").is_file());
+    std::fs::remove_file(path.join("run/thesis.txt")).unwrap();
+
+    let report = quickstart("--force");
+    assert_eq!(report.status, 0, "{}", report.stderr);
+    assert!(
+        report.stdout.contains("run/samples.png"),
+        "{}",
+        report.stdout
+    );
+    assert!(path.join("run/samples.png").is_file());
+    let numbers = std::fs::read(path.join("run/numbers.json")).unwrap();
+    let numbers: serde_json::Value = serde_json::from_slice(&numbers).unwrap();
+    assert_eq!(
+        (&numbers["modes"]["of"], &numbers["steps"]),
+        (&4.into(), &0.into())
+    );
+}

@@ -1,0 +1,130 @@
+//! What can go wrong, each in one line that names the file or field.
+
+use std::path::{Path, PathBuf};
+
+/// Why something could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Images could not be read or made into examples.
+    #[error(transparent)]
+    Data(#[from] chimle_data::DataError),
+    /// A generator's configuration is impossible.
+    #[error(transparent)]
+    Generator(#[from] chimle_nn::ConfigError),
+    /// A file of weights is missing, damaged, or another network's.
+    #[error(transparent)]
+    Weights(#[from] chimle_nn::WeightsError),
+    /// The latent search failed.
+    #[error(transparent)]
+    Search(#[from] chimle_imle::SearchError),
+    /// A measure could not be taken.
+    #[error(transparent)]
+    Metrics(#[from] chimle_metrics::MetricsError),
+    /// A configuration file that is not one.
+    #[error("{path}: {reason}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A setting that cannot work.
+    #[error("`{field}` {reason}")]
+    Setting {
+        /// The field of the configuration.
+        field: &'static str,
+        /// What it must be, and what it is.
+        reason: String,
+    },
+    /// A file or folder that could not be written or read.
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        /// What was tried, as in "write".
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system answered.
+        source: std::io::Error,
+    },
+    /// A picture that could not be written.
+    #[error("cannot write {path}: {reason}")]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A folder that already holds a run.
+    #[error("{path} already holds a run: resume it, or choose another folder")]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder that holds no run, or one without a checkpoint.
+    #[error("{path} holds no {what}")]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+        /// What was looked for.
+        what: &'static str,
+    },
+    /// A checkpoint whose parts do not fit.
+    #[error("checkpoint {path}: {reason}")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A loss that is not a number.
+    #[error(
+        "the loss at step {step} is {loss} (levels {levels:?}); the last good checkpoint is {checkpoint}: lower the learning rate, or resume from there with another seed"
+    )]
+    Diverged {
+        /// The step, from 1.
+        step: u64,
+        /// The loss.
+        loss: f32,
+        /// Its terms, by level.
+        levels: Vec<f32>,
+        /// Where the last good checkpoint lies.
+        checkpoint: PathBuf,
+    },
+    /// Too many images of a share could not be read.
+    #[error("none of the {count} images drawn for the search could be read; the last: {last}")]
+    NothingReadable {
+        /// Images tried.
+        count: usize,
+        /// What the last one gave.
+        last: String,
+    },
+    /// An output that would not fit in memory.
+    #[error(
+        "an output of {width}x{height} pixels needs about {needed_mib} MiB, and {available_mib} MiB are free: choose a smaller size"
+    )]
+    Memory {
+        /// Width of the output.
+        width: usize,
+        /// Height of the output.
+        height: usize,
+        /// Estimated peak.
+        needed_mib: u64,
+        /// What is free.
+        available_mib: u64,
+    },
+}
+
+impl Error {
+    /// For `map_err` on an operation on a file.
+    pub(crate) fn file(
+        action: &'static str,
+        path: impl AsRef<Path>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::File {
+            action,
+            path,
+            source,
+        }
+    }
+}

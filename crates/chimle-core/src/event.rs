@@ -1,0 +1,119 @@
+//! What a run reports: the lines of its `log.jsonl`, and what a program shows while it goes.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// Something that happened in a run. Its JSON is one line of `log.jsonl`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A run begins, anew or from a checkpoint.
+    Started {
+        /// Steps done before.
+        step: u64,
+        /// Steps in all.
+        steps: u64,
+        /// Examples to train on.
+        examples: usize,
+        /// Examples held out.
+        held_out: usize,
+        /// Files passed over because no example can be made of them.
+        skipped: usize,
+        /// Parameters of the generator.
+        parameters: usize,
+    },
+    /// A file could not be used.
+    Skipped {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The search has worked through some of its examples. Not written to the log.
+    Searching {
+        /// Examples searched.
+        done: usize,
+        /// Examples in the share.
+        total: usize,
+    },
+    /// A search is complete.
+    Searched {
+        /// The step before which it was made.
+        step: u64,
+        /// The search, from 0.
+        round: u64,
+        /// Examples searched.
+        examples: usize,
+        /// Mean distance of the chosen codes, at each level compared.
+        chosen: Vec<f32>,
+        /// Mean distance of all candidates, at each level compared.
+        pool: Vec<f32>,
+        /// Seconds it took.
+        seconds: f64,
+    },
+    /// A step of training.
+    Step {
+        /// The step, from 1.
+        step: u64,
+        /// Mean loss of the batch.
+        loss: f32,
+        /// Its terms, by level.
+        levels: Vec<f32>,
+        /// Adam's learning rate at this step.
+        learning_rate: f64,
+        /// Seconds it took.
+        seconds: f64,
+    },
+    /// The held-out examples were sampled.
+    Validated {
+        /// The step after which it was done.
+        step: u64,
+        /// Samples for each example.
+        samples: usize,
+        /// Mean over examples of the nearest sample's distance to the truth.
+        best: f64,
+        /// Mean over examples and samples of the distance to the truth.
+        mean: f64,
+        /// Mean distance between samples of one example.
+        diversity: f64,
+        /// Procedural set: mean number of known outputs that are some sample's nearest.
+        modes: Option<f64>,
+        /// The picture of samples.
+        strip: PathBuf,
+    },
+    /// A checkpoint is on the disk.
+    Saved {
+        /// The step after which it was made.
+        step: u64,
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// The run is complete, or its time is up.
+    Finished {
+        /// Steps done.
+        step: u64,
+        /// Seconds since it was started or resumed.
+        seconds: f64,
+    },
+}
+
+/// Shown what happens in a run.
+pub trait Observer {
+    /// Called as it happens.
+    fn notice(&mut self, event: &Event);
+}
+
+/// Shows nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn notice(&mut self, _: &Event) {}
+}
+
+impl<F: FnMut(&Event)> Observer for F {
+    fn notice(&mut self, event: &Event) {
+        self(event);
+    }
+}

@@ -1,0 +1,90 @@
+//! A run's `log.jsonl`: one line of JSON for each event, with the time.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::event::{Event, Observer};
+
+/// The name of a run's configuration in its folder.
+pub(crate) const CONFIG: &str = "config.toml";
+const LOG: &str = "log.jsonl";
+
+/// Writes events to the log and passes them on.
+///
+/// An error of writing is kept until [`check`](Log::check), so that what reports events need not
+/// handle it.
+pub(crate) struct Log<'a> {
+    path: PathBuf,
+    file: File,
+    error: Option<std::io::Error>,
+    observer: &'a mut dyn Observer,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    /// Seconds since 1970.
+    time: f64,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl<'a> Log<'a> {
+    /// Opens a run's log to go on after its last line. A run that was killed while it wrote may
+    /// have left half a line: that is cut off.
+    pub(crate) fn open(run: &Path, observer: &'a mut dyn Observer) -> Result<Self, Error> {
+        let path = run.join(LOG);
+        let open = || {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)?;
+            let mut text = Vec::new();
+            file.read_to_end(&mut text)?;
+            let whole = text
+                .iter()
+                .rposition(|&byte| byte == b'\n')
+                .map_or(0, |end| end + 1);
+            file.set_len(whole as u64)?;
+            file.seek(SeekFrom::End(0))?;
+            Ok(file)
+        };
+        let file = open().map_err(Error::file("write", &path))?;
+        Ok(Self {
+            path,
+            file,
+            error: None,
+            observer,
+        })
+    }
+
+    /// The first error of writing, if there was one.
+    pub(crate) fn check(&mut self) -> Result<(), Error> {
+        self.error.take().map_or(Ok(()), |source| {
+            Err(Error::file("write", &self.path)(source))
+        })
+    }
+}
+
+impl Observer for Log<'_> {
+    fn notice(&mut self, event: &Event) {
+        if !matches!(event, Event::Searching { .. }) {
+            let time = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0.0, |t| t.as_secs_f64());
+            let mut line =
+                serde_json::to_string(&Line { time, event }).expect("an event is plain data");
+            line.push('\n');
+            if let Err(error) = self.file.write_all(line.as_bytes()) {
+                self.error.get_or_insert(error);
+            }
+        }
+        self.observer.notice(event);
+    }
+}

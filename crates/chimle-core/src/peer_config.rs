@@ -1,0 +1,130 @@
+//! Network configurations as JSON, as other implementations of the method write them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chimle_nn::{Architecture, GeneratorConfig, Preset};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+
+/// A JSON object whose fields are read one by one; fields that nobody asks for are ignored.
+pub(crate) struct PeerConfig {
+    path: PathBuf,
+    fields: Map<String, Value>,
+}
+
+impl PeerConfig {
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+        let fields = serde_json::from_str(&text).map_err(|e| error(path, e.to_string()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            fields,
+        })
+    }
+
+    /// The value of a field.
+    pub(crate) fn get<T: DeserializeOwned>(&self, field: &str) -> Result<T, Error> {
+        let value = self
+            .fields
+            .get(field)
+            .ok_or_else(|| self.error(format!("missing field `{field}`")))?;
+        serde_json::from_value(value.clone()).map_err(|e| self.error(format!("`{field}`: {e}")))
+    }
+
+    /// The network it describes.
+    pub(crate) fn network(&self, architecture: Architecture) -> Result<GeneratorConfig, Error> {
+        let config = GeneratorConfig {
+            in_channels: self.get("in_channels")?,
+            out_channels: self.get("out_channels")?,
+            code_channels: self.get("code_channels")?,
+            residual_channels: self.get("residual_channels")?,
+            growth_channels: self.get("growth_channels")?,
+            rrdb_per_level: self.get("rrdb_per_level")?,
+            map_code: self.get("map_code")?,
+            latent: self.get("latent")?,
+            ..GeneratorConfig::preset(Preset::Paper, architecture)
+        };
+        config.validate().map_err(|e| self.error(e.to_string()))?;
+        let levels: usize = self.get("levels")?;
+        if levels != config.levels() {
+            let listed = config.levels();
+            return Err(self.error(format!(
+                "`levels` is {levels}, but `residual_channels` lists {listed}"
+            )));
+        }
+        Ok(config)
+    }
+
+    /// An error that names the file.
+    pub(crate) fn error(&self, reason: String) -> Error {
+        error(&self.path, reason)
+    }
+}
+
+fn error(path: &Path, reason: String) -> Error {
+    Error::Config {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TINY: &str = r#"{"levels": 2, "code_channels": 5, "residual_channels": [8, 4],
+        "growth_channels": [4, 4], "rrdb_per_level": 1, "map_code": 6, "latent": 7,
+        "in_channels": 1, "out_channels": 2, "pool": [3, 2]}"#;
+
+    fn network(json: &str) -> Result<GeneratorConfig, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.json");
+        fs::write(&path, json).unwrap();
+        PeerConfig::read(&path)?.network(Architecture::Colorization)
+    }
+
+    #[test]
+    fn fields_of_others_are_ignored() {
+        let config = network(TINY).unwrap();
+        assert_eq!(config.residual_channels, [8, 4]);
+        assert_eq!((config.map_code, config.latent), (6, 7));
+    }
+
+    #[test]
+    fn an_error_names_the_file_and_the_field() {
+        for (from, to, field) in [
+            (
+                r#""latent": 7"#,
+                r#""lateral": 7"#,
+                "missing field `latent`",
+            ),
+            (
+                r#""latent": 7"#,
+                r#""latent": -7"#,
+                "`latent`: invalid value",
+            ),
+            (
+                r#""latent": 7"#,
+                r#""latent": 0"#,
+                "`latent` must be at least 1",
+            ),
+            ("[8, 4]", r#"[8, "x"]"#, "`residual_channels`: invalid type"),
+            (r#""levels": 2"#, r#""levels": 3"#, "`levels` is 3"),
+            (
+                r#""out_channels": 2"#,
+                r#""out_channels": 3"#,
+                "`out_channels` must be 2",
+            ),
+            ("{", "[", "expected"),
+        ] {
+            let message = network(&TINY.replacen(from, to, 1))
+                .unwrap_err()
+                .to_string();
+            assert!(message.contains("net.json: "), "{message}");
+            assert!(message.contains(field), "{message}");
+        }
+    }
+}

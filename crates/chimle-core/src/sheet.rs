@@ -1,0 +1,66 @@
+//! Contact sheets: rows of images of one size.
+
+use std::path::Path;
+
+use image::{Rgb, RgbImage, imageops};
+
+use crate::error::Error;
+
+/// White space between images, in pixels.
+const GAP: u32 = 2;
+
+/// Rows of images, put together into one picture.
+#[derive(Clone, Debug, Default)]
+pub struct Sheet {
+    rows: Vec<Vec<RgbImage>>,
+}
+
+impl Sheet {
+    /// No rows yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more row. Images smaller than the largest of the sheet are enlarged to its size without
+    /// smoothing, so that every pixel of a small input can be seen.
+    pub fn push(&mut self, row: Vec<RgbImage>) {
+        self.rows.push(row);
+    }
+
+    /// The picture.
+    pub fn picture(&self) -> RgbImage {
+        let images = || self.rows.iter().flatten();
+        let width = images().map(RgbImage::width).max().unwrap_or(1);
+        let height = images().map(RgbImage::height).max().unwrap_or(1);
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0) as u32;
+        let size = |count: u32, side: u32| (count * (side + GAP)).saturating_sub(GAP).max(1);
+        let mut picture = RgbImage::from_pixel(
+            size(columns, width),
+            size(self.rows.len() as u32, height),
+            Rgb([255; 3]),
+        );
+        for (y, row) in self.rows.iter().enumerate() {
+            for (x, image) in row.iter().enumerate() {
+                let (left, top) = (x as u32 * (width + GAP), y as u32 * (height + GAP));
+                let shown = if image.dimensions() == (width, height) {
+                    image.clone()
+                } else {
+                    imageops::resize(image, width, height, imageops::FilterType::Nearest)
+                };
+                imageops::replace(&mut picture, &shown, left.into(), top.into());
+            }
+        }
+        picture
+    }
+
+    /// Writes the picture as PNG.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        self.picture().save(path).map_err(|e| Error::Picture {
+            path: path.to_owned(),
+            reason: e.to_string(),
+        })
+    }
+}

@@ -1,0 +1,173 @@
+//! How far numbers lie from those they should be.
+
+use super::Outcome;
+
+/// Keeps the largest difference of many, and where it was.
+pub(super) struct Comparison {
+    limit: f64,
+    /// The difference and what it is of; a difference that is not a number is the largest.
+    largest: Option<(f64, String)>,
+}
+
+impl Comparison {
+    pub(super) fn new(limit: f64) -> Self {
+        Self {
+            limit,
+            largest: None,
+        }
+    }
+
+    /// One more difference.
+    pub(super) fn add(&mut self, difference: f64, place: impl FnOnce() -> String) {
+        let larger = match &self.largest {
+            None => true,
+            Some((largest, _)) => {
+                difference > *largest || (difference.is_nan() && !largest.is_nan())
+            }
+        };
+        if larger {
+            self.largest = Some((difference, place()));
+        }
+    }
+
+    /// Numbers of the given shape against those under `name`; `difference` takes the found and the
+    /// expected one.
+    pub(super) fn add_all(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        found: &[f32],
+        expected: &[f32],
+        difference: impl Fn(f64, f64) -> f64,
+    ) {
+        if found.len() != expected.len() {
+            let (found, expected) = (found.len(), expected.len());
+            return self.add(f64::NAN, || {
+                format!("`{name}`: {found} values in place of {expected}")
+            });
+        }
+        for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+            let difference = difference(found.into(), expected.into());
+            self.add_one(name, shape, i, [found, expected], difference);
+        }
+    }
+
+    /// The difference of the `i`-th number of an array from the expected one.
+    pub(super) fn add_one(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        i: usize,
+        [found, expected]: [f32; 2],
+        difference: f64,
+    ) {
+        self.add(difference, || {
+            let place = position(i, shape);
+            format!("`{name}` {place:?}: {found} in place of {expected}")
+        });
+    }
+
+    /// Whether anything was compared.
+    pub(super) fn any(&self) -> bool {
+        self.largest.is_some()
+    }
+
+    pub(super) fn outcome(self) -> Outcome {
+        let limit = self.limit;
+        match self.largest {
+            Some((largest, _)) if largest <= limit => Outcome::Passed { largest, limit },
+            Some((largest, place)) => Outcome::Failed {
+                largest,
+                limit,
+                place,
+            },
+            None => Outcome::Failed {
+                largest: f64::NAN,
+                limit,
+                place: "no number to compare".to_owned(),
+            },
+        }
+    }
+}
+
+/// The difference of two numbers.
+pub(super) fn absolute(found: f64, expected: f64) -> f64 {
+    (found - expected).abs()
+}
+
+/// The difference as a share of the expected number.
+pub(super) fn relative(found: f64, expected: f64) -> f64 {
+    (found - expected).abs() / expected.abs().max(f64::MIN_POSITIVE)
+}
+
+/// Relative above 1, absolute below, where a number is not asked for its digits.
+pub(super) fn relative_or_absolute(found: f64, expected: f64) -> f64 {
+    (found - expected).abs() / expected.abs().max(1.0)
+}
+
+/// The largest magnitude.
+pub(super) fn magnitude(values: &[f32]) -> f64 {
+    values.iter().fold(0.0, |most, v| most.max(v.abs().into()))
+}
+
+/// The indices of the `i`-th value of an array.
+fn position(mut i: usize, shape: &[usize]) -> Vec<usize> {
+    let mut indices: Vec<usize> = shape
+        .iter()
+        .rev()
+        .map(|&side| {
+            let index = i % side.max(1);
+            i /= side.max(1);
+            index
+        })
+        .collect();
+    indices.reverse();
+    indices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(found: &[f32], expected: &[f32]) -> Outcome {
+        let mut comparison = Comparison::new(0.1);
+        comparison.add_all("x", &[2, 2], found, expected, absolute);
+        comparison.outcome()
+    }
+
+    #[test]
+    fn the_worst_number_decides_and_is_named() {
+        let expected = [1.0, 2.0, 3.0, 4.0];
+        let near = outcome(&[1.0, 2.0, 3.0625, 4.0], &expected);
+        assert_eq!(
+            near,
+            Outcome::Passed {
+                largest: 0.0625,
+                limit: 0.1
+            }
+        );
+
+        let Outcome::Failed { largest, place, .. } = outcome(&[1.5, 2.0, 9.0, 4.0], &expected)
+        else {
+            panic!("6 is more than 0.1");
+        };
+        assert_eq!(largest, 6.0);
+        assert_eq!(place, "`x` [1, 0]: 9 in place of 3");
+    }
+
+    #[test]
+    fn what_cannot_be_compared_fails() {
+        for (found, expected) in [
+            (&[f32::NAN, 9.0][..], &[1.0, 1.0][..]),
+            (&[9.0, f32::NAN], &[1.0, 1.0]),
+            (&[1.0, 1.0], &[1.0, f32::NAN]),
+            (&[1.0], &[1.0, 1.0]),
+            (&[], &[]),
+        ] {
+            let Outcome::Failed { largest, .. } = outcome(found, expected) else {
+                panic!("{found:?} passed for {expected:?}");
+            };
+            assert!(largest.is_nan());
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What the latent search chooses.
+
+use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
+use chimle_imle::{GivenPool, Search, SearchError, Strategy, Target};
+use chimle_nn::TrainingBackend;
+use chimle_perceptual::Distance;
+
+use super::case::Case;
+use super::comparison::{Comparison, absolute, relative};
+use super::folder::{Numbers, floats};
+use super::{Outcome, Report};
+use crate::error::Error;
+
+/// How far a candidate's distance may lie, as a share of it.
+const LIMIT: f64 = 1e-3;
+
+/// So few candidates at once that pools are searched in pieces, as large ones are.
+const CHUNK: usize = 4;
+
+/// The hierarchical search over the stored pools.
+pub(super) fn check<B: TrainingBackend>(
+    case: &Case<B>,
+    distance: &Distance<B>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let inner = |images: &[Tensor<B, 4>]| images.iter().cloned().map(Tensor::inner).collect();
+    let generator = case.generator.valid().fold();
+    let distance = distance.valid();
+    let target = Target::new(&distance, inner(&case.targets));
+    let pool = GivenPool {
+        levels: case.pools.iter().cloned().map(Tensor::inner).collect(),
+        map_code: generator.config().map_code,
+    };
+    let pools = case.setup.pools.clone();
+    let (levels, largest) = (pools.len(), pools.iter().copied().max().unwrap_or(0));
+    let search = Search::new(Strategy::Hierarchical { pools }, CHUNK);
+    let conditioning = inner(&case.conditioning);
+
+    let name = |what: &str| format!("{}: search, {what}", case.setup.name());
+    let found = match search.run(&generator, &distance, conditioning, &target, &pool, 0) {
+        Ok(found) => found,
+        Err(error @ SearchError::NotFinite { .. }) => {
+            let outcome = Outcome::Failed {
+                largest: f64::NAN,
+                limit: LIMIT,
+                place: error.to_string(),
+            };
+            report.push(name("distances"), outcome);
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+
+    let batch = found.len();
+    let chosen = Numbers::open(case.io.path())?.integers("search.selected", &[batch, levels])?;
+    let stored = floats(&case.io, "search.distance", &[batch, levels, largest])?;
+    let mut choices = Comparison::new(0.0);
+    let mut distances = Comparison::new(LIMIT);
+    for (example, found) in found.iter().enumerate() {
+        for (level, (&candidate, found)) in
+            found.candidates.iter().zip(&found.distances).enumerate()
+        {
+            let row = example * levels + level;
+            let expected = chosen[row];
+            choices.add(absolute(candidate as f64, expected as f64), || {
+                format!(
+                    "example {example}, level {}: candidate {candidate} in place of {expected}",
+                    level + 1
+                )
+            });
+            // Past the level's own pool the row is filled up.
+            let expected = &stored[row * largest..][..found.len()];
+            let row = format!("search.distance[{example}, {level}]");
+            distances.add_all(&row, &[found.len()], found, expected, relative);
+        }
+    }
+    report.push(name("chosen candidates"), choices.outcome());
+    report.push(name("distances"), distances.outcome());
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! What `verify` passes, fails, and cannot check.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::backend::Autodiff;
+use burn_flex::Flex;
+use chimle_core::Error;
+use chimle_core::verify::{Check, Outcome, verify};
+use safetensors::SafeTensors;
+use tempfile::TempDir;
+
+/// A folder beside the workspace, if it is there.
+fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let path = path.join(name);
+    if !path.is_dir() {
+        println!("absent: {name}");
+        return None;
+    }
+    Some(path)
+}
+
+fn run(reference: &Path, weights: Option<&Path>) -> Result<Vec<Check>, Error> {
+    let mut shown = Vec::new();
+    let checks = verify::<Autodiff<Flex>>(reference, weights, &Default::default(), &mut |check| {
+        println!("{check}");
+        shown.push(check.clone());
+    })?;
+    assert_eq!(shown, checks);
+    Ok(checks)
+}
+
+/// A copy of the files that belong to one task, and of those that belong to none.
+fn copy_of(reference: &Path, task: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(reference).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if !name.starts_with("tim_") || name.starts_with(&format!("tim_{task}")) {
+            fs::copy(&path, folder.path().join(name)).unwrap();
+        }
+    }
+    folder
+}
+
+/// Replaces the `N` bytes from byte `at` of a tensor by what `change` makes of them.
+fn change<const N: usize>(path: &Path, name: &str, at: usize, change: impl Fn([u8; N]) -> [u8; N]) {
+    let mut bytes = fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let data = file.tensor(name).unwrap().data();
+    let start = data.as_ptr() as usize - bytes.as_ptr() as usize + at;
+    let value = &mut bytes[start..start + N];
+    value.copy_from_slice(&change((&*value).try_into().unwrap()));
+    fs::write(path, bytes).unwrap();
+}
+
+fn add(path: &Path, name: &str, difference: f32) {
+    change(path, name, 0, |b| {
+        (f32::from_le_bytes(b) + difference).to_le_bytes()
+    });
+}
+
+fn failed(checks: &[Check]) -> BTreeSet<&str> {
+    let failed = checks.iter().filter(|check| check.failed());
+    failed.map(|check| check.name.as_str()).collect()
+}
+
+#[test]
+fn this_build_agrees_with_the_reference() {
+    let Some(reference) = shared("reference") else {
+        return;
+    };
+    let weights = shared("weights");
+    let checks = run(&reference, weights.as_deref()).unwrap();
+    assert_eq!(failed(&checks), BTreeSet::new());
+    let passed = |check: &Check| matches!(check.outcome, Outcome::Passed { .. });
+    assert!(checks.iter().any(passed));
+    if weights.is_some() {
+        assert!(checks.iter().all(passed));
+    }
+}
+
+#[test]
+fn an_altered_number_fails_its_own_check_and_no_other() {
+    let (Some(reference), Some(weights)) = (shared("reference"), shared("weights")) else {
+        return;
+    };
+    let folder = copy_of(&reference, "generic");
+    let path = |name: &str| folder.path().join(name);
+    let io = path("tim_generic_io.safetensors");
+    add(&io, "output.2", 1e-3);
+    add(&io, "rgb.0", f32::NAN);
+    add(&io, "loss.1", 1e-2);
+    add(&io, "search.distance", 1e-2);
+    change(&io, "search.selected", 8, |b| {
+        (i64::from_le_bytes(b) ^ 1).to_le_bytes()
+    });
+    add(
+        &path("tim_generic_grads.safetensors"),
+        "level_3_out.0.bias",
+        0.1,
+    );
+    let stepped = path("tim_generic_after_adam.safetensors");
+    add(&stepped, "level_3_out.0.bias", 1e-4);
+    // Half a step of a mapping network.
+    add(&stepped, "level_2_map.4.weight", 5e-6);
+    add(&path("perceptual.safetensors"), "lpips_vgg", 1e-2);
+    add(&path("lab_to_rgb.safetensors"), "grad", 1e4);
+    let photograph = path("img_coffee.safetensors");
+    add(&photograph, "lab", 0.1);
+    change(&photograph, "bicubic.4", 5, |[level]: [u8; 1]| [level ^ 4]);
+    let metrics = fs::read_to_string(path("metrics.json")).unwrap();
+    let metrics = metrics.replace("\"ssim_jpeg_q1_420\": 0.45", "\"ssim_jpeg_q1_420\": 0.55");
+    fs::write(path("metrics.json"), metrics).unwrap();
+
+    let checks = run(folder.path(), Some(&weights)).unwrap();
+    let expected = [
+        "tim_generic: outputs, level 3",
+        "tim_generic: RGB, level 1",
+        "tim_generic: loss, level 2",
+        "tim_generic: search, distances",
+        "tim_generic: search, chosen candidates",
+        "tim_generic: gradients",
+        "tim_generic: parameters after a step of Adam",
+        "tim_generic: mapping networks after a step of Adam",
+        "LPIPS",
+        "Lab to sRGB, gradient",
+        "img_coffee: Lab",
+        "img_coffee: bicubic, levels apart",
+        "img_chelsea: ssim_jpeg_q1_420",
+    ];
+    assert_eq!(failed(&checks), BTreeSet::from(expected));
+
+    // The line says where.
+    let line = |name: &str| checks.iter().find(|c| c.name == name).unwrap().to_string();
+    assert!(line(expected[0]).contains("`output.2` [0, 0, 0, 0]: "));
+    assert!(line(expected[4]).contains("example 0, level 2: candidate"));
+    assert!(line(expected[5]).contains("`level_3_out.0.bias` [0]: "));
+}
+
+#[test]
+fn a_gradient_that_only_one_side_has_fails() {
+    let (Some(reference), Some(weights)) = (shared("reference"), shared("weights")) else {
+        return;
+    };
+    let name = "tim_generic_grads.safetensors";
+    let file = fs::read(reference.join(name)).unwrap();
+    let tensors = SafeTensors::deserialize(&file).unwrap().tensors();
+    let (last_up, unused) = ("level_3_up.3.bias", "level_4_up.3.bias");
+    let renamed = |name: &str| {
+        if name == last_up {
+            unused.to_owned()
+        } else {
+            name.to_owned()
+        }
+    };
+    let missing = tensors.iter().filter(|(name, _)| name != last_up);
+    let missing = safetensors::serialize(missing.cloned(), None).unwrap();
+    let moved = tensors.iter().map(|(name, view)| (renamed(name), view));
+    let moved = safetensors::serialize(moved, None).unwrap();
+
+    for (bytes, place) in [
+        (
+            missing,
+            "`level_3_up.3.bias` has no gradient in tim_generic_grads.safetensors",
+        ),
+        (moved, "`level_4_up.3.bias` has no gradient here"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        for ending in [".json", ".pth", "_io.safetensors"] {
+            let file = format!("tim_generic{ending}");
+            fs::copy(reference.join(&file), folder.path().join(&file)).unwrap();
+        }
+        fs::write(folder.path().join(name), bytes).unwrap();
+        let checks = run(folder.path(), Some(&weights)).unwrap();
+        assert_eq!(failed(&checks), BTreeSet::from(["tim_generic: gradients"]));
+        let gradients = checks.iter().find(|check| check.failed()).unwrap();
+        assert!(gradients.to_string().contains(place), "{gradients}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let checks = run(folder.path(), None).unwrap();
+    assert!(checks.len() >= 4);
+    for check in &checks {
+        assert!(matches!(check.outcome, Outcome::Absent { .. }), "{check}");
+    }
+    assert!(checks[0].to_string().contains("no tim_*.json"));
+
+    // An empty folder of weights is no error either.
+    let checks = run(folder.path(), Some(folder.path())).unwrap();
+    assert!(checks.iter().all(|check| !check.failed()));
+
+    let nowhere = folder.path().join("nowhere");
+    let message = run(&nowhere, None).unwrap_err().to_string();
+    assert!(message.contains("nowhere"), "{message}");
+}
+
+#[test]
+fn without_weights_the_images_are_checked_nonetheless() {
+    let Some(reference) = shared("reference") else {
+        return;
+    };
+    let folder = copy_of(&reference, "super_resolution");
+    let checks = run(folder.path(), None).unwrap();
+    assert_eq!(failed(&checks), BTreeSet::new());
+    let line = |start: &str| {
+        let mut found = checks.iter().filter(|check| check.name.starts_with(start));
+        found.next().unwrap().to_string()
+    };
+    assert!(line("tim_super_resolution: outputs, level 4").starts_with("passed"));
+    assert!(line("tim_super_resolution: training").contains("no folder of perceptual weights"));
+    assert!(line("LPIPS").starts_with("absent"));
+}
+
+#[test]
+fn a_malformed_file_is_an_error_that_names_it() {
+    let Some(reference) = shared("reference") else {
+        return;
+    };
+    let original = fs::read_to_string(reference.join("tim_colourization.json")).unwrap();
+    let replaced = |from: &str, to: &str| {
+        assert!(original.contains(from), "{from}");
+        original.replacen(from, to, 1).into_bytes()
+    };
+    let io = fs::read(reference.join("tim_colourization_io.safetensors")).unwrap();
+    let json = "tim_colourization.json";
+    for (file, bytes, expected) in [
+        (json, b"[1, 2]".to_vec(), "expected a map"),
+        (
+            json,
+            replaced("\"batch\"", "\"bath\""),
+            "missing field `batch`",
+        ),
+        (
+            json,
+            replaced("\"batch\": 2", "\"batch\": 3"),
+            "`input.0` has shape [2, 1, 8, 8]",
+        ),
+        (
+            json,
+            replaced("Colourization", "Cubism"),
+            "`task`: \"Cubism\"",
+        ),
+        (
+            json,
+            replaced("\"input_side\": 8", "\"input_side\": 123456789012"),
+            "`input_side`",
+        ),
+        (
+            json,
+            replaced("\"latent\": 32", "\"latent\": 33"),
+            "another network",
+        ),
+        (
+            json,
+            replaced("\"lr\"", "\"rate\""),
+            "`adam`: missing field `lr`",
+        ),
+        (
+            "tim_colourization_io.safetensors",
+            io[..io.len() / 2].to_vec(),
+            "damaged",
+        ),
+        ("tim_colourization.pth", b"PK".to_vec(), "damaged"),
+        ("metrics.json", b"{".to_vec(), "EOF"),
+        ("img_coffee.safetensors", vec![0; 40], "damaged"),
+    ] {
+        let folder = copy_of(&reference, "colourization");
+        fs::write(folder.path().join(file), bytes).unwrap();
+        let message = run(folder.path(), None).unwrap_err().to_string();
+        let stem = file.split('.').next().unwrap();
+        assert!(message.contains(stem), "{file}: {message}");
+        assert!(message.contains(expected), "{file}: {message}");
+    }
+}

@@ -1,0 +1,287 @@
+//! Folders to examples.
+
+use std::path::Path;
+
+use chimle_data::{
+    DataError, Dataset, DatasetConfig, Planes, Source, Task, downsample, grayscale_lightness,
+};
+use image::{Rgb, RgbImage};
+use tempfile::TempDir;
+
+/// An image in which every pixel differs from every other.
+fn distinct(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        Rgb([(x * 3) as u8, (y * 3) as u8, (x + y) as u8])
+    })
+}
+
+fn save(folder: &Path, name: &str, image: &RgbImage) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    image.save(path).unwrap();
+}
+
+fn photographs(folder: &TempDir) -> Source {
+    Source::Photographs(folder.path().to_owned())
+}
+
+#[test]
+fn each_task_has_its_conditioning_at_the_sides_of_its_levels() {
+    let folder = TempDir::new().unwrap();
+    let photograph = distinct(64, 32);
+    save(folder.path(), "photo.png", &photograph);
+    let example = |task| {
+        let config = DatasetConfig::new(task, 3, 32, 64);
+        let dataset = Dataset::open(photographs(&folder), config).unwrap();
+        dataset.example(0, 0).unwrap()
+    };
+    let sizes = |images: &[Planes]| -> Vec<_> {
+        images
+            .iter()
+            .map(|p| [p.channels, p.height, p.width])
+            .collect()
+    };
+
+    let sr = example(Task::SuperResolution);
+    assert_eq!(sizes(&sr.conditioning), [[3, 4, 8]]);
+    assert_eq!(sizes(&sr.targets), [[3, 8, 16], [3, 16, 32], [3, 32, 64]]);
+    let eighth = downsample(&photograph, 8, 4).unwrap();
+    assert_eq!(sr.conditioning[0], Planes::from_rgb(&eighth));
+
+    let color = example(Task::Colorization);
+    assert_eq!(
+        sizes(&color.conditioning),
+        [[1, 8, 16], [1, 16, 32], [1, 32, 64]]
+    );
+    let quarter = downsample(&photograph, 16, 8).unwrap();
+    assert_eq!(color.conditioning[0], grayscale_lightness(&quarter));
+    assert_eq!(color.targets[0], Planes::from_rgb(&quarter));
+    assert_eq!(color.targets[2], Planes::from_rgb(&photograph));
+
+    let clean = example(Task::Decompression);
+    assert_eq!(
+        sizes(&clean.conditioning),
+        [[3, 8, 16], [3, 16, 32], [3, 32, 64]]
+    );
+    assert_eq!(clean.targets, color.targets);
+    // The smallest input is that of the compressed image, not the compressed smallest image.
+    let compressed = clean.conditioning[2].to_rgb();
+    let quarter = downsample(&compressed, 16, 8).unwrap();
+    assert_eq!(clean.conditioning[0], Planes::from_rgb(&quarter));
+}
+
+#[test]
+fn without_augmentation_the_largest_central_region_is_shown() {
+    let folder = TempDir::new().unwrap();
+    let photograph = distinct(48, 16);
+    save(folder.path(), "wide.png", &photograph);
+    let config = DatasetConfig::new(Task::Colorization, 2, 16, 16);
+    let dataset = Dataset::open(photographs(&folder), config).unwrap();
+    let middle = image::imageops::crop_imm(&photograph, 16, 0, 16, 16).to_image();
+    let shown = dataset.example(0, 0).unwrap();
+    assert_eq!(shown.targets[1], Planes::from_rgb(&middle));
+    assert_eq!(dataset.example(0, 9).unwrap(), shown);
+}
+
+#[test]
+fn augmentation_is_a_function_of_index_and_seed() {
+    let folder = TempDir::new().unwrap();
+    save(folder.path(), "a.png", &distinct(70, 80));
+    save(folder.path(), "b.png", &distinct(70, 80));
+    let config = DatasetConfig::new(Task::Colorization, 2, 16, 16).with_augment(true);
+    let dataset = Dataset::open(photographs(&folder), config).unwrap();
+    let first = dataset.example(0, 5).unwrap();
+    assert_eq!(dataset.clone().example(0, 5).unwrap(), first);
+    assert_ne!(dataset.example(0, 6).unwrap().targets, first.targets);
+    assert_ne!(dataset.example(1, 5).unwrap().targets, first.targets);
+}
+
+#[test]
+fn both_images_of_a_pair_get_the_same_crop_and_flip() {
+    let folder = TempDir::new().unwrap();
+    let output = distinct(60, 50);
+    let mut input = output.clone();
+    input.pixels_mut().for_each(|p| p.0.reverse());
+    for i in 0..3 {
+        save(folder.path(), &format!("night/deep/{i}.png"), &input);
+        save(folder.path(), &format!("day/deep/{i}.bmp"), &output);
+    }
+    let source = Source::detect(Task::NightToDay, folder.path()).unwrap();
+    assert!(matches!(source, Source::PairedFolders { .. }));
+    let config = DatasetConfig::new(Task::NightToDay, 2, 16, 16).with_augment(true);
+    let dataset = Dataset::open(source, config).unwrap();
+    assert_eq!((dataset.len(), dataset.name(1).as_str()), (3, "deep/1"));
+    for seed in 0..20 {
+        let example = dataset.example(1, seed).unwrap();
+        for (input, output) in example.conditioning.iter().zip(&example.targets) {
+            for channel in 0..3 {
+                assert_eq!(input.plane(channel), output.plane(2 - channel));
+            }
+        }
+    }
+}
+
+#[test]
+fn of_images_side_by_side_the_left_half_is_the_input() {
+    let folder = TempDir::new().unwrap();
+    let both = RgbImage::from_fn(33, 16, |x, _| {
+        Rgb(match x {
+            0..16 => [255, 0, 0],
+            16 => [0, 255, 0],
+            _ => [0, 0, 255],
+        })
+    });
+    save(folder.path(), "both.png", &both);
+    let source = Source::detect(Task::NightToDay, folder.path()).unwrap();
+    assert_eq!(source, Source::SideBySide(folder.path().to_owned()));
+    let config = DatasetConfig::new(Task::NightToDay, 2, 16, 16);
+    let example = Dataset::open(source, config)
+        .unwrap()
+        .example(0, 0)
+        .unwrap();
+    let all = |planes: &Planes, color| planes.to_rgb().pixels().all(|p| p.0 == color);
+    assert!(all(&example.conditioning[1], [255, 0, 0]));
+    assert!(all(&example.targets[1], [0, 0, 255]));
+}
+
+#[test]
+fn images_that_cannot_serve_are_passed_over_with_a_reason() {
+    let folder = TempDir::new().unwrap();
+    save(folder.path(), "sub/good.PNG", &distinct(20, 20));
+    save(folder.path(), "dot.png", &distinct(1, 1));
+    std::fs::write(folder.path().join("notes.jpg"), "words").unwrap();
+    std::fs::write(folder.path().join("README.txt"), "words").unwrap();
+    let config = DatasetConfig::new(Task::Colorization, 2, 16, 16);
+    let dataset = Dataset::open(photographs(&folder), config.clone()).unwrap();
+    assert_eq!(
+        (dataset.len(), dataset.name(0).as_str()),
+        (1, "sub/good.PNG")
+    );
+    let skipped = dataset.skipped();
+    assert_eq!(skipped.len(), 2);
+    assert!(
+        skipped[0]
+            .reason
+            .to_string()
+            .contains("needs at least 16x16")
+    );
+    assert!(matches!(skipped[1].reason, DataError::NotAnImage { .. }));
+
+    std::fs::remove_dir_all(folder.path().join("sub")).unwrap();
+    let error = Dataset::open(photographs(&folder), config).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("none of the 2 images"), "{message}");
+    assert!(message.contains("dot.png is too small: 1x1"), "{message}");
+}
+
+#[test]
+fn a_size_is_judged_as_the_image_stands_upright() {
+    let folder = TempDir::new().unwrap();
+    let mut exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    exif.extend([8, 0, 0, 0, 0, 0, 0]);
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut bytes);
+    image::ImageEncoder::set_exif_metadata(&mut encoder, exif).unwrap();
+    encoder.encode_image(&distinct(16, 40)).unwrap();
+    std::fs::write(folder.path().join("turned.jpg"), bytes).unwrap();
+    let open = |height, width| {
+        let config = DatasetConfig::new(Task::Colorization, 2, height, width);
+        Dataset::open(photographs(&folder), config)
+    };
+    assert!(open(40, 16).is_err());
+    assert_eq!(
+        open(16, 40).unwrap().example(0, 0).unwrap().targets[1].width,
+        40
+    );
+}
+
+#[test]
+fn a_file_found_truncated_while_decoding_is_an_error_that_names_it() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("cut.jpg");
+    distinct(64, 64).save(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() * 3 / 4]).unwrap();
+    let config = DatasetConfig::new(Task::Colorization, 2, 16, 16);
+    let dataset = Dataset::open(photographs(&folder), config).unwrap();
+    let error = dataset.example(0, 0).unwrap_err();
+    assert!(
+        error.to_string().contains("cut.jpg is truncated"),
+        "{error}"
+    );
+}
+
+#[test]
+fn folders_that_cannot_serve_are_errors() {
+    let folder = TempDir::new().unwrap();
+    let config = DatasetConfig::new(Task::Colorization, 2, 16, 16);
+    let empty = Dataset::open(photographs(&folder), config.clone()).unwrap_err();
+    assert!(matches!(empty, DataError::EmptyFolder { .. }));
+    assert!(empty.to_string().contains(folder.path().to_str().unwrap()));
+
+    let missing = Source::detect(Task::Colorization, &folder.path().join("missing"));
+    assert!(matches!(missing, Err(DataError::Unreadable { .. })));
+
+    let paired = DatasetConfig::new(Task::NightToDay, 2, 16, 16);
+    let wrong = Dataset::open(photographs(&folder), paired).unwrap_err();
+    assert!(matches!(wrong, DataError::WrongSource { .. }));
+    let pairs = Source::SideBySide(folder.path().to_owned());
+    assert!(matches!(
+        Dataset::open(pairs, config),
+        Err(DataError::WrongSource { .. })
+    ));
+}
+
+#[test]
+fn files_without_a_partner_are_named_and_counted() {
+    let folder = TempDir::new().unwrap();
+    for name in [
+        "A/1.png", "A/2.png", "A/3.png", "A/4.png", "B/1.png", "B/5.png",
+    ] {
+        save(folder.path(), name, &distinct(16, 16));
+    }
+    let source = Source::detect(Task::NightToDay, folder.path()).unwrap();
+    let config = DatasetConfig::new(Task::NightToDay, 2, 16, 16);
+    let message = Dataset::open(source, config).unwrap_err().to_string();
+    assert!(message.starts_with("4 files have no partner"), "{message}");
+    assert!(message.ends_with(": 2, 3, 4, ..."), "{message}");
+}
+
+#[test]
+fn pairs_of_different_scale_match_and_of_different_shape_do_not() {
+    let folder = TempDir::new().unwrap();
+    save(folder.path(), "A/scaled.png", &distinct(80, 40));
+    save(folder.path(), "B/scaled.png", &distinct(40, 20));
+    save(folder.path(), "A/square.png", &distinct(40, 40));
+    save(folder.path(), "B/square.png", &distinct(40, 20));
+    let source = Source::detect(Task::NightToDay, folder.path()).unwrap();
+    let config = DatasetConfig::new(Task::NightToDay, 2, 16, 16).with_augment(true);
+    let dataset = Dataset::open(source, config).unwrap();
+    assert_eq!(dataset.len(), 1);
+    assert!(dataset.example(0, 3).is_ok());
+    assert!(matches!(
+        dataset.skipped()[0].reason,
+        DataError::PairShapes { .. }
+    ));
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_by_name() {
+    let open = |change: fn(&mut DatasetConfig)| {
+        let mut config = DatasetConfig::new(Task::SuperResolution, 4, 64, 64);
+        change(&mut config);
+        Dataset::open(Source::Procedural { scenes: 1 }, config)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(open(|_| ()), Ok(()));
+    let message = open(|c| c.height = 72).unwrap_err();
+    assert!(message.contains("height 72") && message.contains("for example 80"));
+    assert!(open(|c| c.width = 0).unwrap_err().contains("width is 0"));
+    assert!(open(|c| c.levels = 0).unwrap_err().contains("levels is 0"));
+    assert!(
+        open(|c| c.smallest_crop = f32::NAN)
+            .unwrap_err()
+            .contains("smallest_crop")
+    );
+}

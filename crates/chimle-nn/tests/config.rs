@@ -1,0 +1,119 @@
+//! Configurations: presets, what is refused, and how they are written.
+
+mod small;
+
+use burn::module::Module;
+use burn_flex::Flex;
+use chimle_nn::{Architecture, ConfigError, GeneratorConfig, Preset};
+use small::{ARCHITECTURES, config};
+
+#[test]
+#[ignore = "fills 840 MB with random numbers, which takes four seconds"]
+fn the_paper_s_colorization_network_has_210_6_million_parameters() {
+    let config = GeneratorConfig::preset(Preset::Paper, Architecture::Colorization);
+    let generator = config.init::<Flex>(&Default::default());
+    let parameters = generator.num_params();
+    println!("{parameters}");
+    assert_eq!((parameters as f64 / 1e5).round(), 2106.0, "{parameters}");
+}
+
+#[test]
+fn presets_are_valid_for_every_architecture() {
+    for architecture in ARCHITECTURES {
+        for (preset, levels) in [(Preset::Tiny, 3), (Preset::Small, 4), (Preset::Paper, 4)] {
+            let config = GeneratorConfig::preset(preset, architecture);
+            assert_eq!(config.validate(), Ok(()));
+            assert_eq!(config.levels(), levels);
+        }
+    }
+}
+
+#[test]
+fn sizes_of_codes_and_images() {
+    let config = GeneratorConfig::preset(Preset::Paper, Architecture::SuperResolution);
+    assert_eq!(config.code_len([32, 48]), 128 + 5 * 32 * 48);
+    assert_eq!(config.enlargement(), 16);
+    let config = GeneratorConfig::preset(Preset::Paper, Architecture::Colorization);
+    assert_eq!(config.enlargement(), 8);
+}
+
+#[test]
+fn what_is_refused_names_the_field() {
+    type Change = fn(&mut GeneratorConfig);
+    let zeros: [(Change, &str); 8] = [
+        (|c| c.in_channels = 0, "in_channels"),
+        (|c| c.out_channels = 0, "out_channels"),
+        (|c| c.code_channels = 0, "code_channels"),
+        (|c| c.rrdb_per_level = 0, "rrdb_per_level"),
+        (|c| c.map_code = 0, "map_code"),
+        (|c| c.latent = 0, "latent"),
+        (|c| c.residual_channels = vec![], "residual_channels"),
+        (|c| c.growth_channels[1] = 0, "growth_channels"),
+    ];
+    let others: [(Change, &str); 6] = [
+        (
+            |c| c.growth_channels.truncate(1),
+            "`residual_channels` has 2 levels but `growth_channels` has 1",
+        ),
+        (
+            |c| c.in_channels = 3,
+            "`in_channels` must be 1 for Colorization, not 3",
+        ),
+        (
+            |c| c.out_channels = 3,
+            "`out_channels` must be 2 for Colorization, not 3",
+        ),
+        (
+            |c| c.linear_scale = f64::NAN,
+            "`linear_scale` must be a positive number, not NaN",
+        ),
+        (
+            |c| c.linear_scale = 0.0,
+            "`linear_scale` must be a positive number, not 0",
+        ),
+        (
+            |c| c.linear_scale = f64::INFINITY,
+            "`linear_scale` must be a positive number, not inf",
+        ),
+    ];
+    let error = |change: Change| -> ConfigError {
+        let mut config = config(Architecture::Colorization, 2);
+        assert_eq!(config.validate(), Ok(()));
+        change(&mut config);
+        config.validate().unwrap_err()
+    };
+    for (change, field) in zeros {
+        assert_eq!(error(change), ConfigError::Zero { field });
+        let message = error(change).to_string();
+        assert!(message.contains(&format!("`{field}` must be at least 1")));
+    }
+    for (change, expected) in others {
+        let message = error(change).to_string();
+        assert!(message.ends_with(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_written_configuration_reads_back_and_unknown_fields_are_refused() {
+    for architecture in ARCHITECTURES {
+        let config = config(architecture, 2);
+        let mut json = serde_json::to_value(&config).unwrap();
+        let back: GeneratorConfig = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(back, config);
+
+        // The release's scale, where none is given.
+        json.as_object_mut().unwrap().remove("linear_scale");
+        let back: GeneratorConfig = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(back.linear_scale, 0.1);
+
+        json["residual_chanels"] = 3.into();
+        let error = serde_json::from_value::<GeneratorConfig>(json).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("residual_chanels"), "{message}");
+    }
+    let name = |a: Architecture| serde_json::to_value(a).unwrap();
+    assert_eq!(
+        ARCHITECTURES.map(name),
+        ["colorization", "super-resolution", "image-to-image"]
+    );
+}

@@ -1,0 +1,231 @@
+//! Files of weights: the release's names, and how a wrong file is reported.
+
+mod small;
+
+use std::fs;
+
+use burn::tensor::Tensor;
+use burn_flex::Flex;
+use chimle_nn::{Architecture, Generator, GeneratorConfig, WeightFile, is_mapping};
+use small::{ARCHITECTURES, codes, conditioning, config, generator, images_error};
+
+const SIDES: [usize; 2] = [4, 6];
+
+fn saved(generator: &Generator<Flex>) -> (tempfile::TempDir, WeightFile) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    generator.save(&path).unwrap();
+    let file = WeightFile::open(&path).unwrap();
+    (folder, file)
+}
+
+fn images(generator: &Generator<Flex>) -> Vec<Tensor<Flex, 4>> {
+    let inputs = conditioning(generator.config(), 2, SIDES);
+    generator.forward(inputs, codes(generator.config(), 2, SIDES))
+}
+
+#[test]
+fn parameters_have_the_release_s_names_and_shapes() {
+    for architecture in ARCHITECTURES {
+        let (_folder, file) = saved(&generator(architecture, 2));
+        let (inputs, outputs) = architecture.channels();
+        let shape = |name: &str| file.shape(name).unwrap();
+        // A linear layer is [outputs, inputs] there.
+        assert_eq!(shape("level_1_map_0.0.weight"), [11, 12]);
+        assert_eq!(shape("level_1_map.0.weight"), [11, 11]);
+        assert_eq!(shape("level_2_map.0.weight"), [11, 22]);
+        assert_eq!(shape("level_2_map.12.bias"), [11]);
+        assert_eq!(shape("level_1_feat.0.weight_v"), [10, inputs + 2, 3, 3]);
+        assert_eq!(shape("level_2_feat.0.weight_v"), [9, inputs + 12, 3, 3]);
+        assert_eq!(
+            shape("level_2_style.sub.1.RDB3.conv5.0.weight_v"),
+            [9, 9 + 4 * 5, 3, 3]
+        );
+        assert_eq!(
+            shape("level_1_style.sub.0.RDB1.conv1.0.weight_g"),
+            [4, 1, 1, 1]
+        );
+        assert_eq!(shape("level_2_style.sub.transform_1.weight"), [18, 11]);
+        assert_eq!(shape("level_1_style.sub.lr_conv.0.bias"), [10]);
+        assert_eq!(shape("level_2_out.0.weight_g"), [outputs, 1, 1, 1]);
+
+        // Mapping: 8 layers; feature, chain end, two up, out: 5 convolutions; 15 to an RRDB.
+        assert_eq!(file.names().len(), 2 * (8 * 2 + 5 * 3 + 2 * (15 * 3 + 2)));
+        let up = |level: usize| -> Vec<String> {
+            let prefix = format!("level_{level}_up.");
+            let names = file.names().into_iter();
+            let numbers = names.filter_map(|name| {
+                let rest = name.strip_prefix(&prefix)?;
+                Some(rest.strip_suffix(".bias")?.to_owned())
+            });
+            numbers.collect()
+        };
+        assert_eq!(up(1), ["1", "3"]);
+        // Nothing enlarges in front of the last level's convolutions in colorization.
+        match architecture {
+            Architecture::Colorization => assert_eq!(up(2), ["0", "2"]),
+            _ => assert_eq!(up(2), ["1", "3"]),
+        }
+    }
+}
+
+#[test]
+fn only_the_two_parts_of_the_mapping_network_are_mapping() {
+    for (name, expected) in [
+        ("level_1_map_0.0.weight", true),
+        ("level_4_map.12.bias", true),
+        ("level_1_style.sub.transform_0.weight", false),
+        ("level_1_style.sub.0.RDB1.conv1.0.weight_v", false),
+        ("level_1_feat.0.bias", false),
+        ("level_1_up.1.weight_g", false),
+        ("level_1_out.0.weight_g", false),
+    ] {
+        assert_eq!(is_mapping(name), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_file_alone_makes_the_same_generator() {
+    for architecture in ARCHITECTURES {
+        let generator = generator::<Flex>(architecture, 3);
+        let (_folder, file) = saved(&generator);
+        let config = GeneratorConfig::of_file(&file, None).unwrap();
+        assert_eq!(&config, generator.config());
+        let fresh = config.init::<Flex>(&Default::default());
+        let before = images_error(images(&fresh), images(&generator));
+        assert!(before > 1e-3, "fresh weights would do as well: {before}");
+        let loaded = fresh.load(&file).unwrap();
+        assert_eq!(images_error(images(&loaded), images(&generator)), 0.0);
+    }
+}
+
+#[test]
+fn a_file_of_another_size_is_refused_by_parameter_and_shapes() {
+    let (_folder, file) = saved(&generator(Architecture::ImageToImage, 2));
+    let load = |change: fn(&mut GeneratorConfig)| {
+        let mut other = config(Architecture::ImageToImage, 2);
+        change(&mut other);
+        let generator = other.init::<Flex>(&Default::default());
+        let message = generator.load(&file).unwrap_err().to_string();
+        assert!(message.contains("w.safetensors"), "{message}");
+        message
+    };
+    for (change, expected) in [
+        (
+            (|c| c.map_code = 13) as fn(&mut GeneratorConfig),
+            "`level_1_map_0.0.weight` has shape [11, 12], expected [11, 13]",
+        ),
+        (
+            |c| c.code_channels = 7,
+            "`level_1_feat.0.weight_v` has shape [10, 5, 3, 3], expected [10, 10, 3, 3]",
+        ),
+        (
+            |c| c.growth_channels[1] = 8,
+            "`level_2_style.sub.0.RDB1.conv1.0.weight_v` has shape [5, 9, 3, 3], expected [8, 9, 3, 3]",
+        ),
+        (
+            |c| c.rrdb_per_level = 3,
+            "no parameter `level_1_style.sub.2.RDB1.conv1.0.weight_v`",
+        ),
+        (
+            |c| {
+                c.residual_channels.push(8);
+                c.growth_channels.push(4);
+            },
+            "no parameter `level_3_map_0.0.weight`",
+        ),
+    ] {
+        let message = load(change);
+        assert!(message.ends_with(expected), "{message}");
+    }
+}
+
+#[test]
+fn the_other_architecture_s_last_level_is_missed_by_name() {
+    // Colorization's last `up` is numbered differently; two channels more are in the way first.
+    let (_folder, file) = saved(&generator(Architecture::Colorization, 2));
+    let asked = GeneratorConfig::of_file(&file, Some(Architecture::ImageToImage)).unwrap();
+    assert_eq!(
+        asked.architecture,
+        Architecture::Colorization,
+        "a file of ours says for itself what it is of"
+    );
+    let other = generator::<Flex>(Architecture::ImageToImage, 2);
+    let message = other.load(&file).unwrap_err().to_string();
+    let expected = "`level_1_feat.0.weight_v` has shape [10, 3, 3, 3], expected [10, 5, 3, 3]";
+    assert!(message.ends_with(expected), "{message}");
+}
+
+#[test]
+fn a_cut_file_never_loads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    generator::<Flex>(Architecture::Colorization, 1)
+        .save(&path)
+        .unwrap();
+    let whole = fs::read(&path).unwrap();
+    let cut = folder.path().join("cut.safetensors");
+    for length in (0..whole.len()).step_by(997).chain([whole.len() - 1]) {
+        fs::write(&cut, &whole[..length]).unwrap();
+        let opened = WeightFile::open(&cut);
+        let message = opened.err().expect("a cut file opens").to_string();
+        assert!(message.contains("cut.safetensors"), "{message}");
+    }
+}
+
+#[test]
+fn files_that_are_no_generator_s_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    let refused = |parameters: &[(&str, Vec<usize>)], config: Option<&str>| {
+        let zeros = |shape: &Vec<usize>| burn::tensor::TensorData::zeros::<f32, _>(shape.clone());
+        let parameters: Vec<_> = parameters
+            .iter()
+            .map(|(name, shape)| ((*name).to_owned(), zeros(shape)))
+            .chain([("another".to_owned(), zeros(&vec![1]))])
+            .collect();
+        let metadata: Vec<_> = config
+            .map(|json| ("chimle.generator", json.to_owned()))
+            .into_iter()
+            .collect();
+        chimle_weights::write(&path, &parameters, &metadata).unwrap();
+        let file = WeightFile::open(&path).unwrap();
+        let error = GeneratorConfig::of_file(&file, Some(Architecture::Colorization));
+        let message = error.unwrap_err().to_string();
+        assert!(message.contains("w.safetensors"), "{message}");
+        message
+    };
+    let no_parameter = "no parameter `level_1_map_0.0.weight`";
+    assert!(refused(&[], None).contains(no_parameter));
+    let flat = refused(&[("level_1_map_0.0.weight", vec![4])], None);
+    assert!(
+        flat.contains("`level_1_map_0.0.weight` has shape [4]"),
+        "{flat}"
+    );
+    let no_level = refused(&[("level_1_map_0.0.weight", vec![4, 4])], None);
+    assert!(
+        no_level.contains("no parameter `level_1_out.0.bias`"),
+        "{no_level}"
+    );
+    assert!(refused(&[], Some("{}")).contains("missing field `architecture`"));
+
+    let mut config = config(Architecture::Colorization, 1);
+    config.latent = 0;
+    let json = serde_json::to_string(&config).unwrap();
+    let empty = refused(&[], Some(&json));
+    assert!(empty.contains("`latent` must be at least 1"), "{empty}");
+}
+
+#[test]
+#[should_panic(expected = "load a generator before folding it")]
+fn a_folded_generator_loads_nothing() {
+    let generator = generator::<Flex>(Architecture::ImageToImage, 1);
+    let (_folder, file) = saved(&generator);
+    let _ = generator.fold().load(&file);
+}
+
+#[test]
+#[should_panic(expected = "save a generator before folding it")]
+fn a_folded_generator_is_not_saved() {
+    saved(&generator::<Flex>(Architecture::ImageToImage, 1).fold());
+}
