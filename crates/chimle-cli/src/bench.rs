@@ -12,7 +12,7 @@ use crate::{flags, output};
 
 /// Times a forward pass, a training step and a search of a network, on random data.
 ///
-/// Prints one JSON object: medians in milliseconds after a warm-up, the number of parameters, and the device.
+/// Prints one JSON object on one line: medians in milliseconds after a warm-up, the number of parameters, and the device.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Bench {
@@ -96,6 +96,6 @@ impl Command for Bench {
             chunk: self.chunk,
         };
         let timing = bench::<B>(&config, &device)?;
-        output::say(serde_json::to_string_pretty(&timing).expect("numbers are plain data"))
+        output::say(serde_json::to_string(&timing).expect("numbers are plain data"))
     }
 }

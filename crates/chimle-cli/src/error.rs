@@ -9,6 +9,7 @@ pub enum Failure {
     Core(#[from] chimle_core::Error),
     #[error("{flag}: {reason}")]
     Flag { flag: &'static str, reason: String },
+    #[cfg(not(all(feature = "cuda", feature = "wgpu")))]
     #[error(
         "--device: this build has no {feature} device; build it with `cargo build --release -p chimle-cli --features {feature}`"
     )]

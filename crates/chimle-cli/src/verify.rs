@@ -12,8 +12,8 @@ use crate::output;
 
 /// Checks this build and device against reference numbers.
 ///
-/// Prints a line for each check with the largest difference and its limit, then `N passed, N failed`. The exit
-/// status is 1 if any failed.
+/// Prints a line for each check with the largest difference and its limit, then `N passed, N failed`
+/// (and `, N skipped`, if reference files are absent). The exit status is 1 if any failed.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  chimle verify --reference reference/ --weights weights/ --device cuda"
@@ -47,13 +47,13 @@ impl Command for Verify {
         };
         let passed = count(|outcome| matches!(outcome, Outcome::Passed { .. }));
         let failed = count(|outcome| matches!(outcome, Outcome::Failed { .. }));
-        let absent = count(|outcome| matches!(outcome, Outcome::Absent { .. }));
-        let absent = if absent > 0 {
-            format!(", {absent} absent")
+        let skipped = count(|outcome| matches!(outcome, Outcome::Absent { .. }));
+        let skipped = if skipped > 0 {
+            format!(", {skipped} skipped")
         } else {
             String::new()
         };
-        output::say(format_args!("{passed} passed, {failed} failed{absent}"))?;
+        output::say(format_args!("{passed} passed, {failed} failed{skipped}"))?;
         if failed > 0 {
             Err(Failure::Reported)
         } else {

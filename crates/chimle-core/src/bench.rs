@@ -1,6 +1,6 @@
 //! How long a forward pass, a training step and a latent search take.
 //!
-//! [`bench`] times one network on random data. Its [`Timing`] is plain data with names of fields
+//! [`bench()`] times one network on random data. Its [`Timing`] is plain data with names of fields
 //! (`forward_ms`, `train_step_ms`, `search_ms`, ...) that can be set beside those of another
 //! implementation, timed on the same machine with the same configuration.
 

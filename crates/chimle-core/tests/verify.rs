@@ -26,9 +26,13 @@ fn run(reference: &Path, weights: Option<&Path>) -> Result<Vec<Check>, Error> {
     let mut shown = Vec::new();
     let checks = verify::<Autodiff<Flex>>(reference, weights, &Default::default(), &mut |check| {
         println!("{check}");
-        shown.push(check.clone());
+        shown.push(check.to_string());
     })?;
-    assert_eq!(shown, checks);
+    // As lines, for NaN is not equal to itself.
+    assert_eq!(
+        shown,
+        checks.iter().map(Check::to_string).collect::<Vec<_>>()
+    );
     Ok(checks)
 }
 
@@ -119,6 +123,8 @@ fn an_altered_number_fails_its_own_check_and_no_other() {
     let expected = [
         "tim_generic: outputs, level 3",
         "tim_generic: RGB, level 1",
+        // Of the stored output, which is the one altered.
+        "tim_generic: RGB, level 3",
         "tim_generic: loss, level 2",
         "tim_generic: search, distances",
         "tim_generic: search, chosen candidates",
@@ -135,9 +141,11 @@ fn an_altered_number_fails_its_own_check_and_no_other() {
 
     // The line says where.
     let line = |name: &str| checks.iter().find(|c| c.name == name).unwrap().to_string();
-    assert!(line(expected[0]).contains("`output.2` [0, 0, 0, 0]: "));
-    assert!(line(expected[4]).contains("example 0, level 2: candidate"));
-    assert!(line(expected[5]).contains("`level_3_out.0.bias` [0]: "));
+    assert!(line("tim_generic: outputs, level 3").contains("`output.2` [0, 0, 0, 0]: "));
+    assert!(
+        line("tim_generic: search, chosen candidates").contains("example 0, level 2: candidate")
+    );
+    assert!(line("tim_generic: gradients").contains("`level_3_out.0.bias` [0]: "));
 }
 
 #[test]
@@ -213,7 +221,7 @@ fn without_weights_the_images_are_checked_nonetheless() {
         found.next().unwrap().to_string()
     };
     assert!(line("tim_super_resolution: outputs, level 4").starts_with("passed"));
-    assert!(line("tim_super_resolution: training").contains("no folder of perceptual weights"));
+    assert!(line("tim_super_resolution: losses").contains("no folder of perceptual weights"));
     assert!(line("LPIPS").starts_with("absent"));
 }
 

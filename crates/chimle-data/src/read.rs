@@ -37,7 +37,8 @@ const FORMATS: [ImageFormat; 5] = [
 /// [`DataError::Unreadable`], [`DataError::NotAnImage`], [`DataError::Truncated`], [`DataError::Damaged`], or
 /// [`DataError::TooLarge`] (above [`MAX_IMAGE_BYTES`] decoded or 65535 pixels a side), each naming the file. A
 /// JPEG without its end-of-image marker counts as truncated.
-pub fn read_rgb(path: &Path) -> Result<RgbImage, DataError> {
+pub fn read_rgb(path: impl AsRef<Path>) -> Result<RgbImage, DataError> {
+    let path = path.as_ref();
     let size = std::fs::metadata(path)
         .map_err(|error| DataError::unreadable(path, error))?
         .len();

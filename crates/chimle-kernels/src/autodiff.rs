@@ -38,7 +38,7 @@ impl<B: Kernels> Backward<B, 3> for Conv3x3 {
             gradients.register::<B>(node.id, of_weight);
         }
         if let Some(node) = bias_node {
-            gradients.register::<B>(node.id, B::conv2d_bias_backward(input, bias, gradient));
+            gradients.register::<B>(node.id, B::conv3x3_bias_gradient(input, bias, gradient));
         }
     }
 }

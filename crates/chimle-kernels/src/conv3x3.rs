@@ -34,6 +34,15 @@ pub trait Kernels: Backend {
     ) -> FloatTensor<Self> {
         Self::conv2d_weight_backward(input, weight, gradient, options())
     }
+
+    /// The gradient of the bias, `[out]`, from that of the output.
+    fn conv3x3_bias_gradient(
+        input: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::conv2d_bias_backward(input, bias, gradient)
+    }
 }
 
 /// A backend to train on: it differentiates, and both it and what it differentiates have
@@ -58,6 +67,6 @@ pub fn conv3x3<B: Kernels>(
     Tensor::from_primitive(TensorPrimitive::Float(output))
 }
 
-fn options() -> ConvOptions<2> {
+pub(crate) fn options() -> ConvOptions<2> {
     ConvOptions::new([1, 1], [1, 1], [1, 1], 1)
 }

@@ -4,9 +4,9 @@
 //! padding 1, with bias. Every method has a default in Burn's own operations; a backend overrides
 //! what it can do faster. [`conv3x3`] is the operation on tensors, and differentiable.
 //!
-//! - Flex (the CPU, feature `flex`, on by default): Burn's forward pass; both gradients are
-//!   written as what Flex is fast at. Burn's own weight gradient is a convolution whose kernel is
-//!   the whole gradient map.
+//! - Flex (the CPU, feature `flex`, on by default): matrix products over unrolled bands of the
+//!   image, forward and backward, in the crate's own code. Burn's weight gradient on the CPU is a
+//!   convolution whose kernel is the whole gradient map.
 //! - CubeCL (CUDA, WGPU; feature `cubecl`): Burn's own operations throughout.
 //!
 //! A function that trains is generic over [`TrainingBackend`], one that evaluates over
@@ -30,6 +30,7 @@
 mod autodiff;
 mod backends;
 mod conv3x3;
-mod gradients;
+#[cfg(feature = "flex")]
+mod unrolled;
 
 pub use conv3x3::{Kernels, TrainingBackend, conv3x3};

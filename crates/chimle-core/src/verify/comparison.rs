@@ -47,29 +47,11 @@ impl Comparison {
             });
         }
         for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
-            let difference = difference(found.into(), expected.into());
-            self.add_one(name, shape, i, [found, expected], difference);
+            self.add(difference(found.into(), expected.into()), || {
+                let place = position(i, shape);
+                format!("`{name}` {place:?}: {found} in place of {expected}")
+            });
         }
-    }
-
-    /// The difference of the `i`-th number of an array from the expected one.
-    pub(super) fn add_one(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-        i: usize,
-        [found, expected]: [f32; 2],
-        difference: f64,
-    ) {
-        self.add(difference, || {
-            let place = position(i, shape);
-            format!("`{name}` {place:?}: {found} in place of {expected}")
-        });
-    }
-
-    /// Whether anything was compared.
-    pub(super) fn any(&self) -> bool {
-        self.largest.is_some()
     }
 
     pub(super) fn outcome(self) -> Outcome {

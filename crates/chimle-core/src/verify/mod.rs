@@ -138,11 +138,13 @@ pub fn verify<B: TrainingBackend>(
         network::check(&case, &mut report)?;
         match &weights.lpips {
             Ok(distance) => {
-                training::check(&case, distance, &mut report)?;
+                training::check_losses(&case, distance, &mut report)?;
+                training::check_gradients(&case, distance, &mut report)?;
                 search::check(&case, distance, &mut report)?;
             }
-            Err(missing) => report.absent(format!("{name}: training and search"), missing),
+            Err(missing) => report.absent(format!("{name}: losses, gradients and search"), missing),
         }
+        training::check_step(&case, &mut report)?;
     }
 
     perceptual::check_lpips(reference, &weights, device, &mut report)?;
