@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chimle_core::nn::Generator;
-use chimle_core::{Architecture, GeneratorConfig, Kernels, RunConfig, Task, nn::WeightFile};
+use chimle_core::{Architecture, RunConfig, Task};
 
 use crate::error::Failure;
 
@@ -76,37 +75,4 @@ impl Located {
             }),
         }
     }
-
-    /// The generator with its weights, ready to be saved again. (One inside a `Model` is folded.)
-    ///
-    /// # Errors
-    /// If there are no weights, or they are damaged.
-    pub fn generator<B: Kernels>(&self, device: &B::Device) -> Result<Generator<B>, Failure> {
-        let path = if self.run.is_some() {
-            newest_weights(&self.path)?
-        } else {
-            self.path.clone()
-        };
-        let file = WeightFile::open(path)?;
-        let config = GeneratorConfig::of_file(&file, None)?;
-        Ok(config.init::<B>(device).load(&file)?)
-    }
-}
-
-/// The weights in a run's newest checkpoint; their folders' names sort by step.
-fn newest_weights(run: &Path) -> Result<PathBuf, Failure> {
-    let folder = run.join("checkpoints");
-    let missing = || chimle_core::Error::NoRun {
-        path: run.to_owned(),
-        what: "checkpoint",
-    };
-    let entries = std::fs::read_dir(&folder).map_err(|_| missing())?;
-    let steps = entries.flatten().map(|entry| entry.path()).filter(|path| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("step-"))
-    });
-    Ok(steps
-        .max()
-        .ok_or_else(missing)?
-        .join("generator.safetensors"))
 }

@@ -16,8 +16,11 @@ use crate::device::{Command, Common};
 use crate::error::Failure;
 use crate::evaluate::FIRST_UNSEEN_SCENE;
 use crate::progress::{Counter, Progress};
+use crate::settings::set_steps;
 use crate::{flags, output};
 
+/// Steps trained if the time allows: the learning rate falls near the end of them.
+const STEPS: u64 = 240;
 /// Outputs drawn for each input.
 const SAMPLES: usize = 8;
 /// Scenes measured, none of them trained on.
@@ -65,6 +68,7 @@ impl Command for Quickstart {
         self.clear_folder()?;
         let mut config = RunConfig::new(Task::Colorization, Preset::Tiny);
         config.seed = common.seed.unwrap_or(0);
+        set_steps(&mut config.training, STEPS);
 
         let mut trainer = Trainer::<B>::create(config, &self.out, device)?;
         trainer.run_for(self.minutes, &mut Progress::new())?;
@@ -185,7 +189,7 @@ fn draw_picture<B: Kernels>(
     seed: u64,
     path: &Path,
 ) -> Result<(), Failure> {
-    let mut sheet = Sheet::new();
+    let mut sheet = Sheet::new().at_least(64);
     for index in 0..SHOWN {
         let scene = scenes.example(index, seed)?;
         let input = scene.input_picture().to_rgb();

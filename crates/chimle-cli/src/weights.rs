@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use chimle_core::nn::{Generator, WeightFile};
-use chimle_core::{GeneratorConfig, Kernels, Task, TrainingBackend};
+use chimle_core::{GeneratorConfig, Kernels, Task, TrainingBackend, load_generator};
 use clap::Args;
 
 use crate::device::{Command, Common};
@@ -80,7 +80,8 @@ impl Command for Import {
 impl Command for Export {
     fn run<B: TrainingBackend>(self, device: B::Device, _: Common) -> Result<(), Failure> {
         self.target.check()?;
-        let generator = Located::find(&self.model)?.generator::<B::InnerBackend>(&device)?;
+        Located::find(&self.model)?;
+        let generator = load_generator::<B::InnerBackend>(&self.model, &device)?;
         self.target.write(&generator)
     }
 }

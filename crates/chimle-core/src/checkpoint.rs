@@ -111,7 +111,10 @@ pub(crate) fn save<B: AutodiffBackend>(
     fs::create_dir_all(&parent).map_err(Error::file("make", &parent))?;
     let path = parent.join(format!("{PREFIX}{:08}", position.step));
     // Removed on drop, should anything below fail.
-    let writing = tempfile::Builder::new()
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    let writing = builder
         .prefix(".writing-")
         .tempdir_in(&parent)
         .map_err(Error::file("write", &parent))?;
@@ -161,7 +164,7 @@ pub(crate) fn load<B: AutodiffBackend>(
     let generator = generator.load(&WeightFile::open(weights(checkpoint))?)?;
     let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
     let state = Recorder::<B>::load(&recorder, read(OPTIMIZER)?, device)
-        .map_err(|e| damaged(OPTIMIZER, e.to_string()))?;
+        .map_err(|_| damaged(OPTIMIZER, "it is damaged or truncated".to_owned()))?;
     Ok((generator, optimizer.load_record(state), position))
 }
 

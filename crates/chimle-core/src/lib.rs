@@ -3,7 +3,8 @@
 //! - [`Model`] loads a trained generator and draws samples for an image.
 //! - [`Trainer`] trains one, as a [`RunConfig`] says, into a run's folder; it stops and resumes.
 //! - [`evaluate`](evaluate()) measures a model on images it has not seen.
-//! - [`verify`] checks a build and a device against reference numbers; [`bench`] times them.
+//! - [`verify`] checks a build and a device against reference numbers; [`bench`](mod@bench)
+//!   times them.
 //!
 //! Everything is generic over a Burn backend; this crate names none. The crates it is made of are
 //! re-exported: [`data`], [`imle`], [`metrics`], [`nn`], [`perceptual`].
@@ -61,6 +62,6 @@ pub use config::{
 pub use error::Error;
 pub use evaluate::{Evaluation, EvaluationConfig, Measured, Modes, evaluate};
 pub use event::{Event, Observer, Silent};
-pub use model::{Model, Vary};
+pub use model::{Model, Vary, load_generator};
 pub use sheet::Sheet;
 pub use trainer::Trainer;

@@ -40,15 +40,7 @@ impl<B: Kernels> Model<B> {
     /// # Errors
     /// If `path` holds no model, or a damaged one; the error names the file.
     pub fn load(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let file = if path.is_dir() {
-            checkpoint::weights(&checkpoint::newest(path)?)
-        } else {
-            path.to_owned()
-        };
-        let file = WeightFile::open(file)?;
-        let config = GeneratorConfig::of_file(&file, None)?;
-        Ok(Self::new(config.init(device).load(&file)?))
+        Ok(Self::new(load_generator(path, device)?))
     }
 
     /// A model of a generator at hand.
@@ -174,6 +166,26 @@ impl<B: Kernels> Model<B> {
             .map(|image| image.to_tensor(&self.device))
             .collect())
     }
+}
+
+/// The generator of a run or of a file of weights, as [`Model::load`] finds it, its weight
+/// normalization not folded: to train it further, or to save it again.
+///
+/// # Errors
+/// As [`Model::load`].
+pub fn load_generator<B: Backend>(
+    path: impl AsRef<Path>,
+    device: &B::Device,
+) -> Result<Generator<B>, Error> {
+    let path = path.as_ref();
+    let weights = if path.is_dir() {
+        checkpoint::weights(&checkpoint::newest(path)?)
+    } else {
+        path.to_owned()
+    };
+    let file = WeightFile::open(weights)?;
+    let config = GeneratorConfig::of_file(&file, None)?;
+    Ok(config.init(device).load(&file)?)
 }
 
 /// The last level's image as RGB in [0, 1], `[rows, 3, h, w]`.

@@ -13,12 +13,20 @@ const GAP: u32 = 2;
 #[derive(Clone, Debug, Default)]
 pub struct Sheet {
     rows: Vec<Vec<RgbImage>>,
+    least: u32,
 }
 
 impl Sheet {
     /// No rows yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same with every image enlarged, without smoothing, to at least so many pixels a side,
+    /// so that small ones can be looked at.
+    pub fn at_least(mut self, pixels: u32) -> Self {
+        self.least = pixels;
+        self
     }
 
     /// One more row. Images smaller than the largest of the sheet are enlarged to its size without
@@ -32,6 +40,8 @@ impl Sheet {
         let images = || self.rows.iter().flatten();
         let width = images().map(RgbImage::width).max().unwrap_or(1);
         let height = images().map(RgbImage::height).max().unwrap_or(1);
+        let times = self.least.div_ceil(width.min(height)).max(1);
+        let (width, height) = (width * times, height * times);
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0) as u32;
         let size = |count: u32, side: u32| (count * (side + GAP)).saturating_sub(GAP).max(1);
         let mut picture = RgbImage::from_pixel(

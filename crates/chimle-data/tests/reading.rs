@@ -158,7 +158,7 @@ fn text_is_not_an_image() {
     assert!(matches!(read_rgb(&path), Err(DataError::NotAnImage { .. })));
     let path = write(&folder, "empty.jpg", b"");
     assert!(matches!(read_rgb(&path), Err(DataError::NotAnImage { .. })));
-    let missing = read_rgb(&folder.path().join("missing.jpg"));
+    let missing = read_rgb(folder.path().join("missing.jpg"));
     assert!(matches!(missing, Err(DataError::Unreadable { .. })));
 }
 

@@ -16,7 +16,7 @@ fn for_each_photograph(check: impl Fn(&str, &RgbImage, &SafeTensors)) {
     }
     for name in ["astronaut", "chelsea", "coffee"] {
         let stem = Path::new(REFERENCE).join(format!("img_{name}"));
-        let image = read_rgb(&stem.with_extension("png")).unwrap();
+        let image = read_rgb(stem.with_extension("png")).unwrap();
         let bytes = std::fs::read(stem.with_extension("safetensors")).unwrap();
         check(name, &image, &SafeTensors::deserialize(&bytes).unwrap());
     }
