@@ -103,6 +103,10 @@ impl GeneratorConfig {
             path: file.path().to_path_buf(),
             reason,
         };
+        let unsuitable = |reason: String| WeightsError::Unsuitable {
+            path: file.path().to_path_buf(),
+            reason,
+        };
         if let Some(json) = file.metadata(CONFIG_KEY) {
             let config: Self = serde_json::from_str(&json)
                 .map_err(|e| unreadable(format!("its configuration: {e}")))?;
@@ -138,14 +142,16 @@ impl GeneratorConfig {
                 Architecture::Colorization
             }
             None => {
-                return Err(unreadable(
-                    "the task must be said: super-resolution and image to image have the same parameters".to_owned(),
+                return Err(unsuitable(
+                    "they carry no configuration, and their parameters do not tell super-resolution from image to \
+                     image: import them with their task first"
+                        .to_owned(),
                 ));
             }
         };
         let (in_channels, expected) = architecture.channels();
         if out_channels != expected {
-            return Err(unreadable(format!(
+            return Err(unsuitable(format!(
                 "`level_1_out.0.bias` has shape [{out_channels}], expected [{expected}] for {architecture:?}"
             )));
         }

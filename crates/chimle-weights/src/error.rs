@@ -29,6 +29,14 @@ pub enum WeightsError {
         /// What the parser answered.
         reason: String,
     },
+    /// The file is whole, but not what is needed.
+    #[error("weights {path}: {reason}")]
+    Unsuitable {
+        /// The file.
+        path: PathBuf,
+        /// What is missing or does not fit.
+        reason: String,
+    },
     /// The file holds no parameter of that name.
     #[error("weights {path} hold no parameter `{parameter}`")]
     Missing {

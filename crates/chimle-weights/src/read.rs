@@ -48,7 +48,11 @@ impl WeightFile {
         let content = match extension {
             Some("safetensors") => open_safetensors(&path),
             Some("pth" | "pt") => open_pytorch(&path),
-            _ => return Err(WeightsError::UnknownFormat { path }),
+            // A name that was mistyped is no file of an unknown kind.
+            _ => {
+                std::fs::metadata(&path).map_err(|source| cannot_open(&path, source))?;
+                return Err(WeightsError::UnknownFormat { path });
+            }
         }?;
         Ok(Self { path, content })
     }

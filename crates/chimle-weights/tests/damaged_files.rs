@@ -59,9 +59,12 @@ fn errors_are_one_line_that_names_file_and_parameter() {
 
     let missing_file = folder.path().join("absent.pth");
     let other_kind = folder.path().join("w.onnx");
+    std::fs::write(&other_kind, b"something").unwrap();
+    let mistyped = folder.path().join("runs");
     let other_shape = file.tensor::<Flex, 2>("w", [2, 3], &Default::default());
     let cases = [
         (load(&missing_file, "w"), "absent.pth"),
+        (load(&mistyped, "w"), "cannot open weights"),
         (load(&other_kind, "w"), "unknown kind of file"),
         (load(&path, "v"), "w.safetensors hold no parameter `v`"),
         (load(&path, "w"), "`w` is of type I32"),
