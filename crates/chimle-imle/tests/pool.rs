@@ -1,5 +1,6 @@
 //! Where candidates come from.
 
+#[path = "../../chimle-nn/tests/small/mod.rs"]
 mod small;
 
 use burn::tensor::{Tensor, TensorData};

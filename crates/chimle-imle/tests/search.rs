@@ -1,6 +1,7 @@
 //! The search, against brute force, and what stops it.
 
 mod reference;
+#[path = "../../chimle-nn/tests/small/mod.rs"]
 mod small;
 
 use std::cell::Cell;

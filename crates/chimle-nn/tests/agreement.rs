@@ -47,7 +47,10 @@ fn the_configuration_follows_from_the_parameters() {
             Architecture::Colorization => assert_eq!(guessed.unwrap(), expected),
             _ => {
                 let message = guessed.unwrap_err().to_string();
-                assert!(message.contains("import them with their task first"), "{message}");
+                assert!(
+                    message.contains("import them with their task first"),
+                    "{message}"
+                );
                 let other = GeneratorConfig::of_file(&file, Some(Architecture::Colorization));
                 let message = other.unwrap_err().to_string();
                 let expected = "`level_1_out.0.bias` has shape [3], expected [2]";
