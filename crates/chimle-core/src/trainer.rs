@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use burn::module::AutodiffModule;
@@ -23,6 +24,8 @@ use crate::optimizer::{self, GeneratorAdam, Groups};
 use crate::seed::{Stream, derive};
 use crate::share::{Member, Order, Share, load_examples};
 use crate::validation::Validation;
+
+static INITIALIZATION: Mutex<()> = Mutex::new(());
 
 /// A run of training: its folder, its data and its state.
 ///
@@ -115,8 +118,15 @@ impl<B: TrainingBackend> Trainer<B> {
         let distance: Distance<B> = config.distance.load(&device)?;
         let validation = Validation::new(&config, shown, distance.valid(), &device)?;
 
-        B::seed(&device, derive(config.seed, Stream::Initialization, 0));
-        let generator = config.generator.init::<B>(&device);
+        let generator = {
+            // A backend's random state is the process's: another run that begins at the same
+            // time must not draw from it in between.
+            let _alone = INITIALIZATION
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            B::seed(&device, derive(config.seed, Stream::Initialization, 0));
+            config.generator.init::<B>(&device)
+        };
         Ok(Self {
             groups: Groups::of(&generator),
             optimizer: optimizer::adam((0.9, 0.999)),
