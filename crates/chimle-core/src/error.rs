@@ -98,20 +98,6 @@ pub enum Error {
         /// What the last one gave.
         last: String,
     },
-    /// An output that would not fit in memory.
-    #[error(
-        "an output of {width}x{height} pixels needs about {needed_mib} MiB, and {available_mib} MiB are free: choose a smaller size"
-    )]
-    Memory {
-        /// Width of the output.
-        width: usize,
-        /// Height of the output.
-        height: usize,
-        /// Estimated peak.
-        needed_mib: u64,
-        /// What is free.
-        available_mib: u64,
-    },
 }
 
 impl Error {
