@@ -1,0 +1,179 @@
+//! Approximate search by Prioritized Dynamic Continuous Indexing.
+
+mod composite;
+mod config;
+mod simple;
+
+use rayon::prelude::*;
+
+use crate::search::{check_dimension, check_one};
+use crate::squared_distance;
+use crate::{Insert, KnnError, Nearest, NearestNeighbors, Neighbor, Points, RandomProjection};
+
+use composite::Budget;
+pub use config::PrioritizedDciConfig;
+use simple::SimpleIndex;
+
+/// Approximate search whose cost grows with the intrinsic dimension of the points rather than with
+/// the number of their coordinates: Prioritized DCI (Li and Malik, *Fast k-Nearest Neighbour Search
+/// via Prioritized DCI*, ICML 2017, [arXiv 1703.00440](https://arxiv.org/abs/1703.00440)).
+///
+/// A *simple index* is a list of all points in the order of their projections onto a random
+/// direction. A *composite index* is several of them. For a query, each composite index visits
+/// points in the order of their projected distance to the query, whichever of its simple indices
+/// they are met in; a point that was met in all of them is a candidate. It stops when a budget of
+/// visits or of candidates is spent, see [`PrioritizedDciConfig`]. The true distance is computed for
+/// the candidates of all composite indices.
+///
+/// There are always at least `k` candidates of each composite index, whatever the budgets. With
+/// budgets that reach all points, the answer is exact.
+///
+/// Memory: a copy of the points, and eight bytes for each point and simple index; while it is
+/// queried, four bytes a point for each thread.
+///
+/// ```
+/// use chimle_knn::{NearestNeighbors, Points, PrioritizedDci, PrioritizedDciConfig};
+///
+/// # fn main() -> Result<(), chimle_knn::KnnError> {
+/// let values: Vec<f32> = (0..100 * 30).map(|i| (i * i % 101) as f32).collect();
+/// let points = Points::new(&values, 30)?;
+/// let index = PrioritizedDci::new(points, &PrioritizedDciConfig::default())?;
+/// assert_eq!(index.query(points.row(42), 1)?[0].index, 42);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct PrioritizedDci {
+    config: PrioritizedDciConfig,
+    projection: RandomProjection,
+    values: Vec<f32>,
+    /// Those of the first composite index first.
+    simple: Vec<SimpleIndex>,
+}
+
+/// What a query of a [`PrioritizedDci`] took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effort {
+    /// Points visited, counted once for each simple index they were met in.
+    pub visited: usize,
+    /// True distances computed.
+    pub distances: usize,
+}
+
+impl PrioritizedDci {
+    /// Indexes points, of which there may be none yet, on all cores.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is out of its range, there are 2^32 points or more, or a point is so far from
+    /// the origin that its projections overflow.
+    pub fn new(points: Points<'_>, config: &PrioritizedDciConfig) -> Result<Self, KnnError> {
+        config.validate()?;
+        let directions = config.composite * config.simple;
+        let mut index = Self {
+            config: config.clone(),
+            projection: RandomProjection::new(points.dimension(), directions, config.seed)?,
+            values: Vec::new(),
+            simple: vec![SimpleIndex::default(); directions],
+        };
+        index.insert(points)?;
+        Ok(index)
+    }
+
+    /// The settings the index was made with.
+    pub fn config(&self) -> &PrioritizedDciConfig {
+        &self.config
+    }
+
+    /// As [`query`](NearestNeighbors::query), with what it took.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](NearestNeighbors::query), and if the query's projections overflow.
+    pub fn query_with_effort(
+        &self,
+        query: &[f32],
+        k: usize,
+    ) -> Result<(Vec<Neighbor>, Effort), KnnError> {
+        let point = check_one(self, query, k)?;
+        let targets = self.projection.project(point)?;
+        let config = &self.config;
+        let n = self.len();
+        let budget = Budget {
+            visited: config
+                .visited
+                .unwrap_or_else(|| config.default_visited(n, k)),
+            retrieved: config
+                .retrieved
+                .unwrap_or_else(|| config.default_retrieved(n, k)),
+            least: k,
+        };
+
+        let mut candidates = Vec::with_capacity(config.composite * budget.retrieved.max(k).min(n));
+        let composites = self.simple.chunks_exact(config.simple);
+        let visited = composites
+            .zip(targets.chunks_exact(config.simple))
+            .map(|(simple, targets)| {
+                composite::search(simple, targets, n, &budget, &mut candidates)
+            })
+            .sum();
+        candidates.sort_unstable();
+        candidates.dedup();
+
+        let mut nearest = Nearest::new(k);
+        for &candidate in &candidates {
+            let index = candidate as usize;
+            nearest.offer(index, squared_distance(query, self.points().row(index)));
+        }
+        let effort = Effort {
+            visited,
+            distances: candidates.len(),
+        };
+        Ok((nearest.into_sorted(), effort))
+    }
+
+    fn points(&self) -> Points<'_> {
+        Points::checked(&self.values, self.dimension())
+    }
+}
+
+impl NearestNeighbors for PrioritizedDci {
+    fn len(&self) -> usize {
+        self.points().len()
+    }
+
+    fn dimension(&self) -> usize {
+        self.projection.from_dimension()
+    }
+
+    fn query(&self, query: &[f32], k: usize) -> Result<Vec<Neighbor>, KnnError> {
+        Ok(self.query_with_effort(query, k)?.0)
+    }
+}
+
+impl Insert for PrioritizedDci {
+    /// Merges the points into each list: sorting them, and one pass over the list.
+    fn insert(&mut self, points: Points<'_>) -> Result<(), KnnError> {
+        check_dimension(self.dimension(), points.dimension())?;
+        let first = self.len();
+        let total = first + points.len();
+        let limit = u32::MAX as usize;
+        let (Ok(first), true) = (u32::try_from(first), total <= limit) else {
+            return Err(KnnError::TooManyPoints {
+                points: total,
+                limit,
+            });
+        };
+        let projected = self.projection.project(points)?;
+        let directions = self.simple.len();
+        self.simple
+            .par_iter_mut()
+            .enumerate()
+            .for_each(|(at, simple)| {
+                let projections = projected.iter().skip(at).step_by(directions);
+                simple.insert(first, projections.copied());
+            });
+        self.values.extend_from_slice(points.values());
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! A neighbor, and the nearest so far of many.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+/// A point of an index and how far it is from the query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Neighbor {
+    /// Index of the point, in the order in which points were given.
+    pub index: usize,
+    /// Squared Euclidean distance, as [`squared_distance`](crate::squared_distance) computes it.
+    pub distance: f32,
+}
+
+/// Nearer first, then the lower index.
+struct Ranked(Neighbor);
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.0.distance.total_cmp(&other.0.distance)).then(self.0.index.cmp(&other.0.index))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ranked {}
+
+/// The `k` nearest of the points offered so far, whatever the order they are offered in.
+pub(crate) struct Nearest {
+    k: usize,
+    heap: BinaryHeap<Ranked>,
+}
+
+impl Nearest {
+    pub(crate) fn new(k: usize) -> Self {
+        Self {
+            k,
+            heap: BinaryHeap::with_capacity(k),
+        }
+    }
+
+    /// What a further point's distance must not be above to be taken: infinity while there are
+    /// fewer than `k`.
+    pub(crate) fn worst(&self) -> f32 {
+        match self.heap.peek() {
+            Some(farthest) if self.heap.len() == self.k => farthest.0.distance,
+            _ => f32::INFINITY,
+        }
+    }
+
+    pub(crate) fn offer(&mut self, index: usize, distance: f32) {
+        let candidate = Ranked(Neighbor { index, distance });
+        if self.heap.len() < self.k {
+            self.heap.push(candidate);
+        } else if let Some(mut farthest) = self.heap.peek_mut()
+            && candidate < *farthest
+        {
+            *farthest = candidate;
+        }
+    }
+
+    /// Takes in what another part of the points gave.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for Ranked(neighbor) in other.heap {
+            self.offer(neighbor.index, neighbor.distance);
+        }
+    }
+
+    /// Nearest first.
+    pub(crate) fn into_sorted(self) -> Vec<Neighbor> {
+        let sorted = self.heap.into_sorted_vec();
+        sorted.into_iter().map(|ranked| ranked.0).collect()
+    }
+}
