@@ -8,23 +8,27 @@ use chimle_benches::{Cpu, uniform};
 use chimle_kernels::conv3x3;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-/// Batch, channels in, channels out, side: from a tiny generator's levels to a paper-scale one's.
-const SHAPES: [[usize; 4]; 5] = [
-    [8, 32, 16, 32],
-    [8, 80, 32, 32],
+/// Batch, channels in, channels out, side: those of `torch_conv.py`, with which `versus_torch.py`
+/// compares.
+const SHAPES: [[usize; 4]; 12] = [
+    [1, 64, 64, 64],
     [4, 64, 64, 64],
     [1, 128, 256, 32],
+    [1, 256, 256, 32],
+    [8, 128, 128, 32],
     [1, 64, 64, 128],
+    [1, 320, 64, 64],
+    [1, 64, 64, 256],
+    [8, 32, 16, 32],
+    [8, 80, 32, 32],
+    [4, 24, 12, 64],
+    [4, 16, 8, 64],
 ];
 
 fn bench(criterion: &mut Criterion) {
     let burns = |input: Tensor<Autodiff<Cpu>, 4>, weight, bias| {
-        conv2d(
-            input,
-            weight,
-            Some(bias),
-            ConvOptions::new([1, 1], [1, 1], [1, 1], 1),
-        )
+        let same_size = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        conv2d(input, weight, Some(bias), same_size)
     };
     for [batch, inputs, outputs, side] in SHAPES {
         let operations = 2 * batch * inputs * outputs * 9 * side * side;
@@ -32,7 +36,7 @@ fn bench(criterion: &mut Criterion) {
 
         let mut group = criterion.benchmark_group("convolution forward");
         group
-            .sample_size(10)
+            .sample_size(20)
             .throughput(Throughput::Elements(operations as u64));
         let (input, weight) = (
             uniform::<Cpu, 4>([batch, inputs, side, side]),
@@ -46,24 +50,21 @@ fn bench(criterion: &mut Criterion) {
 
         let mut group = criterion.benchmark_group("convolution with gradients");
         group
-            .sample_size(10)
+            .sample_size(20)
             .throughput(Throughput::Elements(3 * operations as u64));
+        let gradient = uniform::<Cpu, 4>([batch, outputs, side, side]);
+        let gradient = Tensor::<Autodiff<Cpu>, 4>::from_inner(gradient);
         let input = uniform::<Autodiff<Cpu>, 4>([batch, inputs, side, side]).require_grad();
         let weight = uniform::<Autodiff<Cpu>, 4>([outputs, inputs, 3, 3]).require_grad();
         let bias = uniform::<Autodiff<Cpu>, 1>([outputs]).require_grad();
+        // The sum of products with it has it for its gradient.
+        let backward =
+            |output: Tensor<Autodiff<Cpu>, 4>| (output * gradient.clone()).sum().backward();
         group.bench_function(BenchmarkId::new("chimle", &name), |b| {
-            b.iter(|| {
-                conv3x3(input.clone(), weight.clone(), bias.clone())
-                    .sum()
-                    .backward()
-            });
+            b.iter(|| backward(conv3x3(input.clone(), weight.clone(), bias.clone())));
         });
         group.bench_function(BenchmarkId::new("burn", &name), |b| {
-            b.iter(|| {
-                burns(input.clone(), weight.clone(), bias.clone())
-                    .sum()
-                    .backward()
-            });
+            b.iter(|| backward(burns(input.clone(), weight.clone(), bias.clone())));
         });
         group.finish();
     }

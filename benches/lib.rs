@@ -1,6 +1,7 @@
-//! Benches of the crates: `cargo bench -p chimle-benches --bench convolution` and `--bench search`.
+//! Benches of the crates: `cargo bench -p chimle-benches --bench convolution`, `--bench search` and
+//! `--bench nearest_neighbour`.
 //!
-//! Both run on the CPU backend and need no files.
+//! All run on the CPU and need no files.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};

@@ -4,6 +4,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Tensor, backend::Backend};
+use chimle_kernels::{Kernels, modulate};
 
 use crate::mapping::scaled_linear;
 
@@ -38,32 +39,13 @@ pub struct AdaIn<B: Backend> {
     pub affine: Linear<B>,
 }
 
-impl<B: Backend> AdaIn<B> {
+impl<B: Kernels> AdaIn<B> {
     /// Map `[batch, channels, height, width]` and style `[batch, latent]` to the map's shape.
     pub fn forward(&self, map: Tensor<B, 4>, style: Tensor<B, 2>) -> Tensor<B, 4> {
-        let [batch, channels, height, width] = map.dims();
-        let modulation = self.affine.forward(style).reshape([batch, 2 * channels, 1]);
+        let channels = map.dims()[1];
+        let modulation = self.affine.forward(style);
         let gamma = modulation.clone().narrow(1, 0, channels);
         let beta = modulation.narrow(1, channels, channels);
-        let (centered, deviation) = standardize(map);
-        (centered * ((gamma + 1.0) / deviation) + beta).reshape([batch, channels, height, width])
+        modulate(map, gamma + 1.0, beta, EPSILON)
     }
-}
-
-/// Each sample's channel less its mean, over the root of its biased variance plus 1e-5; no affine
-/// part. `[batch, channels, height, width]` to the same shape.
-pub fn instance_norm<B: Backend>(map: Tensor<B, 4>) -> Tensor<B, 4> {
-    let shape = map.dims();
-    let (centered, deviation) = standardize(map);
-    (centered / deviation).reshape(shape)
-}
-
-/// The map less its channel means `[batch, channels, height * width]`, and the deviations
-/// `[batch, channels, 1]`.
-fn standardize<B: Backend>(map: Tensor<B, 4>) -> (Tensor<B, 3>, Tensor<B, 3>) {
-    let [batch, channels, height, width] = map.dims();
-    let flat = map.reshape([batch, channels, height * width]);
-    let centered = flat.clone() - flat.mean_dim(2);
-    let variance = (centered.clone() * centered.clone()).mean_dim(2);
-    (centered, (variance + EPSILON).sqrt())
 }

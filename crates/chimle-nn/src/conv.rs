@@ -2,10 +2,9 @@
 
 use burn::config::Config;
 use burn::module::{Initializer, Module, Param, ParamId};
-use burn::tensor::Tensor;
-use burn::tensor::activation::leaky_relu;
 use burn::tensor::backend::Backend;
-use chimle_kernels::{Kernels, conv3x3};
+use burn::tensor::{FloatDType, Tensor};
+use chimle_kernels::{Activation, Kernels, conv3x3, conv3x3_activated};
 
 /// The negative slope of every LeakyReLU in the generator.
 pub const LEAKY_SLOPE: f64 = 0.2;
@@ -53,12 +52,21 @@ pub struct WeightNormConv2d<B: Backend> {
 impl<B: Kernels> WeightNormConv2d<B> {
     /// `[batch, channels_in, height, width]` to `[batch, channels_out, height, width]`.
     pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        conv3x3(input, self.weight(), self.bias.val())
+        let (weight, bias) = self.parameters_for(&input);
+        conv3x3(input, weight, bias)
     }
 
-    /// [`forward`](Self::forward), then LeakyReLU.
+    /// [`forward`](Self::forward), then LeakyReLU, in one operation.
     pub fn forward_leaky(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        leaky_relu(self.forward(input), LEAKY_SLOPE)
+        let activation = Activation::LeakyRelu { slope: LEAKY_SLOPE };
+        let (weight, bias) = self.parameters_for(&input);
+        conv3x3_activated(input, weight, bias, activation)
+    }
+
+    /// The weight in effect and the bias, in the type of the input.
+    pub(crate) fn parameters_for(&self, input: &Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 1>) {
+        let dtype = FloatDType::from(input.dtype());
+        (self.weight().cast(dtype), self.bias.val().cast(dtype))
     }
 
     /// The weight in effect, `[channels_out, channels_in, 3, 3]`.

@@ -3,9 +3,9 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
-use chimle_kernels::Kernels;
+use chimle_kernels::{Kernels, dense_block};
 
-use crate::conv::{WeightNormConv2d, WeightNormConv2dConfig};
+use crate::conv::{LEAKY_SLOPE, WeightNormConv2d, WeightNormConv2dConfig};
 
 /// The residual scale of dense blocks and RRDBs.
 pub const RESIDUAL_SCALE: f64 = 0.2;
@@ -49,18 +49,22 @@ pub struct DenseBlock<B: Backend> {
 impl<B: Kernels> DenseBlock<B> {
     /// `[batch, channels, height, width]` to the same shape.
     pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        let (last, inner) = self
-            .convs
-            .split_last()
-            .expect("a dense block has five convolutions");
-        let mut maps = vec![input.clone()];
-        for conv in inner {
-            maps.push(conv.forward_leaky(Tensor::cat(maps.clone(), 1)));
-        }
-        input
-            + last
-                .forward(Tensor::cat(maps, 1))
-                .mul_scalar(RESIDUAL_SCALE)
+        let (weights, biases) = self.parameters_for(&input);
+        dense_block(input, weights, biases, LEAKY_SLOPE, RESIDUAL_SCALE)
+    }
+
+    /// The weights in effect and the biases, in the type of the input.
+    pub(crate) fn parameters_for(
+        &self,
+        input: &Tensor<B, 4>,
+    ) -> ([Tensor<B, 4>; CONVOLUTIONS], [Tensor<B, 1>; CONVOLUTIONS]) {
+        let all = self.convs.iter().map(|conv| conv.parameters_for(input));
+        let (weights, biases): (Vec<_>, Vec<_>) = all.unzip();
+        let five = "a dense block has five convolutions";
+        (
+            weights.try_into().expect(five),
+            biases.try_into().expect(five),
+        )
     }
 
     /// The block with its weight normalization folded; see [`WeightNormConv2d::fold`].

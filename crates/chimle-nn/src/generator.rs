@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 use chimle_kernels::Kernels;
 
+use crate::compute::Compute;
 use crate::config::{Architecture, GeneratorConfig};
 use crate::level::Level;
 use crate::state::{LatentCode, State};
@@ -23,11 +24,27 @@ pub struct Generator<B: Backend> {
     pub levels: Vec<Level<B>>,
     #[module(skip)]
     config: GeneratorConfig,
+    #[module(skip)]
+    compute: Compute,
 }
 
 impl<B: Backend> Generator<B> {
     pub(crate) fn new(config: GeneratorConfig, levels: Vec<Level<B>>) -> Self {
-        Self { levels, config }
+        Self {
+            levels,
+            config,
+            compute: Compute::default(),
+        }
+    }
+
+    /// The same generator, evaluated in another way.
+    pub fn with_compute(self, compute: Compute) -> Self {
+        Self { compute, ..self }
+    }
+
+    /// How it is evaluated.
+    pub fn compute(&self) -> Compute {
+        self.compute
     }
 
     /// The configuration it was made from.
@@ -65,15 +82,16 @@ impl<B: Kernels> Generator<B> {
         let level = &self.levels[index];
         let last = index + 1 == self.levels.len();
         let base = state.conditioning.remove(0);
+        let handed_up = state.handed_up.take();
         let (features, style) =
-            level.streams(base.clone(), code, state.handed_up.take(), &state.styles);
+            level.streams(base.clone(), code, handed_up, &state.styles, self.compute);
         state.styles.push(style);
 
         // A last level hands nothing up.
         let (handed_up, shown) = match self.config.architecture {
             Architecture::SuperResolution => {
                 let features = level.up(features);
-                let image = level.image(features.clone());
+                let image = self.image(level, features.clone());
                 if !last {
                     state.conditioning.push(image.clone());
                 }
@@ -85,16 +103,20 @@ impl<B: Kernels> Generator<B> {
                 } else {
                     features
                 };
-                let shown = Tensor::cat(vec![base, level.image(features.clone())], 1);
+                let shown = Tensor::cat(vec![base, self.image(level, features.clone())], 1);
                 ((!last).then(|| level.up(features)), shown)
             }
             Architecture::ImageToImage => {
-                let image = level.image(features.clone());
+                let image = self.image(level, features.clone());
                 ((!last).then(|| level.up(features)), unit_range(image))
             }
         };
         state.handed_up = handed_up;
         (state, shown)
+    }
+
+    fn image(&self, level: &Level<B>, features: Tensor<B, 4>) -> Tensor<B, 4> {
+        level.image(features, self.compute.precision)
     }
 
     /// Every level in turn: the images they show, coarse to fine.
@@ -124,6 +146,7 @@ impl<B: Kernels> Generator<B> {
         Self {
             levels: self.levels.into_iter().map(Level::fold).collect(),
             config: self.config,
+            compute: self.compute,
         }
     }
 }

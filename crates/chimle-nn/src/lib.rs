@@ -39,6 +39,7 @@
 //! ```
 
 mod adain;
+mod compute;
 mod config;
 mod conv;
 mod dense_block;
@@ -51,9 +52,10 @@ mod rrdb;
 mod state;
 mod weights;
 
-pub use adain::{AdaIn, AdaInConfig, instance_norm};
-pub use chimle_kernels::{Kernels, TrainingBackend};
+pub use adain::{AdaIn, AdaInConfig};
+pub use chimle_kernels::{Kernels, TrainingBackend, conv3x3};
 pub use chimle_weights::{WeightFile, WeightsError};
+pub use compute::{Compute, Precision};
 pub use config::{Architecture, GeneratorConfig, Preset};
 pub use conv::{LEAKY_SLOPE, WeightNormConv2d, WeightNormConv2dConfig};
 pub use dense_block::{DenseBlock, DenseBlockConfig, RESIDUAL_SCALE};

@@ -3,8 +3,9 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
-use chimle_kernels::Kernels;
+use chimle_kernels::{Kernels, rrdb_recomputed};
 
+use crate::conv::LEAKY_SLOPE;
 use crate::dense_block::{DenseBlock, DenseBlockConfig, RESIDUAL_SCALE};
 
 /// Dense blocks in an RRDB.
@@ -38,7 +39,22 @@ pub struct Rrdb<B: Backend> {
 
 impl<B: Kernels> Rrdb<B> {
     /// `[batch, channels, height, width]` to the same shape.
-    pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+    ///
+    /// With `recompute` the backward pass works all maps out again from the input, which is all
+    /// that is kept for it.
+    pub fn forward(&self, input: Tensor<B, 4>, recompute: bool) -> Tensor<B, 4> {
+        if recompute {
+            let all = self.blocks.iter().map(|block| block.parameters_for(&input));
+            let (weights, biases): (Vec<_>, Vec<_>) = all.unzip();
+            let three = "an RRDB has three dense blocks";
+            return rrdb_recomputed(
+                input,
+                weights.try_into().expect(three),
+                biases.try_into().expect(three),
+                LEAKY_SLOPE,
+                RESIDUAL_SCALE,
+            );
+        }
         let deep = self
             .blocks
             .iter()

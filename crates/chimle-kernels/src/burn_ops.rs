@@ -1,0 +1,219 @@
+//! The operations in Burn's own: what a backend has that brings nothing of its own.
+
+use burn::tensor::ops::{ConvOptions, FloatTensor};
+use burn::tensor::{
+    DType, FloatDType, Slice, Tensor, TensorMetadata, TensorPrimitive, get_device_settings,
+};
+
+use crate::activation::Activation;
+use crate::dense_block::{CONVOLUTIONS, DenseBlockGradients, DenseBlockParameters};
+use crate::kernels::Kernels;
+use crate::modulation::ModulationGradients;
+
+pub(crate) fn conv3x3<B: Kernels>(
+    input: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    let sums = B::conv2d(input, weight, Some(bias), options());
+    match activation {
+        Activation::Linear => sums,
+        Activation::LeakyRelu { slope } => B::leaky_relu(sums, slope.into()),
+    }
+}
+
+pub(crate) fn input_gradient<B: Kernels>(
+    input: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    B::conv2d_x_backward(input, weight, gradient, options())
+}
+
+pub(crate) fn weight_gradient<B: Kernels>(
+    input: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    B::conv2d_weight_backward(input, weight, gradient, options())
+}
+
+pub(crate) fn bias_gradient<B: Kernels>(
+    input: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    B::conv2d_bias_backward(input, bias, gradient)
+}
+
+pub(crate) fn activation_gradient<B: Kernels>(
+    output: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    match activation {
+        Activation::Linear => gradient,
+        Activation::LeakyRelu { slope } => {
+            let bools = get_device_settings::<B>(&B::float_device(&output)).bool_dtype;
+            let is_low = B::float_lower_equal_elem(output, 0f32.into(), bools);
+            let low = B::float_mul_scalar(gradient.clone(), slope.into());
+            B::float_mask_where(gradient, is_low, low)
+        }
+    }
+}
+
+pub(crate) fn dense_block_maps<B: Kernels>(
+    input: FloatTensor<B>,
+    parameters: DenseBlockParameters<B>,
+    slope: f64,
+    scale: f64,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let mut maps = input.clone();
+    let mut convolutions = parameters.weights.into_iter().zip(parameters.biases);
+    let (last_weight, last_bias) = convolutions.next_back().expect("five convolutions");
+    for (weight, bias) in convolutions {
+        let next = B::conv3x3(maps.clone(), weight, bias, Activation::LeakyRelu { slope });
+        maps = B::float_cat(vec![maps, next], 1);
+    }
+    let last = B::conv3x3(maps.clone(), last_weight, last_bias, Activation::Linear);
+    let output = B::float_add(input, B::float_mul_scalar(last, scale.into()));
+    (output, maps)
+}
+
+pub(crate) fn dense_block_gradients<B: Kernels>(
+    maps: FloatTensor<B>,
+    parameters: DenseBlockParameters<B>,
+    gradient: FloatTensor<B>,
+    slope: f64,
+    scale: f64,
+    of_parameters: bool,
+) -> DenseBlockGradients<B> {
+    let [channels, growth] = parameters.channels();
+    let mut of_weights = parameters.weights.clone();
+    let mut of_biases = parameters.biases.clone();
+    // The gradient of the sums of the convolution at hand, and that of all planes below it.
+    let mut sums = B::float_mul_scalar(gradient.clone(), scale.into());
+    let mut below: Option<FloatTensor<B>> = None;
+    for k in (0..CONVOLUTIONS).rev() {
+        let inputs = planes::<B>(maps.clone(), 0, channels + k * growth);
+        let weight = parameters.weights[k].clone();
+        if of_parameters {
+            let bias = parameters.biases[k].clone();
+            of_weights[k] =
+                B::conv3x3_weight_gradient(inputs.clone(), weight.clone(), sums.clone());
+            of_biases[k] = B::conv3x3_bias_gradient(inputs.clone(), bias, sums.clone());
+        }
+        let of_inputs = B::conv3x3_input_gradient(inputs, weight, sums.clone());
+        let total = match below {
+            Some(below) => B::float_add(below, of_inputs),
+            None => of_inputs,
+        };
+        let Some(next) = k.checked_sub(1).map(|next| channels + next * growth) else {
+            below = Some(total);
+            break;
+        };
+        sums = B::activation_gradient(
+            planes::<B>(maps.clone(), next, growth),
+            planes::<B>(total.clone(), next, growth),
+            Activation::LeakyRelu { slope },
+        );
+        below = Some(planes::<B>(total, 0, next));
+    }
+    let input = B::float_add(gradient, below.expect("five convolutions"));
+    DenseBlockGradients {
+        input,
+        parameters: of_parameters.then_some(DenseBlockParameters {
+            weights: of_weights,
+            biases: of_biases,
+        }),
+    }
+}
+
+pub(crate) fn modulate<B: Kernels>(
+    input: FloatTensor<B>,
+    gain: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    epsilon: f64,
+) -> FloatTensor<B> {
+    let input = tensor::<B, 4>(input);
+    let (shape, dtype) = (input.dims(), input.dtype());
+    let (centered, deviation) = standardized(input, epsilon);
+    let gain = by_plane::<B>(gain) / deviation;
+    primitive(
+        (centered * gain + by_plane::<B>(bias))
+            .reshape(shape)
+            .cast(dtype),
+    )
+}
+
+/// With the normalized map x̂: `gain / deviation (dy - mean(dy) - x̂ mean(dy x̂))`, `sum(dy x̂)` and
+/// `sum(dy)`.
+pub(crate) fn modulate_gradients<B: Kernels>(
+    input: FloatTensor<B>,
+    gain: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    epsilon: f64,
+) -> ModulationGradients<B> {
+    let input = tensor::<B, 4>(input);
+    let (shape @ [batch, channels, height, width], dtype) = (input.dims(), input.dtype());
+    let of_gain = gain.dtype();
+    let (centered, deviation) = standardized(input, epsilon);
+    let normalized = centered / deviation.clone();
+    let gradient = wide(tensor::<B, 4>(gradient));
+    let gradient = gradient.reshape([batch, channels, height * width]);
+    let mean = gradient.clone().mean_dim(2);
+    let slope = (gradient.clone() * normalized.clone()).mean_dim(2);
+    let of_input =
+        (gradient - mean.clone() - normalized * slope.clone()) * (by_plane::<B>(gain) / deviation);
+    let pixels = (height * width) as f64;
+    let sum = |mean: Tensor<B, 3>| {
+        let sum = (mean * pixels).reshape([batch, channels]);
+        primitive(sum.cast(of_gain))
+    };
+    ModulationGradients {
+        input: primitive(of_input.reshape(shape).cast(dtype)),
+        gain: sum(slope),
+        bias: sum(mean),
+    }
+}
+
+/// The map less its means, `[batch, c, h * w]`, and its deviations `[batch, c, 1]`.
+fn standardized<B: Kernels>(input: Tensor<B, 4>, epsilon: f64) -> (Tensor<B, 3>, Tensor<B, 3>) {
+    let [batch, channels, height, width] = input.dims();
+    let input = wide(input).reshape([batch, channels, height * width]);
+    let centered = input.clone() - input.mean_dim(2);
+    let variance = (centered.clone() * centered.clone()).mean_dim(2);
+    (centered, (variance + epsilon).sqrt())
+}
+
+/// `[batch, c]` to `[batch, c, 1]`.
+fn by_plane<B: Kernels>(values: FloatTensor<B>) -> Tensor<B, 3> {
+    wide(tensor::<B, 2>(values)).unsqueeze_dim(2)
+}
+
+/// In 32 bits at least.
+fn wide<B: Kernels, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
+    match tensor.dtype() {
+        DType::F64 => tensor,
+        _ => tensor.cast(FloatDType::F32),
+    }
+}
+
+fn tensor<B: Kernels, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+fn primitive<B: Kernels, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}
+
+fn planes<B: Kernels>(maps: FloatTensor<B>, first: usize, count: usize) -> FloatTensor<B> {
+    let all = Slice::full();
+    let some = Slice::new(first as isize, Some((first + count) as isize), 1);
+    B::float_slice(maps, &[all, some, all, all])
+}
+
+fn options() -> ConvOptions<2> {
+    ConvOptions::new([1, 1], [1, 1], [1, 1], 1)
+}

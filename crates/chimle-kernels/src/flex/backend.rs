@@ -1,0 +1,355 @@
+//! Flex's tensors to slices and back. 16-bit floats are widened; 64-bit ones take Burn's own
+//! operations.
+
+use burn::tensor::ops::{FloatTensor, FloatTensorOps};
+use burn::tensor::{DType, TensorData, TensorMetadata};
+use burn_flex::{Flex, FlexTensor};
+
+use crate::activation::Activation;
+use crate::burn_ops;
+use crate::dense_block::{DenseBlockGradients, DenseBlockParameters};
+use crate::flex::convolution::{Finish, Weight, convolve};
+use crate::flex::dense_block;
+use crate::flex::maps::{Frame, Maps, Target};
+use crate::flex::modulation;
+use crate::flex::pointwise::{masked, plane_sums};
+use crate::flex::processor::Processor;
+use crate::flex::weight_gradient::{WeightGradient, weight_gradients};
+use crate::kernels::Kernels;
+use crate::modulation::ModulationGradients;
+
+impl Kernels for Flex {
+    fn conv3x3(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        match input.dtype() {
+            DType::F32 => {}
+            DType::F16 | DType::BF16 => {
+                let like = input.dtype();
+                let [input, weight, bias] = [input, weight, bias].map(single);
+                return cast(Self::conv3x3(input, weight, bias, activation), like);
+            }
+            _ => return burn_ops::conv3x3::<Self>(input, weight, bias, activation),
+        }
+        let (input, weight, bias) = (contiguous(input), contiguous(weight), contiguous(bias));
+        let finish = Finish {
+            bias: Some(values(&bias)),
+            slope: slope(activation),
+            ..Finish::NONE
+        };
+        convolved(&input, &weights(&weight), &finish)
+    }
+
+    fn conv3x3_input_gradient(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        match gradient.dtype() {
+            DType::F32 => {}
+            DType::F16 | DType::BF16 => {
+                let like = gradient.dtype();
+                let [input, weight, gradient] = [input, weight, gradient].map(single);
+                return cast(Self::conv3x3_input_gradient(input, weight, gradient), like);
+            }
+            _ => return burn_ops::input_gradient::<Self>(input, weight, gradient),
+        }
+        let (weight, gradient) = (contiguous(weight), contiguous(gradient));
+        convolved(&gradient, &weights(&weight).turned(), &Finish::NONE)
+    }
+
+    fn conv3x3_weight_gradient(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        match gradient.dtype() {
+            DType::F32 => {}
+            DType::F16 | DType::BF16 => {
+                let like = gradient.dtype();
+                let [input, weight, gradient] = [input, weight, gradient].map(single);
+                return cast(Self::conv3x3_weight_gradient(input, weight, gradient), like);
+            }
+            _ => return burn_ops::weight_gradient::<Self>(input, weight, gradient),
+        }
+        let (input, gradient) = (contiguous(input), contiguous(gradient));
+        let input = maps(&input);
+        let shape: [usize; 4] = weight.shape().dims();
+        let mut result = vec![0.0; shape.iter().product()];
+        let of = WeightGradient {
+            inputs: input.frame.planes,
+            outputs: maps(&gradient),
+            scale: 1.0,
+            result: &mut result,
+        };
+        weight_gradients(Processor::best(), &input, &mut [of]);
+        tensor(result, shape)
+    }
+
+    fn conv3x3_bias_gradient(
+        input: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        match gradient.dtype() {
+            DType::F32 => {}
+            DType::F16 | DType::BF16 => {
+                let like = gradient.dtype();
+                let [input, bias, gradient] = [input, bias, gradient].map(single);
+                return cast(Self::conv3x3_bias_gradient(input, bias, gradient), like);
+            }
+            _ => return burn_ops::bias_gradient::<Self>(input, bias, gradient),
+        }
+        let sums = plane_sums(&maps(&contiguous(gradient)), 1.0);
+        tensor(sums, bias.shape().dims::<1>())
+    }
+
+    fn activation_gradient(
+        output: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        match slope(activation) {
+            Some(slope) if gradient.dtype() == DType::F32 => {
+                let shape: [usize; 4] = gradient.shape().dims();
+                let (output, gradient) = (contiguous(output), contiguous(gradient));
+                tensor(masked(values(&output), values(&gradient), slope), shape)
+            }
+            _ => burn_ops::activation_gradient::<Self>(output, gradient, activation),
+        }
+    }
+
+    fn dense_block_maps(
+        input: FloatTensor<Self>,
+        parameters: DenseBlockParameters<Self>,
+        slope: f64,
+        scale: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        match input.dtype() {
+            DType::F32 => {}
+            DType::F16 | DType::BF16 => {
+                let like = input.dtype();
+                let (input, parameters) = (single(input), single_parameters(parameters));
+                let (output, maps) = Self::dense_block_maps(input, parameters, slope, scale);
+                return (cast(output, like), cast(maps, like));
+            }
+            _ => return burn_ops::dense_block_maps::<Self>(input, parameters, slope, scale),
+        }
+        let channels = parameters.channels();
+        let (input, parameters) = (contiguous(input), contiguous_parameters(parameters));
+        let input = maps(&input);
+        let block = block(&parameters, channels, slope, scale);
+        let (output, maps) = block.forward(Processor::best(), &input);
+        let shape = shape(&input.frame);
+        let [images, _, height, width] = shape;
+        let planes = maps.len() / (images * height * width).max(1);
+        (
+            tensor(output, shape),
+            tensor(maps, [planes, images, height, width]),
+        )
+    }
+
+    fn dense_block_gradients(
+        maps: FloatTensor<Self>,
+        parameters: DenseBlockParameters<Self>,
+        gradient: FloatTensor<Self>,
+        slope: f64,
+        scale: f64,
+        of_parameters: bool,
+    ) -> DenseBlockGradients<Self> {
+        match gradient.dtype() {
+            DType::F32 => {}
+            DType::F16 | DType::BF16 => {
+                let like = gradient.dtype();
+                let parameters = single_parameters(parameters);
+                let [maps, gradient] = [maps, gradient].map(single);
+                let found = Self::dense_block_gradients(
+                    maps,
+                    parameters,
+                    gradient,
+                    slope,
+                    scale,
+                    of_parameters,
+                );
+                return DenseBlockGradients {
+                    input: cast(found.input, like),
+                    parameters: found.parameters.map(|of| DenseBlockParameters {
+                        weights: of.weights.map(|weight| cast(weight, like)),
+                        biases: of.biases.map(|bias| cast(bias, like)),
+                    }),
+                };
+            }
+            _ => {
+                return burn_ops::dense_block_gradients::<Self>(
+                    maps,
+                    parameters,
+                    gradient,
+                    slope,
+                    scale,
+                    of_parameters,
+                );
+            }
+        }
+        let channels = parameters.channels();
+        let shapes = parameters
+            .weights
+            .each_ref()
+            .map(|weight| weight.shape().dims::<4>());
+        let (gradient, parameters) = (contiguous(gradient), contiguous_parameters(parameters));
+        let block = block(&parameters, channels, slope, scale);
+        let gradient = self::maps(&gradient);
+        let found = block.backward(Processor::best(), values(&maps), &gradient, of_parameters);
+        let mut shapes = shapes.into_iter();
+        DenseBlockGradients {
+            input: tensor(found.input, shape(&gradient.frame)),
+            parameters: found.parameters.map(|of| DenseBlockParameters {
+                weights: of
+                    .weights
+                    .map(|values| tensor(values, shapes.next().expect("five"))),
+                biases: of.biases.map(|values| {
+                    let length = values.len();
+                    tensor(values, [length])
+                }),
+            }),
+        }
+    }
+
+    fn modulate(
+        input: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        let like = input.dtype();
+        if like == DType::F64 {
+            return burn_ops::modulate::<Self>(input, gain, bias, epsilon);
+        }
+        let [input, gain, bias] = [input, gain, bias].map(|values| contiguous(single(values)));
+        let shape @ [_, _, height, width] = input.shape().dims();
+        let (gain, bias) = (values(&gain), values(&bias));
+        let output = modulation::modulate(values(&input), gain, bias, height * width, epsilon);
+        cast(tensor(output, shape), like)
+    }
+
+    fn modulate_gradients(
+        input: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> ModulationGradients<Self> {
+        let (like, of_gain) = (input.dtype(), gain.dtype());
+        if like == DType::F64 {
+            return burn_ops::modulate_gradients::<Self>(input, gain, gradient, epsilon);
+        }
+        let [input, gain, gradient] =
+            [input, gain, gradient].map(|values| contiguous(single(values)));
+        let shape @ [batch, channels, height, width] = input.shape().dims();
+        let found = modulation::modulate_gradients(
+            values(&input),
+            values(&gain),
+            values(&gradient),
+            height * width,
+            epsilon,
+        );
+        ModulationGradients {
+            input: cast(tensor(found.input, shape), like),
+            gain: cast(tensor(found.gain, [batch, channels]), of_gain),
+            bias: cast(tensor(found.bias, [batch, channels]), of_gain),
+        }
+    }
+}
+
+/// In 32 bits.
+fn single(tensor: FlexTensor) -> FlexTensor {
+    cast(tensor, DType::F32)
+}
+
+fn single_parameters(parameters: DenseBlockParameters<Flex>) -> DenseBlockParameters<Flex> {
+    DenseBlockParameters {
+        weights: parameters.weights.map(single),
+        biases: parameters.biases.map(single),
+    }
+}
+
+fn cast(tensor: FlexTensor, dtype: DType) -> FlexTensor {
+    if tensor.dtype() == dtype {
+        tensor
+    } else {
+        Flex::float_cast(tensor, dtype.into())
+    }
+}
+
+fn slope(activation: Activation) -> Option<f32> {
+    match activation {
+        Activation::Linear => None,
+        Activation::LeakyRelu { slope } => Some(slope as f32),
+    }
+}
+
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() && tensor.layout().start_offset() == 0 {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
+}
+
+fn contiguous_parameters(parameters: DenseBlockParameters<Flex>) -> DenseBlockParameters<Flex> {
+    DenseBlockParameters {
+        weights: parameters.weights.map(contiguous),
+        biases: parameters.biases.map(contiguous),
+    }
+}
+
+/// Of a contiguous tensor. Its storage may be longer than it.
+fn values(tensor: &FlexTensor) -> &[f32] {
+    &tensor.storage()[..tensor.layout().num_elements()]
+}
+
+fn maps(tensor: &FlexTensor) -> Maps<'_> {
+    Maps {
+        values: values(tensor),
+        frame: Frame::by_image(tensor.shape().dims()),
+    }
+}
+
+fn weights(tensor: &FlexTensor) -> Weight<'_> {
+    let [outputs, inputs, ..] = tensor.shape().dims::<4>();
+    Weight::new(values(tensor), [outputs, inputs])
+}
+
+fn block<'a>(
+    parameters: &'a DenseBlockParameters<Flex>,
+    [channels, growth]: [usize; 2],
+    slope: f64,
+    scale: f64,
+) -> dense_block::DenseBlock<'a> {
+    dense_block::DenseBlock {
+        channels,
+        growth,
+        weights: parameters.weights.each_ref().map(values),
+        biases: parameters.biases.each_ref().map(values),
+        slope: slope as f32,
+        scale: scale as f32,
+    }
+}
+
+fn shape(frame: &Frame) -> [usize; 4] {
+    [frame.images, frame.planes, frame.height, frame.width]
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+fn convolved(input: &FlexTensor, weight: &Weight, finish: &Finish) -> FlexTensor {
+    let input = maps(input);
+    let frame = Frame::by_image(shape(&input.frame.with_planes(weight.outputs())));
+    let mut values = vec![0.0; frame.values()];
+    let target = Target::new(&mut values, frame);
+    convolve(Processor::best(), &input, weight, finish, &target);
+    tensor(values, shape(&frame))
+}

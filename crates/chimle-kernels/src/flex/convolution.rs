@@ -1,0 +1,422 @@
+//! The convolution: for each block of tiles the transform of all input planes, the products, and
+//! the transform back of one output plane after the other.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::flex::maps::{Maps, Target};
+use crate::flex::processor::{Processor, load, load_part, mul_add, store, store_part};
+use crate::flex::tiles::{Block, Lines, STRIPS, Tiling};
+use crate::flex::winograd::{self, Input, POINTS, POSITIONS, TAPS, TILE};
+
+/// The most vectors of tiles in a block. With eight outputs their sums take 24 registers.
+const VECTORS: usize = 3;
+/// Output planes of one product.
+const OUTPUTS: usize = 8;
+/// How many times [`OUTPUTS`] planes are worked out between two transforms back, so that a
+/// block's transformed inputs are read from memory more rarely.
+const TOGETHER: usize = 4;
+/// A cache line.
+const LINE: usize = 16;
+
+/// The weights `[out, in, 3, 3]` of a convolution, or of what gives its input's gradient.
+#[derive(Clone, Copy)]
+pub(crate) struct Weight<'a> {
+    values: &'a [f32],
+    outputs: usize,
+    inputs: usize,
+    /// Whether the taps are turned by half a turn and the channels exchanged.
+    is_turned: bool,
+    scale: f32,
+}
+
+impl<'a> Weight<'a> {
+    pub(crate) fn new(values: &'a [f32], [outputs, inputs]: [usize; 2]) -> Self {
+        Self {
+            values,
+            outputs,
+            inputs,
+            is_turned: false,
+            scale: 1.0,
+        }
+    }
+
+    /// The input's gradient is the convolution of the output's gradient with the turned weights.
+    pub(crate) fn turned(self) -> Self {
+        Self {
+            outputs: self.inputs,
+            inputs: self.outputs,
+            is_turned: !self.is_turned,
+            ..self
+        }
+    }
+
+    pub(crate) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    pub(crate) fn scaled(self, scale: f32) -> Self {
+        Self { scale, ..self }
+    }
+
+    /// Into `[out / OUTPUTS][position][in][OUTPUTS]`, the last outputs being as many as remain.
+    fn transform(&self, processor: Processor, out: &mut [f32]) {
+        struct Outputs<'a>(&'a Weight<'a>, usize, &'a mut [f32]);
+
+        impl WithSimd for Outputs<'_> {
+            type Output = ();
+
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, _: S) {
+                self.0.transform_outputs(self.1, self.2);
+            }
+        }
+
+        let size = POSITIONS * self.inputs * OUTPUTS;
+        out.par_chunks_mut(size.max(1))
+            .enumerate()
+            .for_each(|(index, out)| processor.run(Outputs(self, index * OUTPUTS, out)));
+    }
+
+    #[inline(always)]
+    fn transform_outputs(&self, first: usize, out: &mut [f32]) {
+        let count = (self.outputs - first).min(OUTPUTS);
+        for input in 0..self.inputs {
+            let mut taps = [[[0.0; OUTPUTS]; 3]; 3];
+            for n in 0..count {
+                let pair = if self.is_turned {
+                    input * self.outputs + first + n
+                } else {
+                    (first + n) * self.inputs + input
+                };
+                let weights = &self.values[pair * TAPS..][..TAPS];
+                for tap in 0..TAPS {
+                    let from = if self.is_turned { TAPS - 1 - tap } else { tap };
+                    taps[tap / 3][tap % 3][n] = weights[from] * self.scale;
+                }
+            }
+            let [top, middle, bottom] = taps;
+            let mut columns = [[[0.0; OUTPUTS]; POINTS]; 3];
+            for c in 0..3 {
+                columns[c] = winograd::weight([top[c], middle[c], bottom[c]]);
+            }
+            for i in 0..POINTS {
+                let row = winograd::weight([columns[0][i], columns[1][i], columns[2][i]]);
+                for (j, values) in row.iter().enumerate() {
+                    let at = ((i * POINTS + j) * self.inputs + input) * count;
+                    if count == OUTPUTS {
+                        out[at..at + OUTPUTS].copy_from_slice(values);
+                    } else {
+                        out[at..at + count].copy_from_slice(&values[..count]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a convolution's sums are added to, once activated.
+#[derive(Clone, Copy)]
+pub(crate) enum Onto<'a> {
+    Nothing,
+    /// What the target holds.
+    Target,
+    /// As many of the first planes as these maps have.
+    Maps(Maps<'a>),
+}
+
+/// What becomes of a convolution's sums.
+#[derive(Clone, Copy)]
+pub(crate) struct Finish<'a> {
+    pub(crate) bias: Option<&'a [f32]>,
+    pub(crate) bias_scale: f32,
+    /// Of what is negative once the bias is added.
+    pub(crate) slope: Option<f32>,
+    pub(crate) onto: Onto<'a>,
+    /// Last of all: planes from `.1` on are multiplied by `.2` where these maps' are not positive.
+    pub(crate) mask: Option<(Maps<'a>, usize, f32)>,
+}
+
+impl Finish<'_> {
+    pub(crate) const NONE: Self = Self {
+        bias: None,
+        bias_scale: 1.0,
+        slope: None,
+        onto: Onto::Nothing,
+        mask: None,
+    };
+}
+
+/// Convolves all planes of the input; the target has as many planes as the weight has outputs.
+pub(crate) fn convolve(
+    processor: Processor,
+    input: &Maps,
+    weight: &Weight,
+    finish: &Finish,
+    target: &Target,
+) {
+    assert_eq!(input.frame.planes, weight.inputs, "input channels");
+    assert_eq!(target.frame.planes, weight.outputs, "output channels");
+    let tiling = Tiling::new(&input.frame, processor.lanes());
+    let blocks = tiling.blocks(VECTORS);
+    let parts = weight.outputs.div_ceil(OUTPUTS);
+    // Where there are fewer blocks than threads, threads share a block and its transform is
+    // repeated in each.
+    let splits = rayon::current_num_threads()
+        .div_ceil(blocks.len().max(1))
+        .min(parts);
+    let mut transformed = WEIGHTS.take();
+    weight.transform(
+        processor,
+        at_least(&mut transformed, POSITIONS * weight.inputs * weight.outputs),
+    );
+    let tasks = (0..blocks.len() * splits).into_par_iter().with_max_len(1);
+    tasks.for_each(|task| {
+        let (block, split) = (task / splits, task % splits);
+        processor.run(Task {
+            input,
+            weight,
+            transformed: &transformed,
+            parts: parts * split / splits..parts * (split + 1) / splits,
+            finish,
+            target,
+            block: Block::new::<POINTS>(&tiling, blocks[block].clone()),
+        });
+    });
+    WEIGHTS.set(transformed);
+}
+
+#[derive(Default)]
+struct Workspace {
+    lines: Lines,
+    inputs: Vec<f32>,
+    products: Vec<f32>,
+}
+
+thread_local! {
+    static WORKSPACE: Cell<Workspace> = Cell::default();
+    static WEIGHTS: Cell<Vec<f32>> = Cell::default();
+}
+
+pub(crate) fn at_least(values: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    if values.len() < length {
+        values.resize(length, 0.0);
+    }
+    &mut values[..length]
+}
+
+/// Some of the output planes of a block.
+struct Task<'a> {
+    input: &'a Maps<'a>,
+    weight: &'a Weight<'a>,
+    transformed: &'a [f32],
+    /// Of the output planes, by [`OUTPUTS`].
+    parts: Range<usize>,
+    finish: &'a Finish<'a>,
+    target: &'a Target<'a>,
+    block: Block,
+}
+
+impl WithSimd for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let mut workspace = WORKSPACE.take();
+        self.work(simd, &mut workspace);
+        WORKSPACE.set(workspace);
+    }
+}
+
+impl Task<'_> {
+    #[inline(always)]
+    fn work<S: Simd>(&self, simd: S, workspace: &mut Workspace) {
+        let inputs = self.weight.inputs;
+        let tiles = self.block.vectors() * S::F32_LANES;
+        // An odd number of cache lines, so that the positions of a plane do not compete for one
+        // place in the cache.
+        let stride = ((inputs * tiles).div_ceil(LINE) | 1) * LINE;
+        let transformed = at_least(&mut workspace.inputs, POSITIONS * stride);
+        self.block.claim(&mut workspace.lines, S::F32_LANES);
+        for plane in 0..inputs {
+            self.block.transform::<S, Input, POINTS>(
+                simd,
+                self.input,
+                plane,
+                &mut workspace.lines,
+                &mut transformed[plane * tiles..],
+                stride,
+            );
+        }
+        let size = POSITIONS * OUTPUTS * tiles;
+        let products = at_least(&mut workspace.products, TOGETHER * size);
+        for first in self.parts.clone().step_by(TOGETHER) {
+            let parts = first..(first + TOGETHER).min(self.parts.end);
+            for position in 0..POSITIONS {
+                let inputs = &transformed[position * stride..][..inputs * tiles];
+                for (part, products) in parts.clone().zip(products.chunks_exact_mut(size)) {
+                    let products = &mut products[position * OUTPUTS * tiles..][..OUTPUTS * tiles];
+                    self.multiply(simd, position, part, inputs, products);
+                }
+            }
+            for (part, products) in parts.clone().zip(products.chunks_exact(size)) {
+                for n in 0..self.outputs(part) {
+                    self.put(simd, part * OUTPUTS + n, &products[n * tiles..]);
+                }
+            }
+        }
+    }
+
+    /// Output planes of a part.
+    #[inline(always)]
+    fn outputs(&self, part: usize) -> usize {
+        (self.weight.outputs - part * OUTPUTS).min(OUTPUTS)
+    }
+
+    /// The products of all inputs `[in][tile]` with a part's weights at a position.
+    #[inline(always)]
+    fn multiply<S: Simd>(
+        &self,
+        simd: S,
+        position: usize,
+        part: usize,
+        inputs: &[f32],
+        products: &mut [f32],
+    ) {
+        let count = self.outputs(part);
+        let size = self.weight.inputs * count;
+        let part = &self.transformed[POSITIONS * self.weight.inputs * part * OUTPUTS..];
+        let weights = &part[position * size..][..size];
+        macro_rules! widths {
+            ($vectors:literal: $($count:literal)*) => {
+                match count {
+                    $($count => multiply::<S, $count, $vectors>(simd, weights, inputs, products),)*
+                    _ => unreachable!("at most OUTPUTS planes"),
+                }
+            };
+        }
+        match self.block.vectors() {
+            1 => widths!(1: 1 2 3 4 5 6 7 8),
+            2 => widths!(2: 1 2 3 4 5 6 7 8),
+            3 => widths!(3: 1 2 3 4 5 6 7 8),
+            _ => unreachable!("at most VECTORS vectors"),
+        }
+    }
+
+    /// Transforms the products of a plane back and puts them in their place.
+    #[inline(always)]
+    fn put<S: Simd>(&self, simd: S, plane: usize, products: &[f32]) {
+        let frame = &self.target.frame;
+        let tiles = self.block.vectors() * S::F32_LANES;
+        let bias = self.finish.bias.map_or(0.0, |bias| bias[plane]) * self.finish.bias_scale;
+        let bias = simd.splat_f32s(bias);
+        let zero = simd.splat_f32s(0.0);
+        for (vector, strips) in self.block.strips.chunks(STRIPS).enumerate() {
+            let mut columns = [[zero; TILE]; POINTS];
+            for j in 0..POINTS {
+                let mut column = [zero; POINTS];
+                for i in 0..POINTS {
+                    let at = (i * POINTS + j) * OUTPUTS * tiles + vector * S::F32_LANES;
+                    column[i] = load(simd, products, at);
+                }
+                columns[j] = winograd::output(simd, column);
+            }
+            let [c0, c1, c2, c3, c4, c5] = columns;
+            for r in 0..TILE {
+                let row = winograd::output(simd, [c0[r], c1[r], c2[r], c3[r], c4[r], c5[r]]);
+                let row = simd.interleave_shfl_f32s(row);
+                for (strip, sums) in strips.iter().zip(row) {
+                    let y = strip.row + r;
+                    if y >= frame.height {
+                        continue;
+                    }
+                    let columns = strip.column..(strip.column + S::F32_LANES).min(frame.width);
+                    // SAFETY: each strip is in one block, and each output plane in one part of
+                    // it, so that no other task has these pixels; here they are dropped before
+                    // any other is taken.
+                    #[allow(unsafe_code)]
+                    let pixels =
+                        unsafe { self.target.pixels(strip.image, plane, y, columns.clone()) };
+                    let sums = simd.add_f32s(sums, bias);
+                    let value = self.finished(simd, sums, pixels, strip.image, plane, y, columns);
+                    if pixels.len() == S::F32_LANES {
+                        store(simd, pixels, 0, value);
+                    } else {
+                        store_part(simd, pixels, value);
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
+    fn finished<S: Simd>(
+        &self,
+        simd: S,
+        mut value: S::f32s,
+        pixels: &[f32],
+        image: usize,
+        plane: usize,
+        row: usize,
+        columns: Range<usize>,
+    ) -> S::f32s {
+        let zero = simd.splat_f32s(0.0);
+        if let Some(slope) = self.finish.slope {
+            let low = simd.mul_f32s(value, simd.splat_f32s(slope));
+            value = simd.select_f32s(simd.greater_than_f32s(value, zero), value, low);
+        }
+        match &self.finish.onto {
+            Onto::Target => value = simd.add_f32s(value, load_pixels(simd, pixels)),
+            Onto::Maps(maps) if plane < maps.frame.planes => {
+                let under = maps.pixels(image, plane, row, columns.clone());
+                value = simd.add_f32s(value, load_pixels(simd, under));
+            }
+            _ => {}
+        }
+        if let Some((maps, first, slope)) = &self.finish.mask
+            && plane >= *first
+        {
+            let mask = load_pixels(simd, maps.pixels(image, plane, row, columns));
+            let low = simd.mul_f32s(value, simd.splat_f32s(*slope));
+            value = simd.select_f32s(simd.greater_than_f32s(mask, zero), value, low);
+        }
+        value
+    }
+}
+
+#[inline(always)]
+fn load_pixels<S: Simd>(simd: S, pixels: &[f32]) -> S::f32s {
+    if pixels.len() == S::F32_LANES {
+        load(simd, pixels, 0)
+    } else {
+        load_part(simd, pixels)
+    }
+}
+
+/// `[N][V vectors]`: the weights `[in][N]`, transposed, times the inputs `[in][V vectors]`.
+#[inline(always)]
+fn multiply<S: Simd, const N: usize, const V: usize>(
+    simd: S,
+    weights: &[f32],
+    inputs: &[f32],
+    products: &mut [f32],
+) {
+    let inputs = S::as_simd_f32s(inputs).0.as_chunks::<V>().0;
+    let mut sums = [[simd.splat_f32s(0.0); V]; N];
+    for (weights, inputs) in weights.as_chunks::<N>().0.iter().zip(inputs) {
+        for n in 0..N {
+            let weight = simd.splat_f32s(weights[n]);
+            for v in 0..V {
+                sums[n][v] = mul_add(simd, weight, inputs[v], sums[n][v]);
+            }
+        }
+    }
+    let products = S::as_mut_simd_f32s(products).0.as_chunks_mut::<V>().0;
+    for (product, sum) in products.iter_mut().zip(sums) {
+        *product = sum;
+    }
+}

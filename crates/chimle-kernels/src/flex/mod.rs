@@ -1,0 +1,18 @@
+//! The operations on Flex, Burn's CPU backend, for 32-bit floats.
+
+// Loops over positions and lanes index several small arrays at once, as the formulas do.
+#![allow(clippy::needless_range_loop)]
+
+mod backend;
+mod convolution;
+mod dense_block;
+mod maps;
+mod modulation;
+mod pointwise;
+mod processor;
+mod tiles;
+mod weight_gradient;
+mod winograd;
+
+#[cfg(test)]
+mod tests;

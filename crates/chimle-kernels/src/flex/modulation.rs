@@ -1,0 +1,105 @@
+//! Adaptive instance normalization, plane by plane while the plane is in the cache.
+
+use rayon::prelude::*;
+
+/// Values to a task.
+const VALUES: usize = 1 << 14;
+/// Values whose sum is taken in 32 bits, before it is added up in 64.
+const STRETCH: usize = 1 << 12;
+
+/// The gradients of the input, the gains and the biases.
+pub(crate) struct Gradients {
+    pub(crate) input: Vec<f32>,
+    pub(crate) gain: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+}
+
+/// `gain (x - mean) / sqrt(variance + epsilon) + bias` for planes of `pixels` values, with a gain
+/// and a bias for each.
+pub(crate) fn modulate(
+    input: &[f32],
+    gain: &[f32],
+    bias: &[f32],
+    pixels: usize,
+    epsilon: f64,
+) -> Vec<f32> {
+    let mut output = vec![0.0; input.len()];
+    let planes = output.par_chunks_exact_mut(pixels.max(1));
+    let planes = planes.zip(input.par_chunks_exact(pixels.max(1)));
+    let planes = planes.zip(gain.par_iter().zip(bias));
+    planes
+        .with_min_len((VALUES / pixels.max(1)).max(1))
+        .for_each(|((output, input), (&gain, &bias))| {
+            let (mean, inverse) = statistics(input, epsilon);
+            let factor = gain * inverse;
+            for (output, &value) in output.iter_mut().zip(input) {
+                *output = (value - mean) * factor + bias;
+            }
+        });
+    output
+}
+
+/// The gradients, from that of the output.
+pub(crate) fn modulate_gradients(
+    input: &[f32],
+    gain: &[f32],
+    gradient: &[f32],
+    pixels: usize,
+    epsilon: f64,
+) -> Gradients {
+    let mut found = Gradients {
+        input: vec![0.0; input.len()],
+        gain: vec![0.0; gain.len()],
+        bias: vec![0.0; gain.len()],
+    };
+    let planes = found.input.par_chunks_exact_mut(pixels.max(1));
+    let planes = planes.zip(input.par_chunks_exact(pixels.max(1)));
+    let planes = planes.zip(gradient.par_chunks_exact(pixels.max(1)));
+    let sums = gain.par_iter().zip(&mut found.gain).zip(&mut found.bias);
+    planes
+        .zip(sums)
+        .with_min_len((VALUES / pixels.max(1)).max(1))
+        .for_each(|(((out, input), gradient), ((gain, of_gain), of_bias))| {
+            let (mean, inverse) = statistics(input, epsilon);
+            let pairs = || gradient.chunks(STRETCH).zip(input.chunks(STRETCH));
+            let sum: f64 = pairs().map(|(g, _)| total(g, g, |g, _| g)).sum();
+            let product: f64 = pairs()
+                .map(|(g, x)| total(g, x, |g, x| g * (x - mean) * inverse))
+                .sum();
+            (*of_gain, *of_bias) = (product as f32, sum as f32);
+            let count = pixels as f64;
+            let (shift, slope) = ((sum / count) as f32, (product / count) as f32);
+            let (factor, slope) = (gain * inverse, slope * inverse);
+            for ((out, &x), &g) in out.iter_mut().zip(input).zip(gradient) {
+                *out = factor * (g - shift - slope * (x - mean));
+            }
+        });
+    found
+}
+
+/// The mean, and one over the root of the biased variance plus epsilon.
+fn statistics(plane: &[f32], epsilon: f64) -> (f32, f32) {
+    let count = plane.len() as f64;
+    let stretches = || plane.chunks(STRETCH);
+    let sum: f64 = stretches().map(|part| total(part, part, |x, _| x)).sum();
+    let mean = (sum / count) as f32;
+    let squares: f64 = stretches()
+        .map(|part| total(part, part, |x, _| (x - mean) * (x - mean)))
+        .sum();
+    (mean, (squares / count + epsilon).sqrt().recip() as f32)
+}
+
+/// The sum of a term over pairs, in lanes that the compiler makes vectors of.
+fn total(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f64 {
+    const LANES: usize = 32;
+    let (blocks_a, rest_a) = a.as_chunks::<LANES>();
+    let (blocks_b, rest_b) = b.as_chunks::<LANES>();
+    let mut sums = [0.0f32; LANES];
+    for (a, b) in blocks_a.iter().zip(blocks_b) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += term(a, b);
+        }
+    }
+    let rest = rest_a.iter().zip(rest_b).map(|(&a, &b)| term(a, b));
+    f64::from(sums.iter().sum::<f32>()) + f64::from(rest.sum::<f32>())
+}

@@ -1,0 +1,147 @@
+//! The extension of Burn's backends.
+
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::ops::FloatTensor;
+
+use crate::activation::Activation;
+use crate::burn_ops;
+use crate::dense_block::{DenseBlockGradients, DenseBlockParameters};
+use crate::modulation::ModulationGradients;
+use crate::rrdb::{self, RrdbParameters};
+
+/// A backend with the operations of the generator.
+///
+/// Each has a default in Burn's own operations. On a backend that differentiates only
+/// [`conv3x3`](Self::conv3x3), [`dense_block`](Self::dense_block),
+/// [`rrdb_recomputed`](Self::rrdb_recomputed) and [`modulate`](Self::modulate) are recorded; the other methods are what their backward passes call on the backend below.
+pub trait Kernels: Backend {
+    /// 3x3 convolution with stride 1 and zero padding 1, then the activation.
+    ///
+    /// `[batch, in, h, w]`, weight `[out, in, 3, 3]` and bias `[out]` to `[batch, out, h, w]`.
+    fn conv3x3(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        burn_ops::conv3x3::<Self>(input, weight, bias, activation)
+    }
+
+    /// The gradient of the input, `[batch, in, h, w]`, from that of the sums before the
+    /// activation.
+    fn conv3x3_input_gradient(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        burn_ops::input_gradient::<Self>(input, weight, gradient)
+    }
+
+    /// The gradient of the weight, `[out, in, 3, 3]`, from that of the sums before the activation.
+    fn conv3x3_weight_gradient(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        burn_ops::weight_gradient::<Self>(input, weight, gradient)
+    }
+
+    /// The gradient of the bias, `[out]`, from that of the sums before the activation.
+    fn conv3x3_bias_gradient(
+        input: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        burn_ops::bias_gradient::<Self>(input, bias, gradient)
+    }
+
+    /// The gradient before an activation, from its output and that output's gradient.
+    fn activation_gradient(
+        output: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        burn_ops::activation_gradient::<Self>(output, gradient, activation)
+    }
+
+    /// The dense block of ESRGAN, `x + scale conv5[x, x1, x2, x3, x4]` with
+    /// `x_k = lrelu(conv_k[x, .., x_{k-1}])`: `[batch, c, h, w]` to the same shape.
+    fn dense_block(
+        input: FloatTensor<Self>,
+        parameters: DenseBlockParameters<Self>,
+        slope: f64,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        Self::dense_block_maps(input, parameters, slope, scale).0
+    }
+
+    /// [`dense_block`](Self::dense_block), and the maps `[x, x1, x2, x3, x4]` in whatever layout
+    /// [`dense_block_gradients`](Self::dense_block_gradients) takes them.
+    fn dense_block_maps(
+        input: FloatTensor<Self>,
+        parameters: DenseBlockParameters<Self>,
+        slope: f64,
+        scale: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        burn_ops::dense_block_maps::<Self>(input, parameters, slope, scale)
+    }
+
+    /// The gradients of a dense block, from its maps and its output's gradient.
+    ///
+    /// Those of the parameters only if they are wanted.
+    fn dense_block_gradients(
+        maps: FloatTensor<Self>,
+        parameters: DenseBlockParameters<Self>,
+        gradient: FloatTensor<Self>,
+        slope: f64,
+        scale: f64,
+        of_parameters: bool,
+    ) -> DenseBlockGradients<Self> {
+        burn_ops::dense_block_gradients::<Self>(
+            maps,
+            parameters,
+            gradient,
+            slope,
+            scale,
+            of_parameters,
+        )
+    }
+
+    /// `x + scale D3(D2(D1(x)))` with dense blocks D. Where it is recorded, only the input is remembered,
+    /// and the maps are worked out again on the way back.
+    fn rrdb_recomputed(
+        input: FloatTensor<Self>,
+        blocks: RrdbParameters<Self>,
+        slope: f64,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        rrdb::forward::<Self>(input, blocks, slope, scale)
+    }
+
+    /// `gain * (x - mean) / sqrt(variance + epsilon) + bias` by sample and channel: map
+    /// `[batch, c, h, w]`, gains and biases `[batch, c]` to the map's shape.
+    fn modulate(
+        input: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        burn_ops::modulate::<Self>(input, gain, bias, epsilon)
+    }
+
+    /// The gradients of a modulation, from its input, its gains and its output's gradient.
+    fn modulate_gradients(
+        input: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> ModulationGradients<Self> {
+        burn_ops::modulate_gradients::<Self>(input, gain, gradient, epsilon)
+    }
+}
+
+/// A backend to train on: it differentiates, and both it and what it differentiates have
+/// [`Kernels`].
+pub trait TrainingBackend: Kernels + AutodiffBackend<InnerBackend: Kernels> {}
+
+impl<B: Kernels + AutodiffBackend<InnerBackend: Kernels>> TrainingBackend for B {}

@@ -1,0 +1,157 @@
+//! The residual-in-residual dense block of ESRGAN (Wang et al. 2018), remembered by its input alone.
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorPrimitive};
+
+use crate::dense_block::{CONVOLUTIONS, DenseBlockParameters};
+use crate::kernels::Kernels;
+
+/// Dense blocks of an RRDB.
+const BLOCKS: usize = 3;
+
+/// Tensors of a dense block's parameters.
+const OF_A_BLOCK: usize = 2 * CONVOLUTIONS;
+
+/// The input, and the parameters of all blocks.
+const PARENTS: usize = 1 + BLOCKS * OF_A_BLOCK;
+
+/// `x + scale D3(D2(D1(x)))` with dense blocks D as in [`dense_block`](crate::dense_block()).
+///
+/// The gradients are those of three dense blocks, but between the forward and the backward pass
+/// nothing is kept besides the input: the maps of all convolutions are worked out again, one RRDB
+/// at a time (Chen et al. 2016, "Training deep nets with sublinear memory cost"). A training step
+/// takes one more forward pass of the block, and a small part of the memory.
+pub fn rrdb_recomputed<B: Kernels>(
+    input: Tensor<B, 4>,
+    weights: [[Tensor<B, 4>; CONVOLUTIONS]; BLOCKS],
+    biases: [[Tensor<B, 1>; CONVOLUTIONS]; BLOCKS],
+    slope: f64,
+    scale: f64,
+) -> Tensor<B, 4> {
+    let mut biases = biases.into_iter();
+    let blocks = weights.map(|weights| DenseBlockParameters {
+        weights: weights.map(|weight| weight.into_primitive().tensor()),
+        biases: biases
+            .next()
+            .expect("as many")
+            .map(|bias| bias.into_primitive().tensor()),
+    });
+    let output = B::rrdb_recomputed(input.into_primitive().tensor(), blocks, slope, scale);
+    Tensor::from_primitive(TensorPrimitive::Float(output))
+}
+
+/// The parameters of an RRDB's blocks.
+pub type RrdbParameters<B> = [DenseBlockParameters<B>; BLOCKS];
+
+pub(crate) fn forward<B: Kernels>(
+    input: FloatTensor<B>,
+    blocks: RrdbParameters<B>,
+    slope: f64,
+    scale: f64,
+) -> FloatTensor<B> {
+    let deep = blocks.into_iter().fold(input.clone(), |x, block| {
+        B::dense_block(x, block, slope, scale)
+    });
+    B::float_add(input, B::float_mul_scalar(deep, scale.into()))
+}
+
+#[derive(Debug)]
+struct Recomputed;
+
+/// Where the input and the parameters are remembered.
+#[derive(Clone, Debug)]
+struct Remembered {
+    nodes: [NodeId; PARENTS],
+    slope: f64,
+    scale: f64,
+}
+
+impl<B: Kernels> Backward<B, PARENTS> for Recomputed {
+    type State = Remembered;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, PARENTS>,
+        gradients: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let Remembered {
+            nodes,
+            slope,
+            scale,
+        } = ops.state;
+        let [mut x, parameters @ ..] =
+            nodes.map(|id| checkpointer.retrieve_node_output::<FloatTensor<B>>(id));
+        let mut parameters = parameters.into_iter();
+        let mut next = || parameters.next().expect("the parameters of all blocks");
+        let blocks: [DenseBlockParameters<B>; BLOCKS] =
+            std::array::from_fn(|_| DenseBlockParameters {
+                weights: std::array::from_fn(|_| next()),
+                biases: std::array::from_fn(|_| next()),
+            });
+        let maps = blocks.each_ref().map(|block| {
+            let (output, maps) = B::dense_block_maps(x.clone(), block.clone(), slope, scale);
+            x = output;
+            maps
+        });
+
+        let [input, of_blocks @ ..] = ops.parents;
+        let of_parameters = of_blocks.iter().any(Option::is_some);
+        let gradient = gradients.consume::<B>(&ops.node);
+        let mut below = B::float_mul_scalar(gradient.clone(), scale.into());
+        let of_blocks = of_blocks.as_chunks::<OF_A_BLOCK>().0;
+        for ((block, maps), parents) in blocks.into_iter().zip(maps).zip(of_blocks).rev() {
+            let found = B::dense_block_gradients(maps, block, below, slope, scale, of_parameters);
+            below = found.input;
+            if let Some(DenseBlockParameters { weights, biases }) = found.parameters {
+                for (node, gradient) in parents.iter().zip(weights.into_iter().chain(biases)) {
+                    if let Some(node) = node {
+                        gradients.register::<B>(node.id, gradient);
+                    }
+                }
+            }
+        }
+        if let Some(node) = input {
+            gradients.register::<B>(node.id, B::float_add(gradient, below));
+        }
+    }
+}
+
+pub(crate) fn recorded<B: Kernels, C: CheckpointStrategy>(
+    input: FloatTensor<Autodiff<B, C>>,
+    blocks: RrdbParameters<Autodiff<B, C>>,
+    slope: f64,
+    scale: f64,
+) -> FloatTensor<Autodiff<B, C>> {
+    let parameters = blocks
+        .iter()
+        .flat_map(|block| block.weights.iter().chain(&block.biases));
+    let tensors: Vec<_> = std::iter::once(&input).chain(parameters).cloned().collect();
+    let tensors: [_; PARENTS] = tensors.try_into().expect("the parameters of all blocks");
+    let inner = |block: DenseBlockParameters<Autodiff<B, C>>| DenseBlockParameters::<B> {
+        weights: block.weights.map(|weight| weight.primitive),
+        biases: block.biases.map(|bias| bias.primitive),
+    };
+    let output = |input: FloatTensor<Autodiff<B, C>>| {
+        forward::<B>(input.primitive, blocks.map(inner), slope, scale)
+    };
+    let parents = tensors.each_ref().map(|tensor| tensor.node.clone());
+    match Recomputed.prepare::<C>(parents).compute_bound().stateful() {
+        OpsKind::Tracked(mut prep) => {
+            let nodes = tensors.each_ref().map(|tensor| prep.checkpoint(tensor));
+            let state = Remembered {
+                nodes,
+                slope,
+                scale,
+            };
+            prep.finish(state, output(input))
+        }
+        OpsKind::UnTracked(prep) => prep.finish(output(input)),
+    }
+}
