@@ -1,5 +1,6 @@
 //! Examples by index.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -90,6 +91,8 @@ pub struct Dataset {
 struct Inner {
     config: DatasetConfig,
     entries: Entries,
+    /// Where the examples of each input begin, and at last their number.
+    inputs: Vec<usize>,
     skipped: Vec<Skipped>,
 }
 
@@ -174,10 +177,15 @@ impl Dataset {
     }
 
     fn from_entries(config: DatasetConfig, entries: Entries, skipped: Vec<Skipped>) -> Self {
+        let inputs = match &entries {
+            Entries::Files(files) => first_of_each_input(files),
+            Entries::Scenes(count) => (0..=*count).collect(),
+        };
         Self {
             inner: Arc::new(Inner {
                 config,
                 entries,
+                inputs,
                 skipped,
             }),
         }
@@ -199,6 +207,24 @@ impl Dataset {
     /// Always false: a data set without examples does not open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Number of distinct inputs. Only where an input of a pair has several outputs is it below the
+    /// number of examples.
+    pub fn inputs(&self) -> usize {
+        self.inner.inputs.len() - 1
+    }
+
+    /// The examples of an input: its observed outputs.
+    ///
+    /// Two of them asked for with one seed are augmented alike, so that their conditioning is the
+    /// same if their outputs are of one size.
+    ///
+    /// # Panics
+    ///
+    /// If there is no input `input`.
+    pub fn observed(&self, input: usize) -> Range<usize> {
+        self.inner.inputs[input]..self.inner.inputs[input + 1]
     }
 
     /// The images passed over on opening.
@@ -224,7 +250,7 @@ impl Dataset {
         }
     }
 
-    /// The example `index`, augmented (or, of a procedural scene, its mode drawn) as a pure function of `index`
+    /// The example `index`, augmented (or, of a procedural scene, its mode drawn) as a pure function of its input
     /// and `seed`.
     ///
     /// # Errors
@@ -240,7 +266,8 @@ impl Dataset {
             });
         }
         let config = &self.inner.config;
-        let mut rng = example_rng(index, seed);
+        let input = self.inner.inputs.partition_point(|&first| first <= index) - 1;
+        let mut rng = example_rng(input, seed);
         let files = match &self.inner.entries {
             Entries::Files(files) => &files[index].1,
             Entries::Scenes(_) => {
@@ -272,11 +299,21 @@ impl Dataset {
     }
 }
 
-/// Random numbers of their own for each (index, seed).
-fn example_rng(index: usize, seed: u64) -> ChaCha8Rng {
+/// Where the entries of each input begin, and at last their number.
+fn first_of_each_input(files: &[NamedFiles]) -> Vec<usize> {
+    let input = |index: usize| match &files[index].1 {
+        Files::Pair { input, .. } | Files::Photograph(input) | Files::SideBySide(input) => input,
+    };
+    let begins = |index: &usize| *index == 0 || input(*index) != input(index - 1);
+    let first = (0..files.len()).filter(begins);
+    first.chain([files.len()]).collect()
+}
+
+/// Random numbers of their own for each (input, seed).
+fn example_rng(input: usize, seed: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..16].copy_from_slice(&(index as u64).to_le_bytes());
+    key[8..16].copy_from_slice(&(input as u64).to_le_bytes());
     ChaCha8Rng::from_seed(key)
 }
 

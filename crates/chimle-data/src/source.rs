@@ -25,6 +25,9 @@ pub enum Source {
     /// A folder of photographs, subfolders included: for all tasks but the paired.
     Photographs(PathBuf),
     /// Two folders whose files correspond by name, whatever the extension: for paired tasks.
+    ///
+    /// An input may have several outputs: besides `output/NAME.jpg`, every image below the folder
+    /// `output/NAME` belongs to `input/NAME.jpg`.
     PairedFolders {
         /// The folder of inputs.
         input: PathBuf,
@@ -87,32 +90,47 @@ pub(crate) fn list_folder(
         .collect())
 }
 
-/// All pairs of two folders, in order of their names.
+/// All pairs of two folders, in order of their inputs' names, those of one input together.
+///
+/// An output belongs to the input of its own name, else to that of the nearest folder it lies in.
 pub(crate) fn list_pairs(input: &Path, output: &Path) -> Result<Vec<NamedFiles>, DataError> {
     let inputs = by_stem(input)?;
-    let mut outputs = by_stem(output)?;
-    let mut pairs = Vec::with_capacity(inputs.len());
+    let mut observed: BTreeMap<&str, Vec<NamedFiles>> = BTreeMap::new();
     let mut alone = Vec::new();
-    for (stem, input) in inputs {
-        match outputs.remove(&stem) {
-            Some(output) => pairs.push((stem, Files::Pair { input, output })),
-            None => alone.push(stem),
-        }
+    for (stem, output) in by_stem(output)? {
+        let known = ancestors(&stem).find_map(|name| inputs.get_key_value(name));
+        let Some((name, input)) = known else {
+            alone.push(stem);
+            continue;
+        };
+        let input = input.clone();
+        let pair = (stem, Files::Pair { input, output });
+        observed.entry(name).or_default().push(pair);
     }
-    alone.extend(outputs.into_keys());
-    if !alone.is_empty() {
-        let mut names = alone[..alone.len().min(3)].join(", ");
-        if alone.len() > 3 {
-            names += ", ...";
-        }
-        return Err(DataError::UnmatchedPairs {
-            input: input.to_owned(),
-            output: output.to_owned(),
-            count: alone.len(),
-            names,
-        });
+    let without_output = inputs
+        .keys()
+        .filter(|name| !observed.contains_key(name.as_str()));
+    let mut names: Vec<String> = without_output.cloned().collect();
+    names.extend(alone);
+    if names.is_empty() {
+        return Ok(observed.into_values().flatten().collect());
     }
-    Ok(pairs)
+    let count = names.len();
+    let mut shown = names[..count.min(3)].join(", ");
+    if count > 3 {
+        shown += ", ...";
+    }
+    Err(DataError::UnmatchedPairs {
+        input: input.to_owned(),
+        output: output.to_owned(),
+        count,
+        names: shown,
+    })
+}
+
+/// A name such as `a/b/c`, then `a/b`, then `a`.
+fn ancestors(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(name), |name| Some(name.rsplit_once('/')?.0))
 }
 
 /// A folder's images by their path below it, without extension.

@@ -122,6 +122,44 @@ fn both_images_of_a_pair_get_the_same_crop_and_flip() {
 }
 
 #[test]
+fn an_input_may_have_several_outputs_that_see_it_alike() {
+    let folder = TempDir::new().unwrap();
+    for name in ["night/b.png", "night/a.png", "night/deep/c.png"] {
+        save(folder.path(), name, &distinct(40, 40));
+    }
+    for name in [
+        "day/a.png",
+        "day/a/noon.png",
+        "day/b/1.png",
+        "day/b/more/2.png",
+        "day/deep/c.png",
+    ] {
+        save(folder.path(), name, &distinct(40, 40));
+    }
+    let source = Source::detect(Task::NightToDay, folder.path()).unwrap();
+    let config = DatasetConfig::new(Task::NightToDay, 2, 16, 16).with_augment(true);
+    let dataset = Dataset::open(source, config).unwrap();
+    let names: Vec<String> = (0..dataset.len()).map(|k| dataset.name(k)).collect();
+    assert_eq!(names, ["a", "a/noon", "b/1", "b/more/2", "deep/c"]);
+    let observed: Vec<_> = (0..dataset.inputs()).map(|k| dataset.observed(k)).collect();
+    assert_eq!(observed, [0..2, 2..4, 4..5]);
+
+    let conditioning = |index, seed| dataset.example(index, seed).unwrap().conditioning;
+    for seed in 0..5 {
+        assert_eq!(conditioning(2, seed), conditioning(3, seed));
+    }
+    assert_ne!(conditioning(2, 0), conditioning(2, 1));
+    assert_ne!(conditioning(2, 0), conditioning(0, 0));
+
+    // An output in a folder that no input is named after has no partner.
+    save(folder.path(), "day/d/1.png", &distinct(40, 40));
+    let source = Source::detect(Task::NightToDay, folder.path()).unwrap();
+    let config = dataset.config().clone();
+    let message = Dataset::open(source, config).unwrap_err().to_string();
+    assert!(message.ends_with(": d/1"), "{message}");
+}
+
+#[test]
 fn of_images_side_by_side_the_left_half_is_the_input() {
     let folder = TempDir::new().unwrap();
     let both = RgbImage::from_fn(33, 16, |x, _| {

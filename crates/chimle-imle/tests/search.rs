@@ -1,123 +1,21 @@
 //! The search, against brute force, and what stops it.
 
 mod reference;
+mod scene;
 #[path = "../../chimle-nn/tests/small/mod.rs"]
 mod small;
 
 use std::cell::Cell;
-use std::ops::Range;
 
 use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
-use chimle_imle::{
-    Chosen, CodePool, GivenPool, Objective, Search, SearchError, SeededPool, Strategy, Target,
-    shown_to_rgb,
-};
+use chimle_imle::{Objective, Search, SearchError, Strategy, shown_to_rgb};
 use chimle_nn::{Architecture, Generator, LatentCode};
-use chimle_perceptual::Distance;
-use small::{ARCHITECTURES, codes, conditioning, generator, noise, values};
-
-const SIDES: [usize; 2] = [4, 6];
-const EXAMPLES: usize = 3;
-const POOLS: [usize; 3] = [7, 5, 4];
-/// The first example is not the pool's first.
-const FIRST: usize = 11;
-
-/// Everything a search needs, in small.
-struct Scene {
-    generator: Generator<Flex>,
-    conditioning: Vec<Tensor<Flex, 4>>,
-    images: Vec<Tensor<Flex, 4>>,
-    pool: SeededPool,
-    distance: Distance<Flex>,
-}
-
-impl Scene {
-    fn new(architecture: Architecture) -> Self {
-        let generator = generator::<Flex>(architecture, POOLS.len());
-        let doubled = usize::from(architecture == Architecture::SuperResolution);
-        let image = |i: usize| {
-            let side = SIDES.map(|side| side << (i + doubled));
-            noise([EXAMPLES, 3, side[0], side[1]], 50 + i)
-        };
-        Self {
-            conditioning: conditioning(generator.config(), EXAMPLES, SIDES),
-            images: (0..POOLS.len()).map(image).collect(),
-            pool: SeededPool::new(generator.config(), 5),
-            distance: Distance::L2,
-            generator,
-        }
-    }
-
-    fn search(&self, strategy: Strategy, chunk: usize) -> Result<Vec<Chosen>, SearchError> {
-        self.search_in(strategy, chunk, &self.pool)
-    }
-
-    fn search_in(
-        &self,
-        strategy: Strategy,
-        chunk: usize,
-        pool: &impl CodePool<Flex>,
-    ) -> Result<Vec<Chosen>, SearchError> {
-        Search::new(strategy, chunk).run(
-            &self.generator,
-            &self.distance,
-            self.conditioning.clone(),
-            &self.target(),
-            pool,
-            FIRST,
-        )
-    }
-
-    fn target(&self) -> Target<Flex> {
-        Target::new(&self.distance, self.images.clone())
-    }
-
-    /// The code of one candidate at one level, drawn anew.
-    fn code(&self, level: usize, example: usize, candidate: usize) -> LatentCode<Flex> {
-        self.pool.draw(
-            level,
-            FIRST + example..FIRST + example + 1,
-            candidate..candidate + 1,
-            SIDES.map(|side| side << level),
-            &Default::default(),
-        )
-    }
-
-    /// The distance of the image after the given candidates of levels 1, 2, .., from scratch.
-    fn distance_of(&self, example: usize, candidates: &[usize]) -> f32 {
-        let row = |x: &Tensor<Flex, 4>| x.clone().narrow(0, example, 1);
-        let codes = candidates.iter().enumerate();
-        let codes = codes.map(|(level, k)| self.code(level, example, *k));
-        let images = self
-            .generator
-            .forward(self.conditioning.iter().map(row).collect(), codes.collect());
-        let shown = images.last().unwrap().clone();
-        let rgb = shown_to_rgb(self.generator.config().architecture, shown);
-        let truth = row(&self.images[candidates.len() - 1]);
-        values(self.distance.between(rgb, truth))[0]
-    }
-}
-
-fn hierarchical() -> Strategy {
-    Strategy::Hierarchical {
-        pools: POOLS.to_vec(),
-    }
-}
-
-fn nearest(distances: &[f32]) -> usize {
-    let by_distance = |a: &usize, b: &usize| distances[*a].total_cmp(&distances[*b]);
-    (0..distances.len()).min_by(by_distance).unwrap()
-}
-
-fn assert_close(found: &[f32], expected: &[f32]) {
-    assert_eq!(found.len(), expected.len());
-    for (f, e) in found.iter().zip(expected) {
-        let close = (f - e).abs() <= 1e-5 * e.abs();
-        assert!(close, "{found:?}, expected {expected:?}");
-    }
-}
+use scene::{
+    Counting, EXAMPLES, FIRST, POOLS, SIDES, Scene, assert_close, given, hierarchical, nearest,
+};
+use small::{ARCHITECTURES, codes, values};
 
 #[test]
 fn the_hierarchical_search_is_brute_force_level_by_level() {
@@ -216,26 +114,6 @@ fn the_distance_found_is_the_loss_of_the_chosen_codes() {
     }
 }
 
-/// The codes of the scene's pool as plain vectors, for examples `0..FIRST + EXAMPLES`.
-fn given(scene: &Scene) -> GivenPool<Flex> {
-    let examples = FIRST + EXAMPLES;
-    let level = |(level, count): (usize, usize)| {
-        let size = SIDES.map(|side| side << level);
-        let code: LatentCode<Flex> =
-            scene
-                .pool
-                .draw(level, 0..examples, 0..count, size, &Default::default());
-        let local = code.local.flatten(1, 3);
-        let flat: Tensor<Flex, 2> = Tensor::cat(vec![code.global, local], 1);
-        let len = flat.dims()[1];
-        flat.reshape([examples, count, len])
-    };
-    GivenPool {
-        levels: POOLS.into_iter().enumerate().map(level).collect(),
-        map_code: scene.generator.config().map_code,
-    }
-}
-
 #[test]
 fn given_codes_are_searched_as_drawn_ones() {
     let scene = Scene::new(Architecture::ImageToImage);
@@ -292,29 +170,6 @@ fn the_nearest_candidate_is_found_wherever_it_lies() {
                 }
             }
         }
-    }
-}
-
-/// A pool that counts the codes it is asked for, at each level.
-struct Counting<'a> {
-    pool: &'a SeededPool,
-    drawn: [Cell<usize>; POOLS.len()],
-    largest: Cell<usize>,
-}
-
-impl CodePool<Flex> for Counting<'_> {
-    fn draw(
-        &self,
-        level: usize,
-        examples: Range<usize>,
-        candidates: Range<usize>,
-        size: [usize; 2],
-        device: &burn_flex::FlexDevice,
-    ) -> LatentCode<Flex> {
-        let rows = examples.len() * candidates.len();
-        self.drawn[level].set(self.drawn[level].get() + rows);
-        self.largest.set(self.largest.get().max(rows));
-        self.pool.draw(level, examples, candidates, size, device)
     }
 }
 
@@ -495,8 +350,8 @@ fn strategies_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn examples_at_once_fill_a_chunk_at_the_smallest_pool() {
-    let at_once = |strategy, chunk| Search::new(strategy, chunk).examples_at_once();
+fn inputs_at_once_fill_a_chunk_at_the_smallest_pool() {
+    let at_once = |strategy, chunk| Search::new(strategy, chunk).inputs_at_once();
     assert_eq!(at_once(hierarchical(), 64), 16);
     assert_eq!(at_once(hierarchical(), 3), 1);
     assert_eq!(at_once(Strategy::Flat { candidates: 10 }, 64), 6);

@@ -1,0 +1,211 @@
+//! The choice among a pool by way of a shortlist, made from random projections of features.
+
+use burn::tensor::{Tensor, TensorData};
+use chimle_knn::{NearestNeighbors, Points, PrioritizedDci, RandomProjection};
+use chimle_nn::{Kernels, State};
+use chimle_perceptual::Features;
+
+use crate::choice::{Front, Pick, Prefix, Run, indices, ranges};
+use crate::nearest;
+use crate::neighbors::{Neighbors, Shortlist};
+use crate::objective::{diverged, shown_to_rgb};
+use crate::pool::CodePool;
+use crate::search::{Chosen, SearchError};
+
+/// What a level's features are projected onto.
+pub(crate) struct Projection<B: Kernels> {
+    /// Candidates measured for each observed output.
+    measured: usize,
+    /// `[features, directions]`
+    directions: Tensor<B, 2>,
+    /// The level's targets, projected: `[observed outputs, directions]`.
+    targets: Tensor<B, 2>,
+}
+
+/// An observed output of a group, and the candidates that are to be measured for it.
+struct Listed {
+    output: usize,
+    /// Its prefix in the group.
+    row: usize,
+    /// In ascending order, so that of equals the first is chosen.
+    candidates: Vec<usize>,
+}
+
+impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
+    /// Draws the directions for the features of `level`.
+    pub(crate) fn projection(
+        &self,
+        level: usize,
+        shortlist: &Shortlist,
+    ) -> Result<Projection<B>, SearchError> {
+        let targets = self.embed(&self.target.levels()[level])?;
+        let dimension = targets.dims()[1];
+        let drawn = RandomProjection::new(dimension, shortlist.directions, shortlist.seed)?;
+        let directions = TensorData::new(
+            drawn.directions().to_vec(),
+            [shortlist.directions, dimension],
+        );
+        let directions: Tensor<B, 2> = Tensor::from_data(directions, &targets.device()).transpose();
+        Ok(Projection {
+            measured: shortlist.measured,
+            targets: targets.matmul(directions.clone()),
+            directions,
+        })
+    }
+
+    /// Shortlists candidates of `level` for each observed output of a group, and notes which of them
+    /// was nearest.
+    pub(crate) fn level_by_shortlist(
+        &self,
+        level: usize,
+        group: &Front<B>,
+        candidates: usize,
+        projection: &Projection<B>,
+        evaluate: &impl Fn(&Front<B>, &[Pick]) -> (State<B>, Tensor<B, 4>),
+        found: &mut [Chosen],
+    ) -> Result<Front<B>, SearchError> {
+        let all_listed = self.list(level, group, candidates, projection, evaluate)?;
+        let measured = projection.measured.min(candidates);
+        let mut kept: Vec<State<B>> = Vec::new();
+        let mut chosen: Vec<Pick> = Vec::new();
+        let mut prefixes: Vec<Prefix> = Vec::new();
+        for part in ranges(all_listed.len(), (self.chunk / measured).max(1)) {
+            let listed = &all_listed[part];
+            let (state, distances) = self.measure_listed(level, group, listed, evaluate);
+            let mut continued = Vec::new(); // Rows of `state` that the search goes on from.
+            for (k, (one, distances)) in listed.iter().zip(distances.chunks(measured)).enumerate() {
+                if let Some(at) = distances.iter().position(|distance| !distance.is_finite()) {
+                    let candidate = one.candidates[at];
+                    return Err(self.not_finite(level, group, one.row, candidate, distances[at]));
+                }
+                let nearest =
+                    (0..measured).fold(0, |a, b| if distances[b] < distances[a] { b } else { a });
+                let candidate = one.candidates[nearest];
+                let mut pool = vec![f32::NAN; candidates];
+                for (&candidate, &distance) in one.candidates.iter().zip(distances) {
+                    pool[candidate] = distance;
+                }
+                found[one.output].candidates.push(candidate);
+                found[one.output].distances.push(pool);
+
+                let pick = (one.row, candidate);
+                if let Some(known) = chosen.iter().position(|known| *known == pick) {
+                    prefixes[known].outputs.push(one.output);
+                } else {
+                    chosen.push(pick);
+                    continued.push(k * measured + nearest);
+                    prefixes.push(Prefix {
+                        input: group.prefixes[one.row].input,
+                        outputs: vec![one.output],
+                    });
+                }
+            }
+            if state.code_size().is_some() && !continued.is_empty() {
+                let rows = indices(continued.into_iter(), &state.device());
+                kept.push(state.select(rows));
+            }
+        }
+        Ok(Front {
+            state: (!kept.is_empty()).then(|| State::cat(kept)),
+            prefixes,
+        })
+    }
+
+    /// Evaluates the shortlists once more, for the states they lead to and the true distances.
+    fn measure_listed(
+        &self,
+        level: usize,
+        group: &Front<B>,
+        listed: &[Listed],
+        evaluate: &impl Fn(&Front<B>, &[Pick]) -> (State<B>, Tensor<B, 4>),
+    ) -> (State<B>, Vec<f32>) {
+        let picks: Vec<Pick> = listed
+            .iter()
+            .flat_map(|one| one.candidates.iter().map(|&candidate| (one.row, candidate)))
+            .collect();
+        let (state, image) = evaluate(group, &picks);
+        let nan = diverged(&image);
+        let rgb = shown_to_rgb(self.generator.config().architecture, image);
+        let outputs = indices(listed.iter().map(|one| one.output), &rgb.device());
+        let target = self.target.levels()[level].select(outputs);
+        let distances = self
+            .distance
+            .distance(rgb, &target)
+            .mask_fill(nan, f32::NAN);
+        (state, distances.into_data().iter::<f32>().collect())
+    }
+
+    /// The shortlist of each observed output of a group.
+    fn list(
+        &self,
+        level: usize,
+        group: &Front<B>,
+        candidates: usize,
+        projection: &Projection<B>,
+        evaluate: &impl Fn(&Front<B>, &[Pick]) -> (State<B>, Tensor<B, 4>),
+    ) -> Result<Vec<Listed>, SearchError> {
+        let mut listed = Vec::new();
+        for (row, prefix) in group.prefixes.iter().enumerate() {
+            let mut points = Vec::new();
+            for part in ranges(candidates, self.chunk) {
+                let first = part.start;
+                let picks: Vec<Pick> = part.map(|candidate| (row, candidate)).collect();
+                let (_, image) = evaluate(group, &picks);
+                let nan: Vec<bool> = diverged(&image).into_data().iter::<bool>().collect();
+                if let Some(at) = nan.iter().position(|&nan| nan) {
+                    return Err(self.not_finite(level, group, row, first + at, f32::NAN));
+                }
+                let rgb = shown_to_rgb(self.generator.config().architecture, image);
+                let features = self.embed(&self.distance.features(rgb))?;
+                points.push(features.matmul(projection.directions.clone()));
+            }
+            let points = Tensor::cat(points, 0);
+            let outputs = indices(prefix.outputs.iter().copied(), &points.device());
+            let queries = projection.targets.clone().select(0, outputs);
+            let lists = self.shortlist(points, queries, projection.measured.min(candidates))?;
+            let outputs = prefix.outputs.iter().zip(lists);
+            listed.extend(outputs.map(|(&output, mut candidates)| {
+                candidates.sort_unstable();
+                Listed {
+                    output,
+                    row,
+                    candidates,
+                }
+            }));
+        }
+        Ok(listed)
+    }
+
+    /// The `count` nearest of `points` to each of `queries`, both `[_, directions]`.
+    fn shortlist(
+        &self,
+        points: Tensor<B, 2>,
+        queries: Tensor<B, 2>,
+        count: usize,
+    ) -> Result<Vec<Vec<usize>>, SearchError> {
+        let Neighbors::PrioritizedDci { index, .. } = self.neighbors else {
+            let (found, _) = nearest(points, queries, count);
+            let found: Vec<usize> = found
+                .into_data()
+                .iter::<i64>()
+                .map(|index| index as usize)
+                .collect();
+            return Ok(found.chunks(count).map(<[usize]>::to_vec).collect());
+        };
+        let directions = points.dims()[1];
+        let [points, queries]: [Vec<f32>; 2] =
+            [points, queries].map(|rows| rows.into_data().iter::<f32>().collect());
+        let dci = PrioritizedDci::new(Points::new(&points, directions)?, index)?;
+        let found = dci.query_many(Points::new(&queries, directions)?, count)?;
+        Ok(found
+            .into_iter()
+            .map(|list| list.into_iter().map(|neighbor| neighbor.index).collect())
+            .collect())
+    }
+
+    fn embed(&self, features: &Features<B>) -> Result<Tensor<B, 2>, SearchError> {
+        self.distance
+            .embed(features)
+            .ok_or(SearchError::NotEuclidean)
+    }
+}
