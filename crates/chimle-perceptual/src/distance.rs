@@ -3,6 +3,7 @@
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use chimle_kernels::Kernels;
 
 use crate::features::Features;
 use crate::laplacian;
@@ -25,11 +26,11 @@ pub enum Distance<B: Backend> {
     /// fewer of them. Here it is divided by the number of values in the image. Up to five bands,
     /// fewer for small images (down to one pixel, where it is [`Distance::L1`]).
     LaplacianPyramid,
-    /// LPIPS, or the unweighted distance of VGG16 features.
+    /// LPIPS, or the unweighted distance of a network's features.
     Lpips(Lpips<B>),
 }
 
-impl<B: Backend> Distance<B> {
+impl<B: Kernels> Distance<B> {
     /// What this distance needs to know of images `[n, 3, h, w]` in [0, 1].
     pub fn features(&self, rgb: Tensor<B, 4>) -> Features<B> {
         match self {
@@ -59,7 +60,9 @@ impl<B: Backend> Distance<B> {
     pub fn between(&self, a: Tensor<B, 4>, b: Tensor<B, 4>) -> Tensor<B, 1> {
         self.compare(&self.features(a), &self.features(b))
     }
+}
 
+impl<B: Backend> Distance<B> {
     /// As [`distance`](Self::distance), from the features of both sides.
     ///
     /// # Panics
@@ -80,6 +83,24 @@ impl<B: Backend> Distance<B> {
             .reduce(|sum, part| sum + part)
             .expect("every distance has at least one feature")
             .flatten(0, 1)
+    }
+
+    /// Features `[n, ..]` as points `[n, d]` of which the squared Euclidean distance is this one;
+    /// `None` for a distance that is not of that kind (L1 and the Laplacian pyramid).
+    ///
+    /// # Panics
+    ///
+    /// If the features are of another distance.
+    pub fn embed(&self, features: &Features<B>) -> Option<Tensor<B, 2>> {
+        match self {
+            Self::L1 | Self::LaplacianPyramid => None,
+            Self::L2 => {
+                let flat: Tensor<B, 2> = features.0[0].clone().flatten(1, 3);
+                let values = flat.dims()[1];
+                Some(flat.div_scalar((values as f64).sqrt()))
+            }
+            Self::Lpips(lpips) => Some(lpips.embed(features)),
+        }
     }
 
     /// One feature's share of the distance, `[g, c]`, from its difference `[g, c, channels,

@@ -4,12 +4,29 @@
 //!   that needs no weights ([`Distance::L1`], [`Distance::L2`], [`Distance::LaplacianPyramid`]).
 //! - [`Features`] is what a distance keeps of a target. Compute it once, then compare any number
 //!   of candidates with it: [`Distance::distance`].
-//! - [`Lpips`] is the perceptual distance itself, on [`Vgg16`]; [`WeightFile`] reads their
-//!   weights from the user's `.pth` or `.safetensors` files. The crate ships none.
+//! - [`Lpips`] is the perceptual distance itself, on VGG16, AlexNet or SqueezeNet 1.1
+//!   ([`Backbone`]).
+//! - [`Extractor`] describes an image by one vector, for measures of sets of images: by
+//!   [`InceptionV3`] the features of the Fréchet inception distance (FID).
 //! - [`lab_to_rgb`] turns a colorization network's output into the RGB that distances compare.
 //!
-//! Images are `[batch, 3, height, width]`, sRGB in [0, 1]. No distance has parameters to train;
-//! gradients flow to the images alone.
+//! Images are `[batch, 3, height, width]`, sRGB in [0, 1]. No distance and no network has
+//! parameters to train; gradients flow to the images alone. What evaluates a network asks for a
+//! backend with [`Kernels`], the project's own convolution; loading one, and everything else, for
+//! any backend of Burn's.
+//!
+//! # Weights
+//!
+//! The crate ships none. [`WeightFile`] reads the published files as they are, PyTorch's `.pth` of
+//! any age, and `.safetensors` under the same names:
+//!
+//! | for | file |
+//! |---|---|
+//! | [`Vgg16`] | <https://download.pytorch.org/models/vgg16-397923af.pth> |
+//! | [`AlexNet`] | <https://download.pytorch.org/models/alexnet-owt-7be5be79.pth> |
+//! | [`SqueezeNet`] | <https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth> |
+//! | [`InceptionV3`] | <https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth> |
+//! | [`Lpips::weighted`] | `vgg.pth`, `alex.pth` or `squeeze.pth` of <https://github.com/richzhang/PerceptualSimilarity/tree/master/lpips/weights/v0.1> |
 //!
 //! # Example
 //!
@@ -36,16 +53,29 @@
 //! assert_eq!(same.sum().into_scalar(), 0.0);
 //! ```
 
+mod alexnet;
+mod backbone;
 mod distance;
+mod extractor;
 mod features;
+mod frozen;
+mod imagenet;
+mod inception;
 mod lab;
 mod laplacian;
 mod lpips;
+mod squeezenet;
 mod vgg16;
 
+pub use alexnet::AlexNet;
+pub use backbone::{Backbone, BackboneNetwork};
+pub use chimle_kernels::Kernels;
 pub use chimle_weights::{WeightFile, WeightsError};
 pub use distance::Distance;
+pub use extractor::Extractor;
 pub use features::Features;
+pub use inception::InceptionV3;
 pub use lab::lab_to_rgb;
 pub use lpips::Lpips;
+pub use squeezenet::SqueezeNet;
 pub use vgg16::{Vgg16, Vgg16Config};

@@ -3,49 +3,54 @@
 use std::path::Path;
 
 use burn::module::Module;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
-
-use crate::features::Features;
-use crate::vgg16::Vgg16;
+use chimle_kernels::Kernels;
 use chimle_weights::{WeightFile, WeightsError};
+
+use crate::backbone::{Backbone, BackboneNetwork};
+use crate::features::Features;
 
 /// Inside the root and again outside it, as in the published code: inside it keeps the gradient
 /// of an all-zero feature vector finite.
 const EPSILON: f64 = 1e-10;
 
-/// VGG16 halves its input four times.
-const SMALLEST_SIDE: usize = 16;
-
-/// LPIPS on VGG16 (Zhang et al. 2018).
+/// LPIPS (Zhang et al. 2018) on a [`Backbone`].
 ///
-/// The features of five layers are each divided by their L2 norm over channels; the squared
-/// difference is weighted per channel, summed over channels, averaged over positions, and summed
-/// over the layers. With learned weights this is LPIPS version 0.1; without, every weight is 1.
+/// The features of five layers (SqueezeNet: seven) are each divided by their L2 norm over channels;
+/// the squared difference is weighted per channel, summed over channels, averaged over positions,
+/// and summed over the layers. With learned weights this is LPIPS version 0.1; without, every
+/// weight is 1. Each backbone has its own learned weights, and distances on two backbones are not
+/// comparable.
 #[derive(Module, Debug)]
 pub struct Lpips<B: Backend> {
-    vgg: Vgg16<B>,
+    network: BackboneNetwork<B>,
     /// One `[1, 1, channels, 1]` a layer.
     linear: Option<Vec<Tensor<B, 4>>>,
 }
 
 impl<B: Backend> Lpips<B> {
     /// The unweighted distance on a network's features.
-    pub fn unweighted(vgg: Vgg16<B>) -> Self {
-        Self { vgg, linear: None }
+    pub fn unweighted(network: impl Into<BackboneNetwork<B>>) -> Self {
+        Self {
+            network: network.into(),
+            linear: None,
+        }
     }
 
-    /// The distance weighted by a file's `linK.model.1.weight` `[1, channels, 1, 1]`, K = 0 to 4.
+    /// The distance weighted by a file's `linK.model.1.weight` `[1, channels, 1, 1]`, K from 0 to 4
+    /// (SqueezeNet: 6).
     ///
     /// # Errors
     ///
     /// See [`WeightFile::tensor`].
     pub fn weighted(
-        vgg: Vgg16<B>,
+        network: impl Into<BackboneNetwork<B>>,
         linear: &WeightFile,
         device: &B::Device,
     ) -> Result<Self, WeightsError> {
-        let weights = vgg
+        let network = network.into();
+        let weights = network
             .widths()
             .into_iter()
             .enumerate()
@@ -56,7 +61,7 @@ impl<B: Backend> Lpips<B> {
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            vgg,
+            network,
             linear: Some(weights),
         })
     }
@@ -71,21 +76,30 @@ impl<B: Backend> Lpips<B> {
         linear: Option<&Path>,
         device: &B::Device,
     ) -> Result<Self, WeightsError> {
-        let vgg = Vgg16::load(vgg, device)?;
+        Self::load_on(Backbone::Vgg16, vgg, linear, device)
+    }
+
+    /// As [`load`](Self::load), on any backbone; the learned weights must be that backbone's.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_on(
+        backbone: Backbone,
+        network: &Path,
+        linear: Option<&Path>,
+        device: &B::Device,
+    ) -> Result<Self, WeightsError> {
+        let network = backbone.load(network, device)?;
         match linear {
-            Some(path) => Self::weighted(vgg, &WeightFile::open(path)?, device),
-            None => Ok(Self::unweighted(vgg)),
+            Some(path) => Self::weighted(network, &WeightFile::open(path)?, device),
+            None => Ok(Self::unweighted(network)),
         }
     }
 
-    /// The features of five layers, each divided by its L2 norm over channels.
-    ///
-    /// Input `[n, 3, h, w]`, RGB in [0, 1]. A side under 16 is enlarged to 16 by nearest
-    /// neighbour.
-    pub fn features(&self, rgb: Tensor<B, 4>) -> Features<B> {
-        let large_enough = enlarge(enlarge(rgb, 2), 3);
-        let layers = self.vgg.forward(large_enough);
-        Features(layers.into_iter().map(normalize).collect())
+    /// The network whose features are compared.
+    pub fn backbone(&self) -> Backbone {
+        self.network.backbone()
     }
 
     /// One layer's share of the distance, `[g, c]`, from the difference of normalized features,
@@ -100,24 +114,38 @@ impl<B: Backend> Lpips<B> {
         };
         weighted.sum_dim(2).reshape([g, c])
     }
+
+    /// Features of all layers as points `[n, d]`, scaled so that their squared Euclidean distance is
+    /// this one. A learned weight below zero, of which the published ones have none, counts as zero.
+    pub(crate) fn embed(&self, features: &Features<B>) -> Tensor<B, 2> {
+        let layers = features.0.iter().enumerate().map(|(k, layer)| {
+            let [n, channels, height, width] = layer.dims();
+            let positions = height * width;
+            let layer = layer.clone().reshape([n, 1, channels, positions]);
+            let scaled = layer.div_scalar((positions as f64).sqrt());
+            let weighted = match &self.linear {
+                Some(weights) => scaled * weights[k].clone().clamp_min(0.0).sqrt(),
+                None => scaled,
+            };
+            weighted.reshape([n, channels * positions])
+        });
+        Tensor::cat(layers.collect(), 1)
+    }
+}
+
+impl<B: Kernels> Lpips<B> {
+    /// The backbone's features, each divided by its L2 norm over channels.
+    ///
+    /// Input `[n, 3, h, w]`, RGB in [0, 1]. A side under the backbone's smallest (VGG16: 16, the
+    /// others: 32) is enlarged to it by nearest neighbour.
+    pub fn features(&self, rgb: Tensor<B, 4>) -> Features<B> {
+        let layers = self.network.forward(rgb);
+        Features(layers.into_iter().map(normalize).collect())
+    }
 }
 
 /// x / (sqrt(sum of x^2 over channels + eps) + eps).
 fn normalize<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
     let norm = (x.clone().square().sum_dim(1) + EPSILON).sqrt() + EPSILON;
     x / norm
-}
-
-/// Repeats rows (or columns) so that `dim` has at least [`SMALLEST_SIDE`] of them; row i shows
-/// row floor(i * side / 16).
-fn enlarge<B: Backend>(x: Tensor<B, 4>, dim: usize) -> Tensor<B, 4> {
-    let side = x.dims()[dim];
-    if side >= SMALLEST_SIDE {
-        return x;
-    }
-    let sources: Vec<i32> = (0..SMALLEST_SIDE)
-        .map(|i| (i * side / SMALLEST_SIDE) as i32)
-        .collect();
-    let sources = Tensor::<B, 1, Int>::from_ints(sources.as_slice(), &x.device());
-    x.select(dim, sources)
 }

@@ -4,23 +4,17 @@ use std::path::Path;
 
 use burn::config::Config;
 use burn::module::Module;
-use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
-use burn::tensor::module::{conv2d, max_pool2d};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::module::max_pool2d;
 use burn::tensor::{Distribution, Tensor};
-
+use chimle_kernels::Kernels;
 use chimle_weights::{WeightFile, WeightsError};
+
+use crate::frozen::{FrozenConv2d, Window};
+use crate::imagenet::Standardize;
 
 /// How many convolutions each of the five blocks has (Simonyan & Zisserman 2015, column D).
 const CONVOLUTIONS: [usize; 5] = [2, 2, 3, 3, 3];
-
-/// Mean and deviation of ImageNet's red, green and blue, of images in [0, 1].
-///
-/// LPIPS writes the same as (2x - 1 - shift) / scale, with shift (-.030, -.088, -.188) and scale
-/// (.458, .448, .450).
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Configuration to create a [`Vgg16`].
 #[derive(Config, Debug)]
@@ -81,7 +75,7 @@ impl Vgg16Config {
             for _ in 0..count {
                 let (weight, bias) =
                     convolution(format!("features.{layer}"), [width, channels, 3, 3])?;
-                block.push(FrozenConv2d { weight, bias });
+                block.push(FrozenConv2d::new(weight, bias, Window::same([3, 3])));
                 channels = width;
                 layer += 2;
             }
@@ -90,29 +84,8 @@ impl Vgg16Config {
         }
         Ok(Vgg16 {
             blocks,
-            mean: Tensor::<B, 1>::from_floats(MEAN, device).reshape([1, 3, 1, 1]),
-            deviation: Tensor::<B, 1>::from_floats(DEVIATION, device).reshape([1, 3, 1, 1]),
+            standardize: Standardize::new(device),
         })
-    }
-}
-
-/// A 3x3 convolution whose weights are plain tensors.
-///
-/// Not being parameters, they are seen by no optimizer, stored in no checkpoint, and autodiff
-/// spends no time on their gradients.
-#[derive(Module, Debug)]
-struct FrozenConv2d<B: Backend> {
-    /// `[out, in, 3, 3]`
-    weight: Tensor<B, 4>,
-    /// `[out]`
-    bias: Tensor<B, 1>,
-}
-
-impl<B: Backend> FrozenConv2d<B> {
-    /// `[n, in, h, w]` to `[n, out, h, w]`.
-    fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let same_size = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
-        conv2d(x, self.weight.clone(), Some(self.bias.clone()), same_size)
     }
 }
 
@@ -123,13 +96,13 @@ impl<B: Backend> FrozenConv2d<B> {
 #[derive(Module, Debug)]
 pub struct Vgg16<B: Backend> {
     blocks: Vec<Vec<FrozenConv2d<B>>>,
-    /// `[1, 3, 1, 1]`
-    mean: Tensor<B, 4>,
-    /// `[1, 3, 1, 1]`
-    deviation: Tensor<B, 4>,
+    standardize: Standardize<B>,
 }
 
 impl<B: Backend> Vgg16<B> {
+    /// The network halves its input four times.
+    pub const SMALLEST_SIDE: usize = 16;
+
     /// The network at its published widths, from a `.pth` or `.safetensors` file under
     /// torchvision's names.
     ///
@@ -142,23 +115,25 @@ impl<B: Backend> Vgg16<B> {
 
     /// The widths of the five blocks.
     pub fn widths(&self) -> Vec<usize> {
-        let last = |block: &Vec<FrozenConv2d<B>>| block[block.len() - 1].bias.dims()[0];
+        let last = |block: &Vec<FrozenConv2d<B>>| block[block.len() - 1].outputs();
         self.blocks.iter().map(last).collect()
     }
+}
 
+impl<B: Kernels> Vgg16<B> {
     /// The features after relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3.
     ///
-    /// - input: `[n, 3, h, w]`, RGB in [0, 1], both sides at least 16
+    /// - input: `[n, 3, h, w]`, RGB in [0, 1], both sides at least [`SMALLEST_SIDE`](Self::SMALLEST_SIDE)
     /// - output: `[n, widths[k], h / 2^k, w / 2^k]` for k = 0 to 4 (sides rounded down)
     pub fn forward(&self, rgb: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
-        let mut x = (rgb - self.mean.clone()) / self.deviation.clone();
+        let mut x = self.standardize.forward(rgb);
         let mut features = Vec::with_capacity(self.blocks.len());
         for (k, block) in self.blocks.iter().enumerate() {
             if k > 0 {
                 x = max_pool2d(x, [2, 2], [2, 2], [0, 0], [1, 1], false);
             }
             for convolution in block {
-                x = relu(convolution.forward(x));
+                x = convolution.forward_relu(x);
             }
             features.push(x.clone());
         }

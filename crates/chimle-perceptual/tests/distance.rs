@@ -196,6 +196,27 @@ fn selected_features_are_those_of_the_selected_images() {
 }
 
 #[test]
+fn embedded_features_have_the_distance_between_them() {
+    let (a, b) = (
+        images::<Flex>([3, 3, 20, 17]),
+        other_images::<Flex>([3, 3, 20, 17], 1),
+    );
+    for distance in all::<Flex>() {
+        let embed = |rgb: &Tensor<Flex, 4>| distance.embed(&distance.features(rgb.clone()));
+        let (Some(of_a), Some(of_b)) = (embed(&a), embed(&b)) else {
+            assert!(matches!(
+                distance,
+                Distance::L1 | Distance::LaplacianPyramid
+            ));
+            continue;
+        };
+        let squared = (of_a - of_b).square().sum_dim(1);
+        let expected = values(distance.between(a.clone(), b.clone()));
+        assert_close(&values(squared), &expected);
+    }
+}
+
+#[test]
 #[should_panic(expected = "5 images cannot be shared evenly among 2 targets")]
 fn uneven_sharing_is_refused() {
     let targets = Distance::<Flex>::L1.features(images([2, 3, 4, 4]));

@@ -1,14 +1,18 @@
 //! Networks from files: what has nothing to train, and how a wrong file is reported.
 
 mod reference;
+mod rule;
 
 use std::fs;
 
 use burn::backend::Autodiff;
 use burn::module::Module;
 use burn_flex::Flex;
-use chimle_perceptual::{Lpips, Vgg16, Vgg16Config, WeightFile};
+use chimle_perceptual::{
+    AlexNet, Backbone, InceptionV3, Lpips, SqueezeNet, Vgg16, Vgg16Config, WeightFile,
+};
 use reference::shared;
+use rule::{Expected, Weights};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 
 #[test]
@@ -30,9 +34,61 @@ fn a_cut_pytorch_file_never_loads() {
 }
 
 #[test]
-fn the_network_has_nothing_to_train_or_to_store() {
+fn a_network_has_nothing_to_train_or_to_store() {
     let vgg: Vgg16<Autodiff<Flex>> = Vgg16Config::new().init(&Default::default());
     assert_eq!(vgg.num_params(), 0);
+}
+
+#[test]
+fn the_weights_of_another_network_are_refused() {
+    let expected = Expected::read();
+    let squeezenet = Weights::of("squeezenet", &expected.squeezenet);
+    let alexnet = Weights::of("alexnet", &expected.alexnet);
+    let for_vgg = Weights::linear(&[64, 128, 256, 512, 512]);
+    let device = Default::default();
+    let lpips = |linear: &Weights| {
+        Lpips::<Flex>::load_on(
+            Backbone::AlexNet,
+            &alexnet.path,
+            Some(&linear.path),
+            &device,
+        )
+    };
+    assert!(lpips(&Weights::linear(&[64, 192, 384, 256, 256])).is_ok());
+    let cases = [
+        (
+            AlexNet::<Flex>::load(&squeezenet.path, &device).err(),
+            "`features.0.weight` has shape [64, 3, 3, 3], expected [64, 3, 11, 11]",
+        ),
+        (
+            SqueezeNet::<Flex>::load(&alexnet.path, &device).err(),
+            "`features.0.weight` has shape [64, 3, 11, 11], expected [64, 3, 3, 3]",
+        ),
+        (
+            InceptionV3::<Flex>::load(&alexnet.path, &device).err(),
+            "hold no parameter `Conv2d_1a_3x3.bn.weight`",
+        ),
+        (
+            lpips(&for_vgg).err(),
+            "`lin1.model.1.weight` has shape [1, 128, 1, 1], expected [1, 192, 1, 1]",
+        ),
+    ];
+    for (error, expected) in cases {
+        let message = error.unwrap().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_configuration_names_a_backbone_in_lower_case() {
+    for (backbone, name) in [
+        (Backbone::Vgg16, "\"vgg16\""),
+        (Backbone::AlexNet, "\"alexnet\""),
+        (Backbone::SqueezeNet, "\"squeezenet\""),
+    ] {
+        assert_eq!(serde_json::to_string(&backbone).unwrap(), name);
+        assert_eq!(serde_json::from_str::<Backbone>(name).unwrap(), backbone);
+    }
 }
 
 #[test]

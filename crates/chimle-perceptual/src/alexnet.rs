@@ -1,0 +1,100 @@
+//! The convolutions of AlexNet, frozen.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use burn::tensor::module::max_pool2d;
+use chimle_kernels::Kernels;
+use chimle_weights::{WeightFile, WeightsError};
+
+use crate::frozen::{FrozenConv2d, Window};
+use crate::imagenet::Standardize;
+
+/// torchvision's number of each convolution, its outputs and its window.
+const CONVOLUTIONS: [(usize, usize, Window); 5] = [
+    (
+        0,
+        64,
+        Window {
+            kernel: [11, 11],
+            stride: 4,
+            padding: [2, 2],
+        },
+    ),
+    (3, 192, Window::same([5, 5])),
+    (6, 384, Window::same([3, 3])),
+    (8, 256, Window::same([3, 3])),
+    (10, 256, Window::same([3, 3])),
+];
+
+/// Before these convolutions the image is halved.
+const POOLED: [usize; 2] = [1, 2];
+
+/// The five convolutions of AlexNet in the widths of Krizhevsky 2014 ("One weird trick"), as
+/// features for a distance.
+///
+/// Gradients flow to the image, never to the weights. `valid()` gives the network on the inner
+/// backend.
+#[derive(Module, Debug)]
+pub struct AlexNet<B: Backend> {
+    convolutions: Vec<FrozenConv2d<B>>,
+    standardize: Standardize<B>,
+}
+
+impl<B: Backend> AlexNet<B> {
+    /// Under 31 pixels the last features have no position left; 32 is the next of the sides that
+    /// levels have.
+    pub const SMALLEST_SIDE: usize = 32;
+
+    /// The network from a `.pth` or `.safetensors` file under torchvision's names:
+    /// `features.N.weight` `[out, in, k, k]` and `features.N.bias` `[out]`.
+    ///
+    /// # Errors
+    ///
+    /// See [`WeightFile::open`] and [`WeightFile::tensor`].
+    pub fn load(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, WeightsError> {
+        let file = WeightFile::open(path)?;
+        let mut convolutions = Vec::with_capacity(CONVOLUTIONS.len());
+        let mut inputs = 3;
+        for (layer, outputs, window) in CONVOLUTIONS {
+            let name = format!("features.{layer}");
+            let channels = [inputs, outputs];
+            convolutions.push(FrozenConv2d::load(&file, &name, channels, window, device)?);
+            inputs = outputs;
+        }
+        Ok(Self {
+            convolutions,
+            standardize: Standardize::new(device),
+        })
+    }
+
+    /// Channels of the five features: 64, 192, 384, 256, 256.
+    pub fn widths(&self) -> Vec<usize> {
+        self.convolutions
+            .iter()
+            .map(FrozenConv2d::outputs)
+            .collect()
+    }
+}
+
+impl<B: Kernels> AlexNet<B> {
+    /// The features after each of the five convolutions and its ReLU.
+    ///
+    /// - input: `[n, 3, h, w]`, RGB in [0, 1], both sides at least
+    ///   [`SMALLEST_SIDE`](Self::SMALLEST_SIDE)
+    /// - output: `[n, widths[k], h_k, w_k]`; of 64 pixels a side, 15, 7, 3, 3 and 3
+    pub fn forward(&self, rgb: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
+        let mut x = self.standardize.forward(rgb);
+        let mut features = Vec::with_capacity(self.convolutions.len());
+        for (k, convolution) in self.convolutions.iter().enumerate() {
+            if POOLED.contains(&k) {
+                x = max_pool2d(x, [3, 3], [2, 2], [0, 0], [1, 1], false);
+            }
+            x = convolution.forward_relu(x);
+            features.push(x.clone());
+        }
+        features
+    }
+}

@@ -1,0 +1,128 @@
+//! Inception-v3 as the Fréchet inception distance uses it, frozen.
+
+mod mixed;
+mod unit;
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use burn::tensor::module::{interpolate, max_pool2d};
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use chimle_kernels::Kernels;
+use chimle_weights::{WeightFile, WeightsError};
+
+use crate::frozen::Window;
+use mixed::{Mixed, Pool};
+use unit::{Chain, Source};
+
+/// Inception-v3 (Szegedy et al. 2016) in the form that FID is published with: TensorFlow's network
+/// of 2015-12-05, as the PyTorch port `pytorch-fid` states it.
+///
+/// It differs from torchvision's `inception_v3` in its weights, in average pooling that leaves out
+/// the padding, and in `Mixed_7c`, whose last branch takes the maximum. Batch normalization (eps
+/// 1e-3) is folded into the convolutions.
+///
+/// Gradients flow to the image, never to the weights. `valid()` gives the network on the inner
+/// backend.
+#[derive(Module, Debug)]
+pub struct InceptionV3<B: Backend> {
+    /// 299x299 to 73x73.
+    first: Chain<B>,
+    /// 73x73 to 35x35.
+    second: Chain<B>,
+    /// 35x35 to 17x17.
+    middle: Vec<Mixed<B>>,
+    /// 17x17 to 8x8.
+    last: Vec<Mixed<B>>,
+}
+
+impl<B: Backend> InceptionV3<B> {
+    /// Numbers that describe an image.
+    pub const FEATURES: usize = 2048;
+
+    /// The side that images are brought to.
+    pub const SIDE: usize = 299;
+
+    /// The network from `pt_inception-2015-12-05-6726825d.pth`, or a `.safetensors` file under the
+    /// same names: `NAME.conv.weight` and `NAME.bn.{weight,bias,running_mean,running_var}` of
+    /// every unit. The classifier behind the features is not read.
+    ///
+    /// # Errors
+    ///
+    /// See [`WeightFile::open`] and [`WeightFile::tensor`].
+    pub fn load(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, WeightsError> {
+        let file = &WeightFile::open(path)?;
+        let source = Source { file, device };
+        let valid = |kernel, stride| Window::valid([kernel, kernel], stride);
+        Ok(Self {
+            first: source.chain(
+                None,
+                3,
+                &[
+                    ("Conv2d_1a_3x3", 32, valid(3, 2)),
+                    ("Conv2d_2a_3x3", 32, valid(3, 1)),
+                    ("Conv2d_2b_3x3", 64, Window::same([3, 3])),
+                ],
+            )?,
+            second: source.chain(
+                None,
+                64,
+                &[
+                    ("Conv2d_3b_1x1", 80, valid(1, 1)),
+                    ("Conv2d_4a_3x3", 192, valid(3, 1)),
+                ],
+            )?,
+            middle: vec![
+                source.block_a("Mixed_5b", 192, 32)?,
+                source.block_a("Mixed_5c", 256, 64)?,
+                source.block_a("Mixed_5d", 288, 64)?,
+                source.block_b("Mixed_6a", 288)?,
+                source.block_c("Mixed_6b", 768, 128)?,
+                source.block_c("Mixed_6c", 768, 160)?,
+                source.block_c("Mixed_6d", 768, 160)?,
+                source.block_c("Mixed_6e", 768, 192)?,
+            ],
+            last: vec![
+                source.block_d("Mixed_7a", 768)?,
+                source.block_e("Mixed_7b", 1280, Pool::Average)?,
+                source.block_e("Mixed_7c", 2048, Pool::Max)?,
+            ],
+        })
+    }
+
+    /// The image as the network sees it, `[n, 3, 299, 299]` in [-1, 1], from `[n, 3, h, w]`, RGB
+    /// in [0, 1], of any size.
+    ///
+    /// Bilinear, pixel centers at half integers, edges continued, and without a filter against
+    /// aliasing: a published FID is one of images resized so.
+    pub fn prepare(rgb: Tensor<B, 4>) -> Tensor<B, 4> {
+        let bilinear = InterpolateOptions::new(InterpolateMode::Bilinear).with_align_corners(false);
+        interpolate(rgb, [Self::SIDE; 2], bilinear) * 2.0 - 1.0
+    }
+}
+
+impl<B: Kernels> InceptionV3<B> {
+    /// What follows each of the network's four stages.
+    ///
+    /// - input: `[n, 3, h, w]`, RGB in [0, 1], of any size
+    /// - output: `[n, 64, 73, 73]` and `[n, 192, 35, 35]` after the two max poolings, `[n, 768,
+    ///   17, 17]` after `Mixed_6e`, and `[n, 2048, 1, 1]`, the mean of `Mixed_7c` over its 8x8
+    ///   positions
+    pub fn forward(&self, rgb: Tensor<B, 4>) -> [Tensor<B, 4>; 4] {
+        let halve = |x| max_pool2d(x, [3, 3], [2, 2], [0, 0], [1, 1], false);
+        let blocks = |x, blocks: &[Mixed<B>]| blocks.iter().fold(x, |x, block| block.forward(x));
+        let first = halve(self.first.forward(Self::prepare(rgb)));
+        let second = halve(self.second.forward(first.clone()));
+        let third = blocks(second.clone(), &self.middle);
+        let last = blocks(third.clone(), &self.last);
+        [first, second, third, last.mean_dim(3).mean_dim(2)]
+    }
+
+    /// The features FID is computed on, `[n, 2048]`: the last of [`forward`](Self::forward).
+    pub fn features(&self, rgb: Tensor<B, 4>) -> Tensor<B, 2> {
+        let [.., pooled] = self.forward(rgb);
+        pooled.flatten::<3>(2, 3).squeeze_dim(2)
+    }
+}
