@@ -1,8 +1,7 @@
 //! How much the samples for one input differ.
 
-use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
-use chimle_perceptual::Distance;
+use chimle_perceptual::{Distance, Features, Kernels};
 
 use crate::error::MetricsError;
 
@@ -13,18 +12,29 @@ use crate::error::MetricsError;
 /// # Errors
 ///
 /// [`MetricsError::TooFew`] for fewer than two samples.
-pub fn diversity<B: Backend>(
+pub fn diversity<B: Kernels>(
     distance: &Distance<B>,
     samples: Tensor<B, 4>,
 ) -> Result<f64, MetricsError> {
-    let n = samples.dims()[0];
+    diversity_of_features(distance, &distance.features(samples))
+}
+
+/// As [`diversity`], of samples whose features are at hand.
+///
+/// # Errors
+///
+/// As [`diversity`].
+pub fn diversity_of_features<B: Kernels>(
+    distance: &Distance<B>,
+    features: &Features<B>,
+) -> Result<f64, MetricsError> {
+    let n = features.rows();
     if n < 2 {
         return Err(MetricsError::TooFew {
             found: n,
             needed: 2,
         });
     }
-    let features = distance.features(samples);
     let from_later_samples = |i: usize| {
         let later = features.slice(i + 1..n);
         distance.compare(&later, &features.slice(i..i + 1))

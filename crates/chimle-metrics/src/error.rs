@@ -1,9 +1,12 @@
 //! What can be wrong with what is to be measured.
 
+use std::path::PathBuf;
+
+use chimle_knn::KnnError;
 use thiserror::Error;
 
 /// Why a measure has no value.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum MetricsError {
     /// Two images have different numbers of values.
     #[error("images differ in length: {first} and {second} values")]
@@ -60,5 +63,56 @@ pub enum MetricsError {
         output: usize,
         /// Number of known outputs.
         outputs: usize,
+    },
+    /// Values do not fill whole rows of features.
+    #[error("{found} values do not fill rows of {dimension} features")]
+    Ragged {
+        /// Values given.
+        found: usize,
+        /// Features in a row.
+        dimension: usize,
+    },
+    /// Rows of two sets have different numbers of features.
+    #[error("features differ in number: {first} and {second}")]
+    Dimensions {
+        /// Features of the first set.
+        first: usize,
+        /// Features of the second set.
+        second: usize,
+    },
+    /// A feature is infinite or not a number.
+    #[error("row {row} holds a feature that is not finite")]
+    NotFinite {
+        /// The row.
+        row: usize,
+    },
+    /// Resampling was drawn for another set.
+    #[error(
+        "{images} images with {rows_per_image} rows each were drawn, but there are {rows} rows"
+    )]
+    Draws {
+        /// Images drawn from.
+        images: usize,
+        /// Rows for each.
+        rows_per_image: usize,
+        /// Rows of the set.
+        rows: usize,
+    },
+    /// Eigenvalues or singular values that do not converge.
+    #[error("the covariance could not be decomposed")]
+    Decomposition,
+    /// A bandwidth that is not above 0.
+    #[error("the bandwidth must be above 0")]
+    Bandwidth,
+    /// Neighbours could not be searched.
+    #[error(transparent)]
+    Neighbors(#[from] KnnError),
+    /// A file of statistics that cannot be read or written.
+    #[error("{path} {reason}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
     },
 }

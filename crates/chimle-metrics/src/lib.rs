@@ -1,12 +1,24 @@
-//! Measures of conditional image synthesis: how near samples come to the truth, and how much they
-//! differ.
+//! Measures of conditional image synthesis: whether samples are faithful, whether they differ, and
+//! whether they cover what is possible.
 //!
-//! - [`psnr`] and [`ssim`] compare two images, plain slices of f32 in [0, 1] ([`ImageView`]). For
-//!   LPIPS there is [`Distance::between`](chimle_perceptual::Distance::between).
+//! Of one input's samples:
+//!
+//! - [`psnr`], [`ssim`] and [`ms_ssim`] compare two images, plain slices of f32 in [0, 1]
+//!   ([`ImageView`]). For LPIPS there is
+//!   [`Distance::between`](chimle_perceptual::Distance::between).
 //! - [`Summary`] turns one value per sample into best of N, mean and deviation.
-//! - [`diversity`] is the mean distance between the samples for one input.
+//! - [`diversity`] is the mean distance between samples, [`faithfulness_weighted_variance`] counts
+//!   only what stays near the truth.
 //! - [`mode_coverage`] counts which of an input's known outputs the samples reach, and
 //!   [`expected_coverage`] says how many perfect sampling would.
+//!
+//! Of sets of images, by features that `chimle-perceptual` extracts:
+//!
+//! - [`Statistics`] accumulate a set, image by image: [`Moments`] in memory that does not grow,
+//!   and the features themselves as [`Rows`]. They can be saved and read again.
+//! - [`frechet_distance`] (FID), [`kid`], and [`neighborhoods`] (precision, recall, density, coverage)
+//!   compare two sets.
+//! - [`Bootstrap`] gives an [`Estimate`], a value with its interval over images.
 //!
 //! # Example
 //!
@@ -33,18 +45,36 @@
 //! # }
 //! ```
 
+mod bootstrap;
 mod diversity;
 mod error;
+mod faithfulness;
+mod frechet;
 mod image;
+mod kid;
+mod manifold;
 mod modes;
+mod moments;
+mod ms_ssim;
 mod psnr;
+mod rows;
 mod ssim;
+mod statistics;
 mod summary;
 
-pub use diversity::diversity;
+pub use bootstrap::{Bootstrap, CONFIDENCE, Draws, Estimate};
+pub use diversity::{diversity, diversity_of_features};
 pub use error::MetricsError;
+pub use faithfulness::{FAITHFULNESS_SIGMAS, faithfulness_weighted_variance};
+pub use frechet::{frechet_distance, frechet_estimate};
 pub use image::ImageView;
-pub use modes::{expected_coverage, mode_coverage};
+pub use kid::{Subsets, kid, kid_estimate};
+pub use manifold::{Neighborhoods, neighborhoods};
+pub use modes::{expected_coverage, mode_coverage, mode_radius};
+pub use moments::Moments;
+pub use ms_ssim::ms_ssim;
 pub use psnr::psnr;
+pub use rows::Rows;
 pub use ssim::ssim;
+pub use statistics::Statistics;
 pub use summary::{Better, Summary};

@@ -9,7 +9,7 @@ const TRUNCATE: f64 = 3.5;
 
 /// The window reaches this far from its center.
 const RADIUS: usize = (SIGMA * TRUNCATE + 0.5) as usize;
-const WINDOW: usize = 2 * RADIUS + 1;
+pub(crate) const WINDOW: usize = 2 * RADIUS + 1;
 
 /// (K1 L)^2 and (K2 L)^2, with values in a range of L = 1.
 const C1: f64 = 0.01 * 0.01;
@@ -27,6 +27,18 @@ const C2: f64 = 0.03 * 0.03;
 /// [`MetricsError::Shapes`] if the shapes differ, [`MetricsError::SmallerThanWindow`] if a side is
 /// under 11, [`MetricsError::TooFew`] without channels.
 pub fn ssim(a: ImageView<'_>, b: ImageView<'_>) -> Result<f64, MetricsError> {
+    let [channels, _, width] = check(a, b, WINDOW)?;
+    let planes = a.planes().zip(b.planes());
+    let similarity = |(a, b): (&[f32], &[f32])| similarity(&widened(a), &widened(b), width).whole;
+    Ok(planes.map(similarity).sum::<f64>() / channels as f64)
+}
+
+/// The shape of both images, if they can be compared and no side is under `smallest`.
+pub(crate) fn check(
+    a: ImageView<'_>,
+    b: ImageView<'_>,
+    smallest: usize,
+) -> Result<[usize; 3], MetricsError> {
     if a.shape() != b.shape() {
         return Err(MetricsError::Shapes {
             first: a.shape(),
@@ -34,11 +46,11 @@ pub fn ssim(a: ImageView<'_>, b: ImageView<'_>) -> Result<f64, MetricsError> {
         });
     }
     let [channels, height, width] = a.shape();
-    if height < WINDOW || width < WINDOW {
+    if height < smallest || width < smallest {
         return Err(MetricsError::SmallerThanWindow {
             height,
             width,
-            window: WINDOW,
+            window: smallest,
         });
     }
     if channels == 0 {
@@ -47,20 +59,29 @@ pub fn ssim(a: ImageView<'_>, b: ImageView<'_>) -> Result<f64, MetricsError> {
             needed: 1,
         });
     }
-    let weights = gaussian();
-    let planes = a.planes().zip(b.planes());
-    let sum: f64 = planes.map(|(a, b)| plane(a, b, width, &weights)).sum();
-    Ok(sum / channels as f64)
+    Ok(a.shape())
 }
 
-/// Structural similarity of two planes, averaged over positions.
-fn plane(a: &[f32], b: &[f32], width: usize, weights: &[f64; WINDOW]) -> f64 {
+/// The values in f64.
+pub(crate) fn widened(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
+/// How alike two planes are, averaged over positions.
+pub(crate) struct Similarity {
+    /// Of luminance, contrast and structure: SSIM.
+    pub(crate) whole: f64,
+    /// Of contrast and structure alone.
+    pub(crate) contrast: f64,
+}
+
+/// The similarity of two planes of the same size, both sides at least [`WINDOW`].
+pub(crate) fn similarity(a: &[f64], b: &[f64], width: usize) -> Similarity {
+    let weights = gaussian();
     let moment = |product: fn(f64, f64) -> f64| {
         let values = a.iter().zip(b);
-        let values: Vec<f64> = values
-            .map(|(a, b)| product(f64::from(*a), f64::from(*b)))
-            .collect();
-        smooth(&values, width, weights)
+        let values: Vec<f64> = values.map(|(a, b)| product(*a, *b)).collect();
+        smooth(&values, width, &weights)
     };
     let mean_a = moment(|a, _| a);
     let mean_b = moment(|_, b| b);
@@ -68,15 +89,20 @@ fn plane(a: &[f32], b: &[f32], width: usize, weights: &[f64; WINDOW]) -> f64 {
     let square_b = moment(|_, b| b * b);
     let product = moment(|a, b| a * b);
 
-    let positions = mean_a.len();
-    let similarity = |i: usize| {
+    let (mut whole, mut contrast) = (0.0, 0.0);
+    for i in 0..mean_a.len() {
         let (ma, mb) = (mean_a[i], mean_b[i]);
         let variances = square_a[i] - ma * ma + square_b[i] - mb * mb;
         let covariance = product[i] - ma * mb;
-        (2.0 * ma * mb + C1) * (2.0 * covariance + C2)
-            / ((ma * ma + mb * mb + C1) * (variances + C2))
-    };
-    (0..positions).map(similarity).sum::<f64>() / positions as f64
+        let of_contrast = (2.0 * covariance + C2) / (variances + C2);
+        contrast += of_contrast;
+        whole += of_contrast * (2.0 * ma * mb + C1) / (ma * ma + mb * mb + C1);
+    }
+    let positions = mean_a.len() as f64;
+    Similarity {
+        whole: whole / positions,
+        contrast: contrast / positions,
+    }
 }
 
 /// Weighted means through the window, where it lies within the plane: each side shrinks by

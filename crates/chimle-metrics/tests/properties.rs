@@ -3,10 +3,12 @@
 use burn::tensor::{Distribution, Tensor};
 use burn_flex::Flex;
 use chimle_metrics::{
-    Better, ImageView, MetricsError, Summary, diversity, expected_coverage, mode_coverage, psnr,
-    ssim,
+    Better, Bootstrap, ImageView, MetricsError, Summary, diversity, expected_coverage,
+    faithfulness_weighted_variance, mode_coverage, mode_radius, ms_ssim, psnr, ssim,
 };
 use chimle_perceptual::Distance;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 /// Values in [0, 1] without a pattern.
 fn noise(n: usize) -> Vec<f32> {
@@ -83,19 +85,107 @@ fn summary_takes_the_better_end() {
 }
 
 #[test]
-fn coverage_counts_distinct_outputs() {
-    assert_eq!(mode_coverage(&[2, 0, 2, 2], 4), Ok(2));
-    assert_eq!(mode_coverage(&[], 4), Ok(0));
-    let error = mode_coverage(&[1, 4], 4).unwrap_err();
+fn ms_ssim_is_one_for_equal_images_lower_for_worse_ones_and_needs_176_pixels() {
+    let shape = [1, 176, 177];
+    let a = noise(176 * 177);
+    let blend = |t: f32| -> Vec<f32> { a.iter().map(|v| v * (1.0 - t) + 0.5 * t).collect() };
+    let (near, far) = (blend(0.2), blend(0.7));
+    let of = |x: &[f32], y: &[f32]| {
+        let view = |values| ImageView::new(values, shape).unwrap();
+        ms_ssim(view(x), view(y)).unwrap()
+    };
+    assert!((of(&a, &a) - 1.0).abs() < 1e-9);
+    assert!(of(&a, &far) < of(&a, &near) && of(&a, &near) < 1.0);
+    // Against its negative all structure is negative, which has no fractional power.
+    let negative: Vec<f32> = a.iter().map(|v| 1.0 - v).collect();
+    assert_eq!(of(&a, &negative), 0.0);
+    let small = ImageView::new(&a[..175 * 177], [1, 175, 177]).unwrap();
+    let error = ms_ssim(small, small).unwrap_err().to_string();
+    let expected = "an image of 175 x 177 px is smaller than the window of 176 px";
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn coverage_counts_distinct_outputs_within_the_radius() {
+    let nearest = [(2, 0.1), (0, 0.9), (2, 0.2), (2, 3.0)];
+    assert_eq!(mode_coverage(&nearest, 4, f64::INFINITY), Ok(2));
+    assert_eq!(mode_coverage(&nearest, 4, 0.9), Ok(1));
+    assert_eq!(mode_coverage(&nearest, 4, 0.15), Ok(1));
+    assert_eq!(mode_coverage(&nearest, 4, 0.1), Ok(0));
+    assert_eq!(mode_coverage(&nearest[1..2], 4, 0.5), Ok(0));
+    assert_eq!(mode_coverage(&[], 4, 1.0), Ok(0));
+    let error = mode_coverage(&[(1, 0.0), (4, 0.0)], 4, 1.0).unwrap_err();
     let expected = "sample 1 is nearest to output 4, but there are 4";
     assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn the_radius_is_half_of_the_smallest_distance() {
+    assert_eq!(mode_radius([3.0, 1.0, 2.0]), 0.5);
+    assert_eq!(mode_radius([]), f64::INFINITY);
+}
+
+#[test]
+fn a_model_of_one_output_has_no_diversity_and_finds_one_of_k() {
+    let (k, samples) = (4, 8);
+    let same = Tensor::<Flex, 4>::full([samples, 3, 8, 8], 0.3, &Default::default());
+    for distance in [Distance::L1, Distance::LaplacianPyramid] {
+        assert_eq!(diversity(&distance, same.clone()), Ok(0.0));
+    }
+    let reached = mode_coverage(&vec![(2, 0.0); samples], k, mode_radius([1.0]));
+    assert_eq!(reached, Ok(1));
+    // All samples are their mean.
+    let found = faithfulness_weighted_variance(&vec![0.1; samples], &vec![0.0; samples], 0.2);
+    assert_eq!(found, Ok(0.0));
+}
+
+#[test]
+fn faithfulness_weights_fall_off_as_a_normal_distribution() {
+    let of = |truth: f64, sigma| faithfulness_weighted_variance(&[truth], &[0.5], sigma).unwrap();
+    assert_eq!(of(0.0, 0.2), 0.5);
+    for sigma in [0.15, 0.2, 0.3] {
+        assert!((of(sigma, sigma) - 0.5 * (-0.5f64).exp()).abs() < 1e-12);
+        assert!((of(2.0 * sigma, sigma) - 0.5 * (-2f64).exp()).abs() < 1e-12);
+    }
+    let two = faithfulness_weighted_variance(&[0.1, 0.3], &[0.5, 0.2], 0.2).unwrap();
+    let expected = 0.5 * (-0.125f64).exp() + 0.2 * (-1.125f64).exp();
+    assert!((two - expected).abs() < 1e-12);
+    assert!(faithfulness_weighted_variance(&[0.1], &[0.1, 0.2], 0.2).is_err());
+    assert!(faithfulness_weighted_variance(&[], &[], 0.2).is_err());
+    for sigma in [0.0, -1.0, f64::NAN] {
+        let found = faithfulness_weighted_variance(&[0.1], &[0.1], sigma);
+        assert_eq!(found, Err(MetricsError::Bandwidth));
+    }
+}
+
+#[test]
+fn nine_in_ten_intervals_and_more_hold_the_mean_drawn_from() {
+    let bootstrap = Bootstrap {
+        resamples: 400,
+        seed: 1,
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let values: Vec<f64> = (0..200 * 40).map(|_| rng.random()).collect();
+    let sets = values.chunks(40);
+    let holds = |set: &[f64]| {
+        let [low, high] = bootstrap.of_mean(set);
+        low < 0.5 && 0.5 < high
+    };
+    let holding = sets.filter(|set| holds(set)).count();
+    assert!((180..=198).contains(&holding), "{holding} of 200");
+    assert_eq!(bootstrap.of_mean(&[3.0]), [3.0, 3.0]);
+    assert!(bootstrap.of_mean(&[]).iter().all(|end| end.is_nan()));
+    assert_eq!(bootstrap.of_mean(&[f64::INFINITY; 2]), [f64::INFINITY; 2]);
 }
 
 #[test]
 fn expected_coverage_is_the_mean_over_all_draws() {
     // All 3^4 draws of 4 samples from 3 outputs.
     let digits = |draw: usize| [draw % 3, draw / 3 % 3, draw / 9 % 3, draw / 27 % 3];
-    let total: usize = (0..81).map(|d| mode_coverage(&digits(d), 3).unwrap()).sum();
+    let found = |draw| digits(draw).map(|output| (output, 0.0));
+    let total: usize = (0..81)
+        .map(|draw| mode_coverage(&found(draw), 3, 1.0).unwrap())
+        .sum();
     assert!((expected_coverage(3, 4) - total as f64 / 81.0).abs() < 1e-12);
     assert_eq!(expected_coverage(5, 0), 0.0);
     assert_eq!(expected_coverage(1, 7), 1.0);

@@ -1,0 +1,59 @@
+//! Structural similarity at several scales.
+
+use crate::error::MetricsError;
+use crate::image::ImageView;
+use crate::ssim::{WINDOW, check, similarity, widened};
+
+/// What each scale counts, finest first (Wang, Simoncelli, Bovik 2003).
+const WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
+
+/// The window must fit within the image at the coarsest scale.
+const SMALLEST_SIDE: usize = WINDOW << (WEIGHTS.len() - 1);
+
+/// Multi-scale structural similarity (Wang, Simoncelli, Bovik 2003) of two images with values in
+/// [0, 1]: 1 if equal.
+///
+/// Contrast and structure at five scales, luminance at the coarsest, each to the power of its
+/// published weight and multiplied; then the mean over channels. Between scales 2 x 2 pixels are
+/// averaged (an odd last row or column is dropped); the window and constants are those of
+/// [`ssim`](crate::ssim). A negative mean, which has no such power, counts as 0.
+///
+/// # Errors
+///
+/// [`MetricsError::Shapes`] if the shapes differ, [`MetricsError::SmallerThanWindow`] if a side is
+/// under 176, [`MetricsError::TooFew`] without channels.
+pub fn ms_ssim(a: ImageView<'_>, b: ImageView<'_>) -> Result<f64, MetricsError> {
+    let [channels, _, width] = check(a, b, SMALLEST_SIDE)?;
+    let planes = a.planes().zip(b.planes());
+    let of_plane = |(a, b): (&[f32], &[f32])| plane(widened(a), widened(b), width);
+    Ok(planes.map(of_plane).sum::<f64>() / channels as f64)
+}
+
+fn plane(mut a: Vec<f64>, mut b: Vec<f64>, mut width: usize) -> f64 {
+    let mut product = 1.0;
+    let coarsest = WEIGHTS.len() - 1;
+    for (scale, weight) in WEIGHTS.into_iter().enumerate() {
+        let found = similarity(&a, &b, width);
+        let factor = if scale == coarsest {
+            found.whole
+        } else {
+            found.contrast
+        };
+        product *= factor.max(0.0).powf(weight);
+        if scale < coarsest {
+            (a, b) = (halve(&a, width), halve(&b, width));
+            width /= 2;
+        }
+    }
+    product
+}
+
+/// Means of 2 x 2 pixels.
+fn halve(plane: &[f64], width: usize) -> Vec<f64> {
+    let rows: Vec<&[f64]> = plane.chunks_exact(width).collect();
+    let pairs = rows.chunks_exact(2).flat_map(|pair| {
+        let columns = pair[0].chunks_exact(2).zip(pair[1].chunks_exact(2));
+        columns.map(|(above, below)| (above[0] + above[1] + below[0] + below[1]) / 4.0)
+    });
+    pairs.collect()
+}
