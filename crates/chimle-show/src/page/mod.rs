@@ -1,0 +1,323 @@
+//! One HTML file in which a person looks through what a run produced.
+//!
+//! A [`Page`] shows, for each [`Input`], its conditioning and its samples: one large picture that changes in place
+//! to whatever sample is pointed at, so that the eye sees the difference. The truth stays hidden until it is asked
+//! for. Favorites can be marked, are kept by the browser, and are saved as PNG. The file holds all it needs and
+//! opens without a server or a network; images are decoded as they come into view.
+
+mod fill;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::RgbImage;
+use serde::Serialize;
+
+use crate::escape::{json_in_script, markup};
+use crate::{Error, Plot, error};
+use fill::fill;
+
+const PAGE: &str = include_str!("page.html");
+const STYLE: &str = concat!(include_str!("page.css"), include_str!("large.css"));
+const SCRIPT: &str = concat!(
+    include_str!("store.js"),
+    include_str!("input.js"),
+    include_str!("large.js"),
+    include_str!("page.js"),
+);
+
+/// Width and height of a curve on a screen, and on a phone, in CSS pixels.
+const CURVE_SIZES: [(&str, (u32, u32)); 2] = [("wide", (960, 400)), ("narrow", (340, 300))];
+
+/// What a run produced, as one HTML file.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Page {
+    /// Its heading, and the beginning of the names of saved images.
+    pub title: String,
+    /// Names and values, in the order shown.
+    pub settings: Vec<(String, String)>,
+    /// The held-out inputs, in the order shown.
+    pub inputs: Vec<Input>,
+    /// Plots, drawn over the width of the page; their own width and height do not count.
+    pub curves: Vec<Plot>,
+    /// What was measured, in the order shown.
+    pub measures: Vec<Measure>,
+}
+
+/// An input and what a model made of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Input {
+    /// What it is called.
+    pub name: String,
+    /// What the model was given, of any size; shown as large as the samples.
+    pub conditioning: RgbImage,
+    /// The true image; several where several are equally true, none where it is not known.
+    pub truths: Vec<RgbImage>,
+    /// The images made from it.
+    pub samples: Vec<RgbImage>,
+}
+
+/// A row of the table of measures.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Measure {
+    /// What was measured.
+    pub name: String,
+    /// The number, as it is to be read.
+    pub value: String,
+    /// How sure it is, for example `0.109 to 0.125`. May be empty.
+    pub interval: String,
+}
+
+impl Measure {
+    /// A row of these three texts.
+    pub fn new(
+        name: impl Into<String>,
+        value: impl Into<String>,
+        interval: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            value: value.into(),
+            interval: interval.into(),
+        }
+    }
+}
+
+/// What the script knows of an input before it decodes its images.
+#[derive(Serialize)]
+struct Outline<'a> {
+    name: &'a str,
+    samples: usize,
+    truths: usize,
+    width: u32,
+    height: u32,
+}
+
+/// The images of an input, as data URIs.
+#[derive(Serialize)]
+struct Images {
+    conditioning: String,
+    samples: Vec<String>,
+    truths: Vec<String>,
+}
+
+impl Page {
+    /// The page.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoPixels`], naming the input, if one of the images is empty.
+    pub fn html(&self) -> Result<String, Error> {
+        let mut fingerprint = DefaultHasher::new();
+        self.title.hash(&mut fingerprint);
+        let mut images = String::new();
+        for (index, input) in self.inputs.iter().enumerate() {
+            let json = json(&input.images()?)?;
+            json.hash(&mut fingerprint);
+            images.push_str(&format!(
+                "<script type=\"application/json\" id=\"images-{index}\">{json}</script>\n"
+            ));
+        }
+        let outlines: Vec<_> = self.inputs.iter().map(Input::outline).collect();
+        Ok(fill(
+            PAGE,
+            &[
+                ("title", &markup(&self.title)),
+                ("style", STYLE),
+                ("run", &format!("{:016x}", fingerprint.finish())),
+                ("summary", &markup(&self.summary())),
+                ("navigation", &self.navigation()),
+                ("curves", &self.curves_section()),
+                ("measures", &self.measures_section()),
+                ("settings", &self.settings_section()),
+                ("outlines", &json(&outlines)?),
+                ("images", &images),
+                ("script", SCRIPT),
+            ],
+        ))
+    }
+
+    /// Writes the page to `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Page::html`], and a file that cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        error::write(path.as_ref(), self.html()?.as_bytes())
+    }
+
+    /// How many inputs there are and how many samples of each.
+    fn summary(&self) -> String {
+        let counts = || self.inputs.iter().map(|input| input.samples.len());
+        let inputs = counted(self.inputs.len(), "input");
+        match (counts().min(), counts().max()) {
+            (Some(fewest), Some(most)) if fewest == most && self.inputs.len() == 1 => {
+                format!("{inputs}, {}", counted(most, "sample"))
+            }
+            (Some(fewest), Some(most)) if fewest == most => {
+                format!("{inputs}, {} of each", counted(most, "sample"))
+            }
+            (Some(fewest), Some(most)) => {
+                format!("{inputs}, {fewest} to {} of each", counted(most, "sample"))
+            }
+            _ => inputs,
+        }
+    }
+
+    /// Links to the parts, where there are several.
+    fn navigation(&self) -> String {
+        let links: Vec<_> = [
+            ("inputs", "Samples", !self.inputs.is_empty()),
+            ("curves", "Curves", !self.curves.is_empty()),
+            ("measures", "Measures", !self.measures.is_empty()),
+            ("settings", "Settings", !self.settings.is_empty()),
+        ]
+        .into_iter()
+        .filter(|(_, _, present)| *present)
+        .map(|(id, name, _)| format!("<a href=\"#{id}\">{name}</a>\n"))
+        .collect();
+        if links.len() < 2 {
+            return String::new();
+        }
+        let links = links.concat();
+        format!("<nav aria-label=\"Parts of this page\">\n{links}</nav>\n")
+    }
+
+    fn curves_section(&self) -> String {
+        let figures: String = self
+            .curves
+            .iter()
+            .map(|curve| {
+                let drawn = CURVE_SIZES.map(|(class, (width, height))| {
+                    let curve = Plot {
+                        width,
+                        height,
+                        ..curve.clone()
+                    };
+                    format!("<div class=\"{class}\">{}</div>\n", curve.svg())
+                });
+                format!("<figure>\n{}</figure>\n", drawn.concat())
+            })
+            .collect();
+        section("curves", "Curves", &figures)
+    }
+
+    fn measures_section(&self) -> String {
+        let intervals = self
+            .measures
+            .iter()
+            .any(|measure| !measure.interval.is_empty());
+        let cell = |text: &str| format!("<td>{}</td>", markup(text));
+        let rows: String = self
+            .measures
+            .iter()
+            .map(|measure| {
+                let interval = if intervals {
+                    cell(&measure.interval)
+                } else {
+                    String::new()
+                };
+                let (name, value) = (markup(&measure.name), cell(&measure.value));
+                format!("<tr><th scope=\"row\">{name}</th>{value}{interval}</tr>\n")
+            })
+            .collect();
+        if rows.is_empty() {
+            return rows;
+        }
+        let interval = if intervals {
+            "<th scope=\"col\">Interval</th>"
+        } else {
+            ""
+        };
+        section(
+            "measures",
+            "Measures",
+            &format!(
+                "<table>\n<thead><tr><th scope=\"col\">Measure</th><th scope=\"col\">Value</th>{interval}</tr></thead>\n\
+                 <tbody>\n{rows}</tbody>\n</table>\n"
+            ),
+        )
+    }
+
+    fn settings_section(&self) -> String {
+        let rows: String = self
+            .settings
+            .iter()
+            .map(|(name, value)| {
+                format!(
+                    "<div><dt>{}</dt><dd>{}</dd></div>\n",
+                    markup(name),
+                    markup(value)
+                )
+            })
+            .collect();
+        if rows.is_empty() {
+            return rows;
+        }
+        section("settings", "Settings", &format!("<dl>\n{rows}</dl>\n"))
+    }
+}
+
+impl Input {
+    fn outline(&self) -> Outline<'_> {
+        let shown = self
+            .samples
+            .first()
+            .or(self.truths.first())
+            .unwrap_or(&self.conditioning);
+        Outline {
+            name: &self.name,
+            samples: self.samples.len(),
+            truths: self.truths.len(),
+            width: shown.width(),
+            height: shown.height(),
+        }
+    }
+
+    fn images(&self) -> Result<Images, Error> {
+        let uris = |kind: &str, images: &[RgbImage]| {
+            (1..)
+                .zip(images)
+                .map(|(number, image)| {
+                    data_uri(image, &format!("{kind} {number} of {}", self.name))
+                })
+                .collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Images {
+            conditioning: data_uri(
+                &self.conditioning,
+                &format!("the conditioning of {}", self.name),
+            )?,
+            samples: uris("sample", &self.samples)?,
+            truths: uris("truth", &self.truths)?,
+        })
+    }
+}
+
+fn data_uri(image: &RgbImage, what: &str) -> Result<String, Error> {
+    let bytes = crate::png_bytes(image, what)?;
+    Ok(format!("data:image/png;base64,{}", STANDARD.encode(bytes)))
+}
+
+fn json(value: &impl Serialize) -> Result<String, Error> {
+    let json = serde_json::to_string(value).map_err(|error| Error::encode("JSON")(&error))?;
+    Ok(json_in_script(json))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+/// A section of the page, or nothing where it has no content.
+fn section(id: &str, heading: &str, content: &str) -> String {
+    if content.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<section class=\"part\" id=\"{id}\" aria-labelledby=\"{id}-heading\">\n\
+         <h2 id=\"{id}-heading\">{heading}</h2>\n{content}</section>\n"
+    )
+}
