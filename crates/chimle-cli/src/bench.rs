@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chimle_core::bench::{BenchConfig, bench, read_network};
-use chimle_core::{DistanceConfig, Task, TrainingBackend};
+use chimle_core::{Compute, DistanceConfig, Precision, Task, TrainingBackend};
 use clap::{Args, ValueEnum};
 
 use crate::device::{Command, Common};
@@ -56,6 +56,14 @@ pub struct Bench {
     /// The most candidates evaluated in one batch
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::at_least_one::<usize>)]
     chunk: usize,
+
+    /// The type of feature maps: f32, bf16 or f16
+    #[arg(long, value_name = "TYPE", default_value_t = Precision::F32)]
+    precision: Precision,
+
+    /// Work the maps of each RRDB out again in the backward pass
+    #[arg(long)]
+    recompute: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -82,7 +90,11 @@ fn task(name: &str) -> Result<Task, String> {
 
 impl Command for Bench {
     fn run<B: TrainingBackend>(self, device: B::Device, _: Common) -> Result<(), Failure> {
-        let perceptual = flags::lpips(self.perceptual.as_deref(), self.lpips.as_deref())?;
+        let perceptual = flags::lpips(
+            flags::BackboneName::Vgg16,
+            self.perceptual.as_deref(),
+            self.lpips.as_deref(),
+        )?;
         let config = BenchConfig {
             network: read_network(&self.config, chimle_core::architecture(self.task))?,
             batch: self.batch,
@@ -94,6 +106,10 @@ impl Command for Bench {
             },
             repeat: self.repeat,
             chunk: self.chunk,
+            compute: Compute {
+                precision: self.precision,
+                recompute: self.recompute,
+            },
         };
         let timing = bench::<B>(&config, &device)?;
         output::say(serde_json::to_string(&timing).expect("numbers are plain data"))

@@ -2,11 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+use crate::device::Device;
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     #[error(transparent)]
     Core(#[from] chimle_core::Error),
+    #[error(transparent)]
+    Show(#[from] chimle_show::Error),
     #[error("{flag}: {reason}")]
     Flag { flag: &'static str, reason: String },
     #[cfg(not(all(feature = "cuda", feature = "wgpu")))]
@@ -14,6 +19,9 @@ pub enum Failure {
         "--device: this build has no {feature} device; build it with `cargo build --release -p chimle-cli --features {feature}`"
     )]
     NotCompiledIn { feature: &'static str },
+    #[error("--device {device}: {reason}")]
+    #[cfg(any(feature = "cuda", feature = "wgpu"))]
+    NoDevice { device: Device, reason: String },
     #[error("cannot {action} {path}: {source}")]
     File {
         action: &'static str,

@@ -1,16 +1,19 @@
-//! `chimle evaluate`: how near a model's samples come to the truth, and how much they differ.
+//! `chimle evaluate`: how near a model's samples, or any program's images, come to true ones.
 
 use std::path::{Path, PathBuf};
 
 use chimle_core::data::{Dataset, DatasetConfig};
-use chimle_core::perceptual::Distance;
+use chimle_core::metrics::{Statistics, Subsets};
+use chimle_core::perceptual::{Backbone, Distance, Extractor, InceptionV3, Vgg16};
 use chimle_core::{
-    DataSource, DistanceConfig, EvaluationConfig, Kernels, Model, Task, TrainingBackend, evaluate,
+    DataSource, DistanceConfig, Evaluation, EvaluationConfig, Instruments, Kernels, Model,
+    Precision, RealImages, Report, SetConfig, Task, TrainingBackend, evaluate, evaluate_folders,
 };
 use clap::Args;
 
 use crate::device::{Command, Common};
 use crate::error::Failure;
+use crate::flags::BackboneName;
 use crate::located::Located;
 use crate::progress::Counter;
 use crate::{flags, output};
@@ -18,20 +21,41 @@ use crate::{flags, output};
 /// Made-up scenes are numbered from here, where no run's training set reaches.
 pub const FIRST_UNSEEN_SCENE: u64 = 1 << 32;
 
-/// Measures a model: PSNR, SSIM and a perceptual distance of the best and the mean of its samples.
+/// What `--out` gets.
+const REPORT_JSON: &str = "report.json";
+const REPORT_MARKDOWN: &str = "report.md";
+
+/// Measures a model, or two folders of images.
 ///
-/// Every image of the folder is brought down (its largest central square) to the output's size, degraded as the task
-/// has it, and sampled. Prints a table; the column `baseline` is the input itself, taken as the output.
+/// Of a model, every image of the data is brought down (its largest central square) to the output's size, degraded
+/// as the task has it, and sampled. Prints tables, each figure with its 95% bootstrap interval over images; the
+/// column `baseline` is the input itself, taken as the output. Of folders, all images are compared as sets, each at its
+/// own size, and those with the name and size of a true one also with that.
+///
+/// FID and KID are measured with --fid-weights; without it, and with VGG16's weights, the same on features of VGG16, whose
+/// numbers are not comparable.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub struct Evaluate {
     /// The folder of a run (its newest checkpoint is taken), or a model file
-    #[arg(long, value_name = "RUN|FILE")]
-    model: PathBuf,
+    #[arg(
+        long,
+        value_name = "RUN|FILE",
+        required_unless_present = "folders",
+        requires = "data"
+    )]
+    model: Option<PathBuf>,
 
     /// A folder of photographs that the model has not seen (for a paired task: of pairs), or `procedural`
-    #[arg(long, value_name = "DIR|procedural")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR|procedural", requires = "model")]
+    data: Option<PathBuf>,
+
+    /// Measure the images of the folder FAKE, made by any program, beside those of REAL
+    ///
+    /// In place of REAL, the file of its statistics that --save-stats wrote will do.
+    #[arg(long, num_args = 2, value_names = ["REAL", "FAKE"],
+        conflicts_with_all = ["model", "data", "task", "size", "samples", "stats"])]
+    folders: Option<Vec<PathBuf>>,
 
     /// What a model file was trained for, where it does not say (decompression or night-to-day)
     #[arg(long, value_parser = flags::task)]
@@ -49,84 +73,239 @@ pub struct Evaluate {
     #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
     limit: Option<usize>,
 
-    /// Measure LPIPS on VGG16, whose weights are in this file [default: the run's distance if its weights are found,
-    /// else the Laplacian pyramid]
+    /// Measure LPIPS on the network whose weights are in this file [default: the run's distance if its weights are
+    /// found, else the Laplacian pyramid]
     #[arg(long, value_name = "FILE")]
     perceptual: Option<PathBuf>,
 
-    /// The learned weights of LPIPS 0.1 for VGG16; without them every feature counts the same
+    /// That network
+    #[arg(long, value_enum, default_value_t = BackboneName::Vgg16, requires = "perceptual")]
+    backbone: BackboneName,
+
+    /// The learned weights of LPIPS 0.1 for it; without them every feature counts the same
     #[arg(long, value_name = "FILE", requires = "perceptual")]
     lpips: Option<PathBuf>,
 
-    /// Write the numbers into this file too, as JSON
-    #[arg(long, value_name = "FILE.json")]
+    /// Inception-v3 as FID is defined on it: pytorch-fid's pt_inception-2015-12-05-*.pth
+    #[arg(long, value_name = "FILE")]
+    fid_weights: Option<PathBuf>,
+
+    /// Compare all samples with these statistics instead of with the true images of the data
+    #[arg(long, value_name = "FILE")]
+    stats: Option<PathBuf>,
+
+    /// Keep the true images' statistics in this file, for --stats or --folders
+    #[arg(long, value_name = "FILE", conflicts_with = "stats")]
+    save_stats: Option<PathBuf>,
+
+    /// Neighbors that precision, recall, density and coverage reach to
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = flags::at_least_one::<usize>)]
+    neighbors: usize,
+
+    /// Take KID as the mean over so many random subsets (100 is usual) [default: over the whole sets]
+    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
+    kid_subsets: Option<usize>,
+
+    /// Images of either kind in a subset
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1000,
+        requires = "kid_subsets"
+    )]
+    kid_subset_size: usize,
+
+    /// Resamples for the intervals of FID and KID, each of which costs what FID does
+    #[arg(long, value_name = "N", default_value_t = SetConfig::default().resamples,
+        value_parser = flags::at_least_one::<usize>)]
+    set_resamples: usize,
+
+    /// The type of the model's feature maps: f32, bf16 or f16
+    #[arg(long, value_name = "TYPE", default_value_t = Precision::F32, conflicts_with = "folders")]
+    precision: Precision,
+
+    /// The most samples made in one batch [default: 64, or fewer as memory has it]
+    #[arg(long, value_name = "N", default_value_t = 64, hide_default_value = true,
+        value_parser = flags::at_least_one::<usize>)]
+    chunk: usize,
+
+    /// Write report.json and report.md into this folder too
+    #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
+
+const USAGE: &str = "\
+chimle evaluate --model RUN|FILE --data DIR|procedural [OPTIONS]
+       chimle evaluate --folders REAL FAKE [OPTIONS]";
 
 const EXAMPLES: &str = "\
 Examples:
   chimle evaluate --model runs/color --data other-photos/ --samples 8
-  chimle evaluate --model runs/color --data other-photos/ --perceptual vgg16.safetensors --lpips vgg.pth \\
-    --limit 100 --out color.json";
+  chimle evaluate --model runs/color --data other-photos/ --perceptual vgg16-397923af.pth --lpips vgg.pth \\
+    --fid-weights pt_inception-2015-12-05-6726825d.pth --limit 100 --out reports/color
+  chimle evaluate --folders photos/ made-by-another-program/ --fid-weights pt_inception-2015-12-05-6726825d.pth";
 
 impl Command for Evaluate {
     fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
-        if self.samples < 2 {
-            let reason = "must be at least 2, or there is nothing to compare".to_owned();
-            return Err(Failure::Flag {
-                flag: "--samples",
-                reason,
-            });
+        let config = self.config(common)?;
+        let written = self.save_stats.as_deref().and_then(Path::parent);
+        let folders = [self.out.as_deref(), written];
+        for folder in folders.into_iter().flatten() {
+            if folder != Path::new("") {
+                output::prepare_folder(folder)?;
+            }
         }
-        let located = Located::find(&self.model)?;
-        let model = Model::<B::InnerBackend>::load(&self.model, &device)?;
-        let dataset = self.dataset(&located, &model)?;
-        let distance = self.distance(&located, &device)?;
-        if let Some(folder) = self
-            .out
-            .as_deref()
-            .and_then(Path::parent)
-            .filter(|folder| *folder != Path::new(""))
-        {
-            output::prepare_folder(folder)?;
-        }
-
-        let config = EvaluationConfig {
-            samples: self.samples,
-            seed: common.seed.unwrap_or(0),
-            limit: self.limit,
+        let found = match (&self.model, self.folders.as_deref()) {
+            (_, Some([real, fake])) => {
+                self.of_folders::<B::InnerBackend>(real, fake, &config, &device)?
+            }
+            (Some(model), _) => {
+                self.of_model::<B::InnerBackend>(model, &config, common.memory, &device)?
+            }
+            (None, _) => {
+                return Err(Failure::Flag {
+                    flag: "--model",
+                    reason: "is needed".to_owned(),
+                });
+            }
         };
-        let mut counter = Counter::new("images");
-        let found = evaluate(&model, &dataset, &distance, &config, &mut |done, of| {
-            counter.at(done, of)
-        });
-        counter.clear();
-        let found = found?;
-        for reason in dataset
-            .skipped()
-            .iter()
-            .map(|skipped| skipped.reason.to_string())
-            .chain(found.skipped.clone())
-        {
-            output::complain("warning", format_args!("skipped: {reason}"));
-        }
-        if let Some(path) = &self.out {
-            let json = serde_json::to_string_pretty(&found).expect("numbers are plain data");
-            output::save(json.as_bytes(), path)?;
-        }
-        output::say(found)
+        self.write(&found)
     }
 }
 
 impl Evaluate {
-    fn dataset<B: Kernels>(&self, located: &Located, model: &Model<B>) -> Result<Dataset, Failure> {
+    fn config(&self, common: Common) -> Result<EvaluationConfig, Failure> {
+        let refused = |flag, least| {
+            Err(Failure::Flag {
+                flag,
+                reason: format!("must be at least {least}, or there is nothing to compare"),
+            })
+        };
+        if self.samples < 2 {
+            return refused("--samples", 2);
+        }
+        if self.kid_subset_size < 2 {
+            return refused("--kid-subset-size", 2);
+        }
+        let seed = common.seed.unwrap_or(0);
+        let subsets = self.kid_subsets.map(|count| Subsets {
+            count,
+            size: self.kid_subset_size,
+            seed,
+        });
+        let mut config = EvaluationConfig::new(self.samples, seed);
+        config.limit = self.limit;
+        config.sets = SetConfig {
+            neighbors: self.neighbors,
+            subsets,
+            resamples: self.set_resamples,
+        };
+        Ok(config)
+    }
+
+    fn of_model<B: Kernels>(
+        &self,
+        path: &Path,
+        config: &EvaluationConfig,
+        memory: u64,
+        device: &B::Device,
+    ) -> Result<Evaluation, Failure> {
+        let located = Located::find(path)?;
+        let model = Model::<B>::load(path, device)?
+            .with_precision(self.precision)?
+            .with_at_once(self.chunk, memory);
+        let dataset = self.dataset(path, &located, &model)?;
+        let of_run = located.run.as_ref().map(|run| &run.distance);
+        let (distance, named) = self.distance::<B>(of_run, device)?;
+        let extractor = self.extractor(&named, device)?;
+        let reference = self.stats.as_deref().map(load_statistics).transpose()?;
+        for skipped in dataset.skipped() {
+            output::complain("warning", format_args!("skipped: {}", skipped.reason));
+        }
+        let instruments = Instruments {
+            distance: &distance,
+            distance_name: &named.name(),
+            extractor: extractor.as_ref(),
+        };
+        let mut counter = Counter::new("images");
+        let show = &mut |done, of| counter.at(done, of);
+        let found = evaluate(
+            &model,
+            &dataset,
+            &instruments,
+            reference.as_ref(),
+            config,
+            show,
+        );
+        counter.clear();
+        Ok(found?)
+    }
+
+    fn of_folders<B: Kernels>(
+        &self,
+        real: &Path,
+        fake: &Path,
+        config: &EvaluationConfig,
+        device: &B::Device,
+    ) -> Result<Evaluation, Failure> {
+        let (distance, named) = self.distance::<B>(None, device)?;
+        let extractor = self.extractor(&named, device)?;
+        let instruments = Instruments {
+            distance: &distance,
+            distance_name: &named.name(),
+            extractor: extractor.as_ref(),
+        };
+        let real = RealImages::at(real);
+        let mut counter = Counter::new("images");
+        let show = &mut |done, of| counter.at(done, of);
+        let found = evaluate_folders(&real, fake, &instruments, config, device, show);
+        counter.clear();
+        Ok(found?)
+    }
+
+    fn write(&self, found: &Evaluation) -> Result<(), Failure> {
+        let Report { skipped, .. } = &found.report;
+        for reason in skipped {
+            output::complain("warning", format_args!("skipped: {reason}"));
+        }
+        if let Some(folder) = &self.out {
+            let json = serde_json::to_string_pretty(&found.report).expect("numbers are plain data");
+            output::save(json.as_bytes(), &folder.join(REPORT_JSON))?;
+            let markdown = found.report.to_markdown();
+            output::save(markdown.as_bytes(), &folder.join(REPORT_MARKDOWN))?;
+        }
+        if let Some(path) = &self.save_stats {
+            let Some(statistics) = &found.statistics else {
+                output::say(&found.report)?;
+                return Err(self.no_statistics());
+            };
+            statistics.save(path).map_err(chimle_core::Error::from)?;
+        }
+        output::say(&found.report)
+    }
+
+    fn no_statistics(&self) -> Failure {
+        Failure::Flag {
+            flag: "--save-stats",
+            reason:
+                "there are none: it needs --fid-weights, or VGG16 by --perceptual, and true images"
+                    .to_owned(),
+        }
+    }
+
+    fn dataset<B: Kernels>(
+        &self,
+        path: &Path,
+        located: &Located,
+        model: &Model<B>,
+    ) -> Result<Dataset, Failure> {
         let task = located.task(self.task, model.config().architecture)?;
         let run = located
             .run
             .as_ref()
             .map(|run| (run.data.height, run.data.width));
         let Some((height, width)) = self.size.map(|side| (side, side)).or(run) else {
-            let reason = format!("is needed, as {} does not say", self.model.display());
+            let reason = format!("is needed, as {} does not say", path.display());
             return Err(Failure::Flag {
                 flag: "--size",
                 reason,
@@ -134,7 +313,11 @@ impl Evaluate {
         };
         let mut config = DatasetConfig::new(task, model.config().levels(), height, width);
         config.first_scene = FIRST_UNSEEN_SCENE;
-        let source = flags::data(&self.data)?;
+        let data = self.data.as_deref().ok_or_else(|| Failure::Flag {
+            flag: "--data",
+            reason: "is needed".to_owned(),
+        })?;
+        let source = flags::data(data)?;
         if located
             .run
             .as_ref()
@@ -151,22 +334,56 @@ impl Evaluate {
     /// The distance asked for, else the run's if its weights are found, else one that needs none.
     fn distance<B: Kernels>(
         &self,
-        located: &Located,
+        of_run: Option<&DistanceConfig>,
         device: &B::Device,
-    ) -> Result<Distance<B>, Failure> {
-        if let Some(asked) = flags::lpips(self.perceptual.as_deref(), self.lpips.as_deref())? {
-            return Ok(asked.load(device)?);
+    ) -> Result<(Distance<B>, DistanceConfig), Failure> {
+        let asked = flags::lpips(
+            self.backbone,
+            self.perceptual.as_deref(),
+            self.lpips.as_deref(),
+        )?;
+        if let Some(asked) = asked {
+            return Ok((asked.load(device)?, asked));
         }
-        let run = located
-            .run
-            .as_ref()
-            .map_or(DistanceConfig::LaplacianPyramid, |run| run.distance.clone());
-        Ok(run.load(device).unwrap_or_else(|error| {
-            output::complain(
-                "warning",
-                format_args!("{error}; measuring with the Laplacian pyramid instead"),
-            );
-            Distance::LaplacianPyramid
-        }))
+        let run = of_run.cloned().unwrap_or(DistanceConfig::LaplacianPyramid);
+        Ok(match run.load(device) {
+            Ok(distance) => (distance, run),
+            Err(error) => {
+                output::complain(
+                    "warning",
+                    format_args!("{error}; measuring with the Laplacian pyramid instead"),
+                );
+                (Distance::LaplacianPyramid, DistanceConfig::LaplacianPyramid)
+            }
+        })
     }
+
+    /// Inception-v3 if its weights are named, else the distance's VGG16 if it has one.
+    fn extractor<B: Kernels>(
+        &self,
+        distance: &DistanceConfig,
+        device: &B::Device,
+    ) -> Result<Option<Extractor<B>>, Failure> {
+        if let Some(path) = &self.fid_weights {
+            let network = InceptionV3::load(path, device)?;
+            return Ok(Some(Extractor::InceptionV3(network)));
+        }
+        let DistanceConfig::Lpips {
+            backbone: Backbone::Vgg16,
+            weights,
+            ..
+        } = distance
+        else {
+            return match self.save_stats {
+                Some(_) => Err(self.no_statistics()),
+                None => Ok(None),
+            };
+        };
+        Ok(Some(Extractor::Vgg16(Vgg16::load(weights, device)?)))
+    }
+}
+
+fn load_statistics(path: &Path) -> Result<Statistics, Failure> {
+    let statistics = Statistics::load(path).map_err(chimle_core::Error::from)?;
+    Ok(statistics)
 }

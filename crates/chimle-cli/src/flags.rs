@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use chimle_core::perceptual::Backbone;
 use chimle_core::{DataSource, DistanceConfig, Task, Vary};
+use clap::ValueEnum;
 
 use crate::error::Failure;
 
@@ -52,17 +54,35 @@ pub fn data(value: &Path) -> Result<DataSource, Failure> {
     })
 }
 
-/// LPIPS on VGG16, if its weights are named.
+/// The network of a perceptual distance.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum BackboneName {
+    /// What CHIMLE trains with
+    Vgg16,
+    /// What LPIPS is usually reported with
+    Alexnet,
+    /// SqueezeNet 1.1, the smallest
+    Squeezenet,
+}
+
+/// LPIPS, if the weights of its network are named.
 pub fn lpips(
+    backbone: BackboneName,
     perceptual: Option<&Path>,
     linear: Option<&Path>,
 ) -> Result<Option<DistanceConfig>, Failure> {
-    let Some(vgg) = perceptual else {
+    let Some(weights) = perceptual else {
         return Ok(None);
+    };
+    let backbone = match backbone {
+        BackboneName::Vgg16 => Backbone::Vgg16,
+        BackboneName::Alexnet => Backbone::AlexNet,
+        BackboneName::Squeezenet => Backbone::SqueezeNet,
     };
     let linear = linear.map(absolute).transpose()?;
     Ok(Some(DistanceConfig::Lpips {
-        vgg: absolute(vgg)?,
+        backbone,
+        weights: absolute(weights)?,
         linear,
     }))
 }

@@ -3,14 +3,18 @@
 //! Each command is a file: its flags as a plain struct, and calls to `chimle-core`.
 
 mod bench;
+mod curves;
 mod device;
+mod devices;
 mod error;
 mod evaluate;
+mod film;
 mod flags;
 mod free_memory;
 mod inputs;
 mod located;
 mod output;
+mod page;
 mod panic;
 mod progress;
 mod quickstart;
@@ -25,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use device::{Common, DeviceName};
+use device::Device;
 use error::Failure;
 
 /// CHIMLE: one image in, many plausible images out.
@@ -38,9 +42,9 @@ struct Cli {
     #[command(subcommand)]
     command: Commands,
 
-    /// Where to compute; cuda and wgpu need a build with the Cargo feature of that name
-    #[arg(long, global = true, display_order = 100, value_enum, default_value_t = DeviceName::Cpu)]
-    device: DeviceName,
+    /// Where to compute: cpu, cuda, cuda:N, wgpu or wgpu:N, as `chimle devices` lists them [default: the best that works]
+    #[arg(long, global = true, display_order = 100, value_name = "DEVICE")]
+    device: Option<Device>,
 
     /// Seed of everything random; the same seed gives the same result [default: 0]
     #[arg(long, global = true, display_order = 101, value_name = "N")]
@@ -63,10 +67,13 @@ enum Commands {
     Train(train::Train),
     Sample(sample::Sample),
     Evaluate(evaluate::Evaluate),
+    Page(page::Page),
+    Film(film::Film),
     Import(weights::Import),
     Export(weights::Export),
     Bench(bench::Bench),
     Verify(verify::Verify),
+    Devices(devices::Devices),
 }
 
 fn main() -> ExitCode {
@@ -76,7 +83,7 @@ fn main() -> ExitCode {
         Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(Failure::Reported)) => return ExitCode::FAILURE,
         Ok(Err(failure)) => failure.to_string(),
-        Err(_) => panic::last(),
+        Err(_) => panic::explained(),
     };
     output::complain("error", failure);
     ExitCode::FAILURE
@@ -89,15 +96,17 @@ fn run(
         seed,
     }: Cli,
 ) -> Result<(), Failure> {
-    let common = Common { device, seed };
     match command {
-        Commands::Quickstart(command) => device::run(command, common),
-        Commands::Train(command) => device::run(command, common),
-        Commands::Sample(command) => device::run(command, common),
-        Commands::Evaluate(command) => device::run(command, common),
-        Commands::Import(command) => device::run(command, common),
-        Commands::Export(command) => device::run(command, common),
-        Commands::Bench(command) => device::run(command, common),
-        Commands::Verify(command) => device::run(command, common),
+        Commands::Quickstart(command) => device::run(command, device, seed),
+        Commands::Train(command) => device::run(command, device, seed),
+        Commands::Sample(command) => device::run(command, device, seed),
+        Commands::Evaluate(command) => device::run(command, device, seed),
+        Commands::Page(command) => device::run(command, device, seed),
+        Commands::Film(command) => command.run(),
+        Commands::Import(command) => device::run(command, device, seed),
+        Commands::Export(command) => device::run(command, device, seed),
+        Commands::Bench(command) => device::run(command, device, seed),
+        Commands::Verify(command) => device::run(command, device, seed),
+        Commands::Devices(command) => command.run(),
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
 
+use chimle_core::write_whole;
 use image::{ImageFormat, RgbImage};
 
 use crate::error::Failure;
@@ -48,16 +49,5 @@ pub fn save_png(picture: &RgbImage, path: &Path) -> Result<(), Failure> {
 
 /// Writes a file. Under `path` there is what was there before or the whole new file.
 pub fn save(bytes: &[u8], path: &Path) -> Result<(), Failure> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".unfinished");
-    let written = fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path));
-    written.map_err(|source| {
-        // It is of no use, and may be what fills the disk.
-        let _ = fs::remove_file(&unfinished);
-        Failure::File {
-            action: "write",
-            path: path.to_owned(),
-            source,
-        }
-    })
+    Ok(write_whole(path, bytes)?)
 }

@@ -24,3 +24,9 @@ pub fn last() -> String {
     let text = LAST.lock().map(|last| last.clone()).unwrap_or_default();
     format!("internal: {text}")
 }
+
+/// The last panic for a user: what a GPU's driver makes known in this way is no defect of the program.
+pub fn explained() -> String {
+    let text = last();
+    chimle_core::explain(&text).map_or(text, |error| error.to_string())
+}

@@ -6,11 +6,13 @@ use chimle_core::data::{
     DataError, Planes, downsample, gray_of_lightness, grayscale_lightness, side_multiple,
     task_input,
 };
-use chimle_core::{Architecture, Kernels, Model, Sheet, Task, TrainingBackend, Vary, read_rgb};
+use chimle_core::{
+    Architecture, Kernels, Model, Precision, Sheet, Task, TrainingBackend, Vary, read_rgb,
+};
 use clap::Args;
 use image::{ImageReader, RgbImage, imageops};
 
-use crate::device::{Command, Common, DeviceName};
+use crate::device::{Command, Common, Device};
 use crate::error::Failure;
 use crate::inputs::{Input, Inputs};
 use crate::located::Located;
@@ -49,6 +51,15 @@ pub struct Sample {
     #[arg(long, value_name = "PIXELS", value_parser = flags::at_least_one::<u32>)]
     size: Option<u32>,
 
+    /// The type of feature maps: f32, bf16 or f16
+    #[arg(long, value_name = "TYPE", default_value_t = Precision::F32)]
+    precision: Precision,
+
+    /// The most outputs made in one batch [default: 64, or fewer as memory has it]
+    #[arg(long, value_name = "N", default_value_t = 64, hide_default_value = true,
+        value_parser = flags::at_least_one::<usize>)]
+    chunk: usize,
+
     /// The images are true photographs: make the task's inputs from them, and show the truth last on the sheet
     #[arg(long)]
     degrade: bool,
@@ -74,7 +85,9 @@ impl Command for Sample {
     fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
         let inputs = Inputs::find(&self.input)?;
         let located = Located::find(&self.model)?;
-        let model = Model::<B::InnerBackend>::load(&self.model, &device)?;
+        let model = Model::<B::InnerBackend>::load(&self.model, &device)?
+            .with_precision(self.precision)?
+            .with_at_once(self.chunk, common.memory);
         let degrade = if self.degrade {
             Some(located.task(self.task, model.config().architecture)?)
         } else {
@@ -136,7 +149,7 @@ impl Sample {
         degrade: Option<Task>,
         common: Common,
     ) -> Result<(), Failure> {
-        let on_cpu = common.device == DeviceName::Cpu;
+        let on_cpu = common.device == Device::Cpu;
         if on_cpu {
             self.check_memory(model, input, degrade)?;
         }

@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use chimle_core::{
-    DataSource, DistanceConfig, Preset, RunConfig, Strategy, Task, TrainingConfig, data,
-};
+use chimle_core::{DataSource, DistanceConfig, Precision, Preset, RunConfig, Strategy, Task, data};
 use clap::{Args, ValueEnum};
 
 use crate::error::Failure;
@@ -40,11 +38,15 @@ pub struct Settings {
     #[arg(long, value_name = "PIXELS", value_parser = flags::at_least_one::<usize>)]
     size: Option<usize>,
 
-    /// Train with a perceptual distance on VGG16, whose weights are in this file (.safetensors or .pth)
+    /// Train with a perceptual distance on the network whose weights are in this file (.safetensors or .pth)
     #[arg(long, value_name = "FILE", conflicts_with = "distance")]
     perceptual: Option<PathBuf>,
 
-    /// The learned weights of LPIPS 0.1 for VGG16; without them every feature counts the same
+    /// That network
+    #[arg(long, value_enum, default_value_t = flags::BackboneName::Vgg16, requires = "perceptual")]
+    backbone: flags::BackboneName,
+
+    /// The learned weights of LPIPS 0.1 for it; without them every feature counts the same
     #[arg(long, value_name = "FILE", requires = "perceptual")]
     lpips: Option<PathBuf>,
 
@@ -56,7 +58,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
     batch: Option<usize>,
 
-    /// Examples drawn and searched together [default: the preset's]
+    /// Inputs drawn and searched together [default: the preset's]
     #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
     share: Option<usize>,
 
@@ -75,6 +77,19 @@ pub struct Settings {
     /// Search whole codes, this many of them, instead of level by level (cIMLE instead of CHIMLE)
     #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>, conflicts_with = "pool")]
     flat: Option<usize>,
+
+    /// The most candidates evaluated in one batch [default: 64, or fewer as memory has it]
+    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
+    chunk: Option<usize>,
+
+    /// The type of feature maps: f32 or bf16 [default: f32]
+    #[arg(long, value_name = "TYPE")]
+    precision: Option<Precision>,
+
+    /// Keep little for the backward pass, and work it out again: a third slower, for images or networks that do not
+    /// fit otherwise
+    #[arg(long)]
+    recompute: bool,
 
     /// Compare the last level's image alone, not every level's
     #[arg(long)]
@@ -141,7 +156,11 @@ impl Settings {
             DistanceName::L2 => DistanceConfig::L2,
             DistanceName::Laplacian => DistanceConfig::LaplacianPyramid,
         });
-        let perceptual = flags::lpips(self.perceptual.as_deref(), self.lpips.as_deref())?;
+        let perceptual = flags::lpips(
+            self.backbone,
+            self.perceptual.as_deref(),
+            self.lpips.as_deref(),
+        )?;
         replace(&mut config.distance, perceptual.or(distance));
         let pools = self
             .pool
@@ -150,7 +169,11 @@ impl Settings {
         let flat = self.flat.map(|candidates| Strategy::Flat { candidates });
         replace(&mut config.search.strategy, pools.or(flat));
 
+        replace(&mut config.search.chunk, self.chunk);
+
         let training = &mut config.training;
+        replace(&mut training.precision, self.precision);
+        training.recompute = self.recompute;
         replace(&mut training.batch, self.batch);
         replace(&mut training.share, self.share);
         replace(&mut training.steps_per_search, self.steps_per_search);
@@ -163,38 +186,5 @@ impl Settings {
 fn replace<T>(setting: &mut T, given: Option<T>) {
     if let Some(given) = given {
         *setting = given;
-    }
-}
-
-/// Another length of the schedule; the learning rate falls at the same shares of it.
-pub fn set_steps(training: &mut TrainingConfig, steps: u64) {
-    for milestone in &mut training.milestones {
-        *milestone = match training.steps {
-            0 => *milestone,
-            before => (u128::from(*milestone) * u128::from(steps) / u128::from(before)) as u64,
-        };
-    }
-    training.steps = steps;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_learning_rate_falls_at_the_same_shares_of_a_schedule_of_any_length() {
-        let mut training = RunConfig::new(Task::Colorization, Preset::Tiny).training;
-        let shares = |t: &TrainingConfig| {
-            t.milestones
-                .iter()
-                .map(|&m| m as f64 / t.steps as f64)
-                .collect::<Vec<_>>()
-        };
-        let before = shares(&training);
-        set_steps(&mut training, 500_000);
-        assert_eq!(training.steps, 500_000);
-        assert_eq!(shares(&training), before);
-        set_steps(&mut training, 0);
-        assert_eq!(training.milestones, [0, 0]);
     }
 }

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chimle_core::data::Example;
 use chimle_core::{RunConfig, Trainer, TrainingBackend};
 use clap::Args;
 
 use crate::device::{Command, Common};
 use crate::error::Failure;
+use crate::page::Subject;
 use crate::progress::Progress;
-use crate::settings::{Settings, set_steps};
+use crate::settings::Settings;
 use crate::{flags, output};
 
 /// Trains a model on photographs, pairs or made-up scenes, or resumes a run.
@@ -21,7 +23,7 @@ use crate::{flags, output};
 #[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub struct Train {
     /// Go on with the run in this folder, as its config.toml says
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["settings", "config", "out", "steps"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["settings", "config", "out"])]
     resume: Option<PathBuf>,
 
     /// Take everything from this file, laid out as a run's config.toml
@@ -35,7 +37,8 @@ pub struct Train {
     out: Option<PathBuf>,
 
     /// Training steps in all, 0 for an untrained model; the learning rate's schedule is scaled along
-    /// [default: the preset's]
+    ///
+    /// With --resume, those already done count. [default: the preset's, or the run's]
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
 
@@ -51,15 +54,24 @@ const USAGE: &str = "\
 chimle train --task TASK --data DIR|procedural --out RUN [OPTIONS]
        chimle train --task night-to-day --pairs INPUT OUTPUT --out RUN [OPTIONS]
        chimle train --config FILE --out RUN [--steps N] [--minutes M]
-       chimle train --resume RUN [--minutes M]";
+       chimle train --resume RUN [--steps N] [--minutes M]";
 
 const EXAMPLES: &str = "\
 Examples:
   chimle train --task colorization --data procedural --steps 500 --out runs/made-up
   chimle train --task colorization --data photos/ --preset small --size 64 \\
-    --perceptual vgg16.safetensors --lpips vgg.pth --out runs/color
+    --perceptual vgg16-397923af.pth --lpips vgg.pth --out runs/color
   chimle train --task night-to-day --pairs night/ day/ --out runs/night
   chimle train --resume runs/color --minutes 30";
+
+/// Held-out examples on the page, and samples of each.
+const SHOWN: usize = 16;
+const SAMPLES: usize = 8;
+
+/// The first of the examples.
+fn shown(examples: &[Example]) -> &[Example] {
+    &examples[..examples.len().min(SHOWN)]
+}
 
 impl Command for Train {
     fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
@@ -74,7 +86,10 @@ impl Command for Train {
                         reason,
                     });
                 }
-                let trainer = Trainer::<B>::resume(&folder, device)?;
+                let mut trainer = Trainer::<B>::resume(&folder, device)?;
+                if let Some(steps) = self.steps {
+                    trainer.set_steps(steps)?;
+                }
                 (folder, trainer)
             }
             (None, Some(folder)) => {
@@ -88,7 +103,19 @@ impl Command for Train {
                 });
             }
         };
+        trainer.set_memory(common.memory);
         trainer.run_for(self.minutes.unwrap_or(Duration::MAX), &mut Progress::new())?;
+        let subject = Subject {
+            run: &folder,
+            config: trainer.config(),
+            model: &trainer.model(),
+            examples: shown(trainer.held_out()),
+            samples: SAMPLES,
+            seed: trainer.config().seed,
+            report: None,
+        };
+        let page = subject.write(None)?;
+        output::say(format_args!("samples to look at: {}", page.display()))?;
         output::say(format_args!(
             "the model is in {0}: chimle sample --model {0} --input IMAGE --out DIR",
             folder.display()
@@ -103,7 +130,7 @@ impl Train {
             None => self.settings.config()?,
         };
         if let Some(steps) = self.steps {
-            set_steps(&mut config.training, steps);
+            config.training.set_steps(steps);
         }
         if let Some(seed) = common.seed {
             config.seed = seed;

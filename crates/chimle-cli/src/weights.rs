@@ -55,6 +55,8 @@ struct Target {
 }
 
 impl Command for Import {
+    const COMPUTES: bool = false;
+
     fn run<B: TrainingBackend>(self, device: B::Device, _: Common) -> Result<(), Failure> {
         self.target.check()?;
         let file = WeightFile::open(&self.file)?;
@@ -78,6 +80,8 @@ impl Command for Import {
 }
 
 impl Command for Export {
+    const COMPUTES: bool = false;
+
     fn run<B: TrainingBackend>(self, device: B::Device, _: Common) -> Result<(), Failure> {
         self.target.check()?;
         Located::find(&self.model)?;

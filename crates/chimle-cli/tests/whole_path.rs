@@ -28,13 +28,15 @@ fn a_model_is_trained_resumed_sampled_measured_and_exported() {
 
     let table = chimle(
         path,
-        "evaluate --model run --data procedural --samples 2 --limit 3 --out found.json",
+        "evaluate --model run --data procedural --samples 2 --limit 3 --out found",
     )
     .succeeds();
     assert!(table.stdout.contains("PSNR"), "{}", table.stdout);
     let found: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(path.join("found.json")).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(path.join("found/report.json")).unwrap()).unwrap();
     assert_eq!(found["images"], 3);
+    let markdown = std::fs::read_to_string(path.join("found/report.md")).unwrap();
+    assert!(markdown.contains("| PSNR"), "{markdown}");
 
     chimle(path, "export --model run --out model.safetensors").succeeds();
     chimle(path, "export --model run --out model.safetensors")

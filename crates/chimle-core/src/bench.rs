@@ -11,12 +11,15 @@ use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
 use chimle_imle::{Objective, Search, SeededPool, Strategy, Target};
-use chimle_nn::{Architecture, Generator, GeneratorConfig, LatentCode, TrainingBackend};
+use chimle_nn::{
+    Architecture, Compute, Generator, GeneratorConfig, LatentCode, Precision, TrainingBackend,
+};
 use chimle_perceptual::Distance;
 use serde::Serialize;
 
 use crate::config::DistanceConfig;
 use crate::error::Error;
+use crate::model::check_precision;
 use crate::optimizer::{self, Groups};
 use crate::peer_config::PeerConfig;
 
@@ -45,6 +48,8 @@ pub struct BenchConfig {
     pub repeat: usize,
     /// The most candidates evaluated in one batch.
     pub chunk: usize,
+    /// How the generator is evaluated.
+    pub compute: Compute,
 }
 
 /// How long it took: medians in milliseconds.
@@ -62,6 +67,8 @@ pub struct Timing {
     pub batch: usize,
     /// As configured.
     pub side: usize,
+    /// As configured.
+    pub precision: Precision,
     /// All levels of the batch, without autodiff, weight normalization folded beforehand.
     pub forward_ms: f64,
     /// Forward pass, features of the targets, losses at all levels, gradients, and a step of Adam.
@@ -92,7 +99,9 @@ pub fn bench<B: TrainingBackend>(
     config.validate()?;
     let distance = config.loss.load::<B>(device)?;
     B::seed(device, SEED);
+    check_precision::<B>(config.compute.precision, device)?;
     let generator = config.network.init::<B>(device);
+    let generator = generator.with_compute(config.compute);
     let data = Data::random(config, device);
     let clock = Clock {
         device,
@@ -105,6 +114,7 @@ pub fn bench<B: TrainingBackend>(
         parameters: generator.num_params(),
         batch: config.batch,
         side: config.side,
+        precision: config.compute.precision,
         forward_ms: time_forward(&generator, &data, &clock)?,
         train_step_ms: time_train_step(&generator, &distance, &data, &clock)?,
         search_ms: match config.search() {
@@ -278,10 +288,7 @@ impl<B: Backend> Clock<'_, B> {
     }
 
     fn synchronize(&self) -> Result<(), Error> {
-        B::sync(self.device).map_err(|error| Error::Setting {
-            field: "device",
-            reason: format!("did not finish its work: {error}"),
-        })
+        B::sync(self.device).map_err(Error::device)
     }
 }
 
@@ -306,6 +313,7 @@ mod tests {
             loss: DistanceConfig::L2,
             repeat: 2,
             chunk: 4,
+            compute: Compute::default(),
         }
     }
 

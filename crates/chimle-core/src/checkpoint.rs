@@ -44,7 +44,7 @@ impl Position {
             share
                 .members
                 .iter()
-                .map(|m| (m.slot, m.candidates.clone()))
+                .map(|m| (m.loaded.slot, m.candidates.clone()))
                 .collect()
         };
         Self {

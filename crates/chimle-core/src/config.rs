@@ -1,15 +1,17 @@
 //! Everything needed to repeat a run, as it stands in the run's `config.toml`.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
-use chimle_data::{Dataset, DatasetConfig, Source, Task};
-use chimle_imle::{Objective, Search, Strategy};
-use chimle_nn::{Architecture, GeneratorConfig, Preset};
-use chimle_perceptual::{Distance, Lpips};
+use chimle_data::{Dataset, DatasetConfig, Example, Source, Task};
+use chimle_imle::{Neighbors, Objective, Search, SearchError, Strategy};
+use chimle_nn::{Architecture, GeneratorConfig, Precision, Preset};
+use chimle_perceptual::{Backbone, Distance, Lpips};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::seed::{Stream, derive};
 
 /// A run's configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,11 +83,15 @@ pub enum DistanceConfig {
     L2,
     /// Laplacian pyramid; needs no weights.
     LaplacianPyramid,
-    /// LPIPS on VGG16.
+    /// LPIPS.
     Lpips {
-        /// VGG16's weights, torchvision's `.pth` or safetensors.
-        vgg: PathBuf,
-        /// LPIPS's linear weights; without them every feature counts the same.
+        /// The network whose features are compared; VGG16 where a configuration does not say.
+        #[serde(default)]
+        backbone: Backbone,
+        /// The network's weights, torchvision's `.pth` or safetensors.
+        #[serde(alias = "vgg")]
+        weights: PathBuf,
+        /// LPIPS's linear weights for it; without them every feature counts the same.
         linear: Option<PathBuf>,
     },
 }
@@ -96,8 +102,11 @@ pub enum DistanceConfig {
 pub struct SearchConfig {
     /// Hierarchical (CHIMLE) with its pools, or flat (cIMLE).
     pub strategy: Strategy,
-    /// The most candidates evaluated in one batch.
+    /// The most candidates evaluated in one batch; fewer, where memory does not hold so many.
     pub chunk: usize,
+    /// How the nearest of a pool is found: exactly, unless the file says otherwise.
+    #[serde(default)]
+    pub neighbors: Neighbors,
 }
 
 /// The schedule of training.
@@ -106,7 +115,8 @@ pub struct SearchConfig {
 pub struct TrainingConfig {
     /// Steps in all.
     pub steps: u64,
-    /// Examples drawn and searched together (400 in the authors' release).
+    /// Inputs drawn and searched together, each with all its observed outputs (400 in the authors'
+    /// release).
     pub share: usize,
     /// Steps between two searches, the codes held (10,000 in the authors' release).
     pub steps_per_search: u64,
@@ -124,12 +134,32 @@ pub struct TrainingConfig {
     pub perturbation: f64,
     /// What is summed into the loss.
     pub objective: Objective,
+    /// The type of the local stream's maps: f32 or bf16.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Whether the backward pass works the maps of each RRDB out again instead of keeping them.
+    #[serde(default)]
+    pub recompute: bool,
     /// Steps between two checkpoints.
     pub checkpoint_every: u64,
     /// Steps between two validations, each with a strip of samples.
     pub validate_every: u64,
     /// Checkpoints kept, the newest.
     pub keep: usize,
+}
+
+impl TrainingConfig {
+    /// Another length of the schedule; the learning rate falls at the same shares of it. A schedule
+    /// of no steps keeps its milestones, so that it can be made longer again.
+    pub fn set_steps(&mut self, steps: u64) {
+        if steps > 0 && self.steps > 0 {
+            for milestone in &mut self.milestones {
+                let scaled = u128::from(*milestone) * u128::from(steps) / u128::from(self.steps);
+                *milestone = scaled as u64;
+            }
+        }
+        self.steps = steps;
+    }
 }
 
 /// The architecture that a task takes.
@@ -164,6 +194,8 @@ impl RunConfig {
             objective: Objective {
                 intermediate_supervision: true,
             },
+            precision: Precision::F32,
+            recompute: false,
             checkpoint_every: 1000,
             validate_every: 1000,
             keep: 2,
@@ -217,6 +249,7 @@ impl RunConfig {
             search: SearchConfig {
                 strategy: Strategy::Hierarchical { pools },
                 chunk: 64,
+                neighbors: Neighbors::Exact,
             },
             training,
             generator,
@@ -262,6 +295,13 @@ impl RunConfig {
     pub fn validate(&self) -> Result<(), Error> {
         self.generator.validate()?;
         self.search().validate(self.generator.levels())?;
+        let is_euclidean = matches!(
+            self.distance,
+            DistanceConfig::L2 | DistanceConfig::Lpips { .. }
+        );
+        if self.search.neighbors != Neighbors::Exact && !is_euclidean {
+            return Err(SearchError::NotEuclidean.into());
+        }
         chimle_data::check_sides(
             self.task,
             self.generator.levels(),
@@ -275,6 +315,12 @@ impl RunConfig {
             });
         }
         let training = &self.training;
+        if training.precision == Precision::F16 {
+            return Err(Error::Setting {
+                field: "training.precision",
+                reason: "must be f32 or bf16: gradients are too small for f16".to_owned(),
+            });
+        }
         let counts = [
             ("training.share", training.share as u64),
             ("training.steps_per_search", training.steps_per_search),
@@ -315,6 +361,41 @@ impl RunConfig {
     /// The search it describes.
     pub fn search(&self) -> Search {
         Search::new(self.search.strategy.clone(), self.search.chunk)
+            .with_neighbors(self.search.neighbors.clone())
+    }
+
+    /// The examples that a run of it does not train on (in a set too small to hold any out, its first),
+    /// without augmentation. One that cannot be read is left out.
+    ///
+    /// # Errors
+    /// As [`dataset`](Self::dataset); also if none can be read.
+    pub fn held_out(&self) -> Result<Vec<Example>, Error> {
+        let dataset = self.dataset(false)?;
+        let seed = derive(self.seed, Stream::Validation, 0);
+        let (mut examples, mut last) = (Vec::new(), None);
+        for index in self.split(&dataset).1 {
+            match dataset.example(index, seed) {
+                Ok(example) => examples.push(example),
+                Err(error) => last = Some(error),
+            }
+        }
+        match last {
+            Some(error) if examples.is_empty() => Err(error.into()),
+            _ => Ok(examples),
+        }
+    }
+
+    /// How many inputs are trained on, the first ones, and the examples that are held out.
+    pub(crate) fn split(&self, dataset: &Dataset) -> (usize, Range<usize>) {
+        let held_out = (dataset.inputs() / 10).min(self.data.held_out);
+        let training = dataset.inputs() - held_out;
+        // Too small a set to hold any out: the samples shown are of examples trained on.
+        let shown = if held_out == 0 {
+            0..dataset.len().min(1)
+        } else {
+            dataset.observed(training).start..dataset.len()
+        };
+        (training, shown)
     }
 
     /// Its data set: the examples to train on and those held out are views of it.
@@ -362,9 +443,63 @@ impl DistanceConfig {
             Self::L1 => Distance::L1,
             Self::L2 => Distance::L2,
             Self::LaplacianPyramid => Distance::LaplacianPyramid,
-            Self::Lpips { vgg, linear } => {
-                Distance::Lpips(Lpips::load(vgg, linear.as_deref(), device)?)
+            Self::Lpips {
+                backbone,
+                weights,
+                linear,
+            } => {
+                let linear = linear.as_deref();
+                Distance::Lpips(Lpips::load_on(*backbone, weights, linear, device)?)
             }
         })
+    }
+
+    /// What to call it beside its numbers: those of two names are not comparable.
+    pub fn name(&self) -> String {
+        match self {
+            Self::L1 => "L1".to_owned(),
+            Self::L2 => "L2".to_owned(),
+            Self::LaplacianPyramid => "Laplacian pyramid".to_owned(),
+            Self::Lpips {
+                backbone, linear, ..
+            } => {
+                let network = match backbone {
+                    Backbone::Vgg16 => "VGG16",
+                    Backbone::AlexNet => "AlexNet",
+                    Backbone::SqueezeNet => "SqueezeNet 1.1",
+                };
+                match linear {
+                    Some(_) => format!("LPIPS ({network})"),
+                    None => format!("unweighted {network} distance"),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_learning_rate_falls_at_the_same_shares_of_a_schedule_of_any_length() {
+        let mut training = RunConfig::new(Task::Colorization, Preset::Tiny).training;
+        let shares = |t: &TrainingConfig| -> Vec<f64> {
+            let shares = t.milestones.iter().map(|&m| m as f64 / t.steps as f64);
+            shares.collect()
+        };
+        let before = shares(&training);
+        training.set_steps(500_000);
+        assert_eq!(training.steps, 500_000);
+        assert_eq!(shares(&training), before);
+    }
+
+    #[test]
+    fn a_schedule_of_no_steps_does_not_forget_when_the_rate_falls() {
+        let mut training = RunConfig::new(Task::Colorization, Preset::Tiny).training;
+        let milestones = training.milestones.clone();
+        training.set_steps(0);
+        training.set_steps(100);
+        assert_eq!((training.steps, training.milestones), (100, milestones));
     }
 }

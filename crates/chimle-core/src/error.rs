@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::backend::ExecutionError;
+
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -36,6 +38,17 @@ pub enum Error {
         /// What it must be, and what it is.
         reason: String,
     },
+    /// A device that failed at its work.
+    #[error("the device failed: {reason}")]
+    Device {
+        /// In its driver's words.
+        reason: String,
+    },
+    /// Not even one row fits.
+    #[error(
+        "the device has no memory left: make the image, the batch or the network smaller, train with `recompute`, or take bf16 for precision"
+    )]
+    OutOfMemory,
     /// A file or folder that could not be written or read.
     #[error("cannot {action} {path}: {source}")]
     File {
@@ -78,7 +91,7 @@ pub enum Error {
     },
     /// A loss that is not a number.
     #[error(
-        "the loss at step {step} is {loss} (levels {levels:?}); the last good checkpoint is {checkpoint}: lower the learning rate, or resume from there with another seed"
+        "the loss at step {step} is {loss} (levels {levels:?}); the last good checkpoint is {checkpoint}: lower training.learning_rate in the run's config.toml and resume"
     )]
     Diverged {
         /// The step, from 1.
@@ -101,6 +114,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// For `map_err` on what a device should have done.
+    pub(crate) fn device(error: ExecutionError) -> Self {
+        Self::Device {
+            reason: error.to_string(),
+        }
+    }
+
     /// For `map_err` on an operation on a file.
     pub(crate) fn file(
         action: &'static str,

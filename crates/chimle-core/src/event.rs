@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Something that happened in a run. Its JSON is one line of `log.jsonl`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// A run begins, anew or from a checkpoint.
@@ -96,6 +96,22 @@ pub enum Event {
         /// Seconds since it was started or resumed.
         seconds: f64,
     },
+}
+
+impl Event {
+    /// The step it belongs to, if it is part of the training.
+    pub(crate) fn step(&self) -> Option<u64> {
+        match *self {
+            Self::Searched { step, .. }
+            | Self::Step { step, .. }
+            | Self::Validated { step, .. }
+            | Self::Saved { step, .. } => Some(step),
+            Self::Started { .. }
+            | Self::Skipped { .. }
+            | Self::Searching { .. }
+            | Self::Finished { .. } => None,
+        }
+    }
 }
 
 /// Shown what happens in a run.

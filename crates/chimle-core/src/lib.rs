@@ -2,12 +2,13 @@
 //!
 //! - [`Model`] loads a trained generator and draws samples for an image.
 //! - [`Trainer`] trains one, as a [`RunConfig`] says, into a run's folder; it stops and resumes.
-//! - [`evaluate`](evaluate()) measures a model on images it has not seen.
+//! - [`evaluate`](evaluate()) measures a model on images it has not seen, [`evaluate_folders`]
+//!   images made by any program; both give a [`Report`].
 //! - [`verify`] checks a build and a device against reference numbers; [`bench`](mod@bench)
 //!   times them.
 //!
 //! Everything is generic over a Burn backend; this crate names none. The crates it is made of are
-//! re-exported: [`data`], [`imle`], [`metrics`], [`nn`], [`perceptual`].
+//! re-exported: [`data`], [`imle`], [`knn`], [`metrics`], [`nn`], [`perceptual`].
 //!
 //! ```
 //! use burn_flex::Flex;
@@ -37,31 +38,45 @@ mod error;
 mod evaluate;
 mod event;
 mod log;
+mod memory;
 mod model;
 mod optimizer;
 mod peer_config;
 mod seed;
+mod self_test;
 mod share;
 mod sheet;
 mod trainer;
 mod validation;
 pub mod verify;
+mod whole_file;
 
 pub use chimle_data as data;
 pub use chimle_imle as imle;
+pub use chimle_knn as knn;
 pub use chimle_metrics as metrics;
 pub use chimle_nn as nn;
 pub use chimle_perceptual as perceptual;
 
 pub use chimle_data::{Task, read_rgb};
 pub use chimle_imle::Strategy;
-pub use chimle_nn::{Architecture, GeneratorConfig, Kernels, Preset, TrainingBackend};
+pub use chimle_nn::{
+    Architecture, Compute, GeneratorConfig, Kernels, Precision, Preset, TrainingBackend,
+};
 pub use config::{
     DataConfig, DataSource, DistanceConfig, RunConfig, SearchConfig, TrainingConfig, architecture,
 };
 pub use error::Error;
-pub use evaluate::{Evaluation, EvaluationConfig, Measured, Modes, evaluate};
+pub use evaluate::{
+    AtBandwidth, Evaluation, EvaluationConfig, Figure, Instruments, Likeness, Measured, Modes,
+    NeighborhoodFigures, REPORT_FORMAT, RealImages, Report, SetConfig, Sets, Spread, evaluate,
+    evaluate_folders,
+};
 pub use event::{Event, Observer, Silent};
+pub use log::read_log;
+pub use memory::{bytes_per_distance, bytes_per_output, explain};
 pub use model::{Model, Vary, load_generator};
+pub use self_test::self_test;
 pub use sheet::Sheet;
 pub use trainer::Trainer;
+pub use whole_file::write_whole;

@@ -1,6 +1,6 @@
 //! A run's `log.jsonl`: one line of JSON for each event, with the time.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,6 +23,29 @@ pub(crate) struct Log<'a> {
     file: File,
     error: Option<std::io::Error>,
     observer: &'a mut dyn Observer,
+}
+
+/// The events in a run's log, in order. A last line that is not whole, as of a run that was killed while
+/// it wrote, is left out; of steps done twice, as after a run was killed and resumed, the last stands.
+///
+/// # Errors
+/// If the log cannot be read, or a line in it is no event.
+pub fn read_log(run: &Path) -> Result<Vec<Event>, Error> {
+    let path = run.join(LOG);
+    let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let mut events: Vec<Event> = Vec::new();
+    for (index, line) in whole.lines().enumerate() {
+        let event = serde_json::from_str(line).map_err(|e| Error::Config {
+            path: path.clone(),
+            reason: format!("line {}: {e}", index + 1),
+        })?;
+        if let Event::Started { step, .. } = event {
+            events.retain(|before| before.step().is_none_or(|done| done <= step));
+        }
+        events.push(event);
+    }
+    Ok(events)
 }
 
 #[derive(Serialize)]

@@ -6,11 +6,14 @@ use std::path::Path;
 use burn::tensor::{Tensor, backend::Backend};
 use chimle_data::{Task, planes_from_tensor};
 use chimle_imle::{SeededPool, shown_to_rgb};
-use chimle_nn::{Architecture, Generator, GeneratorConfig, Kernels, LatentCode, WeightFile};
+use chimle_nn::{
+    Architecture, Compute, Generator, GeneratorConfig, Kernels, LatentCode, Precision, WeightFile,
+};
 use image::{RgbImage, imageops};
 
 use crate::checkpoint;
 use crate::error::Error;
+use crate::memory::{Rows, USUAL_BYTES, USUAL_ROWS, bytes_per_output};
 
 /// What differs between the samples of one input; everything else is as in the first of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -31,6 +34,7 @@ pub enum Vary {
 pub struct Model<B: Backend> {
     generator: Generator<B>,
     device: B::Device,
+    rows: Rows,
 }
 
 impl<B: Kernels> Model<B> {
@@ -49,7 +53,30 @@ impl<B: Kernels> Model<B> {
         Self {
             generator: generator.fold(),
             device,
+            rows: Rows::new(USUAL_ROWS, USUAL_BYTES),
         }
+    }
+
+    /// The same model, evaluated in another precision.
+    ///
+    /// # Errors
+    /// If the device does not have it.
+    pub fn with_precision(self, precision: Precision) -> Result<Self, Error> {
+        check_precision::<B>(precision, &self.device)?;
+        let compute = Compute {
+            precision,
+            ..self.generator.compute()
+        };
+        let generator = self.generator.with_compute(compute);
+        Ok(Self { generator, ..self })
+    }
+
+    /// The same model, with at most so many samples evaluated at once, in at most so many bytes by
+    /// [an estimate](crate::bytes_per_output). (64 in 1 GiB otherwise; half as many, each time that the
+    /// device has no memory left.)
+    pub fn with_at_once(self, samples: usize, bytes: u64) -> Self {
+        let rows = Rows::new(samples, bytes);
+        Self { rows, ..self }
     }
 
     /// The generator's configuration.
@@ -116,14 +143,17 @@ impl<B: Kernels> Model<B> {
         let (width, height) = (width * shown_scale as u32, height * shown_scale as u32);
 
         let pool = SeededPool::new(self.config(), seed);
-        let at_once = self.samples_at_once(height as usize, width as usize);
         let mut images = Vec::with_capacity(samples);
-        for start in (0..samples).step_by(at_once) {
-            let part = start..(start + at_once).min(samples);
-            let shown = draw(&self.generator, &conditioning, |level, size| {
-                varied_code(&pool, vary, level, part.clone(), size, &self.device)
-            });
-            let planes = planes_from_tensor(shown);
+        while images.len() < samples {
+            let start = images.len();
+            let planes = self.at_once(height as usize, width as usize, |rows| {
+                let part = start..(start + rows).min(samples);
+                Ok(planes_from_tensor(draw(
+                    &self.generator,
+                    &conditioning,
+                    |level, size| varied_code(&pool, vary, level, part.clone(), size, &self.device),
+                )))
+            })?;
             images.extend(
                 planes.iter().map(|image| {
                     imageops::crop_imm(&image.to_rgb(), 0, 0, width, height).to_image()
@@ -135,20 +165,19 @@ impl<B: Kernels> Model<B> {
 
     /// About how many bytes one sample of an output of this size takes at its peak.
     pub fn bytes_per_sample(&self, height: usize, width: usize) -> u64 {
-        let config = self.config();
-        let maps = config.residual_channels.iter().zip(&config.growth_channels);
-        let widest = maps.enumerate().map(|(level, (&c, &g))| {
-            // A dense block holds its maps twice (apart and concatenated) beside three residuals;
-            // a level has a quarter of the pixels of the one above.
-            let pixels = (height * width) >> (2 * (config.levels() - 1 - level));
-            pixels * (2 * (c + 4 * g) + 3 * c) * size_of::<f32>()
-        });
-        widest.max().unwrap_or(0) as u64
+        let precision = self.generator.compute().precision;
+        bytes_per_output(self.config(), precision, height, width)
     }
 
-    /// As many samples together as stay within a gibibyte.
-    fn samples_at_once(&self, height: usize, width: usize) -> usize {
-        ((1u64 << 30) / self.bytes_per_sample(height, width).max(1)).clamp(1, 64) as usize
+    /// Does some work on as many samples of this size as fit.
+    pub(crate) fn at_once<T>(
+        &self,
+        height: usize,
+        width: usize,
+        work: impl Fn(usize) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let bytes = self.bytes_per_sample(height, width);
+        self.rows.attempt::<B, T>(&self.device, bytes, work)
     }
 
     fn conditioning(&self, input: &RgbImage) -> Result<Vec<Tensor<B, 4>>, Error> {
@@ -186,6 +215,23 @@ pub fn load_generator<B: Backend>(
     let file = WeightFile::open(weights)?;
     let config = GeneratorConfig::of_file(&file, None)?;
     Ok(config.init(device).load(&file)?)
+}
+
+/// Whether the device has the precision.
+pub(crate) fn check_precision<B: Backend>(
+    precision: Precision,
+    device: &B::Device,
+) -> Result<(), Error> {
+    if precision.is_supported::<B>(device) {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        field: "precision",
+        reason: format!(
+            "{precision} is not among what {} can compute in",
+            B::name(device)
+        ),
+    })
 }
 
 /// The last level's image as RGB in [0, 1], `[rows, 3, h, w]`.

@@ -59,11 +59,39 @@ pub(crate) struct Share {
 
 /// One example of a share.
 pub(crate) struct Member {
-    /// Its place in the share as drawn.
-    pub(crate) slot: usize,
-    pub(crate) example: Example,
+    pub(crate) loaded: Loaded,
     /// The chosen candidate of each level.
     pub(crate) candidates: Vec<usize>,
+}
+
+/// An example that was drawn for a share.
+pub(crate) struct Loaded {
+    /// Its place in the share as drawn.
+    pub(crate) slot: usize,
+    /// Which of the share's inputs it has: where several examples have the same, they are observed
+    /// outputs of one input, and share its candidates.
+    pub(crate) input: usize,
+    pub(crate) example: Example,
+}
+
+/// What a round draws: for each example its index and the seed of its augmentation. Inputs are drawn,
+/// each with all that was observed for it.
+pub(crate) fn drawn(
+    config: &RunConfig,
+    dataset: &Dataset,
+    training: usize,
+    round: u64,
+) -> Vec<(usize, u64)> {
+    let share = config.training.share as u64;
+    let positions = round * share..(round + 1) * share;
+    let inputs = Order::new(training, config.seed).stretch(positions.clone());
+    positions
+        .zip(inputs)
+        .flat_map(|(position, input)| {
+            let seed = derive(config.seed, Stream::Augmentation, position);
+            dataset.observed(input).map(move |index| (index, seed))
+        })
+        .collect()
 }
 
 /// Loads the examples of a round's share in the order drawn. Those that cannot be read are
@@ -71,59 +99,55 @@ pub(crate) struct Member {
 pub(crate) fn load_examples(
     config: &RunConfig,
     dataset: &Dataset,
-    training: usize,
-    round: u64,
+    drawn: &[(usize, u64)],
     only: Option<&[usize]>,
     observer: &mut dyn Observer,
-) -> Result<Vec<(usize, Example)>, Error> {
-    let share = config.training.share as u64;
-    let positions = round * share..(round + 1) * share;
-    let drawn = Order::new(training, config.seed).stretch(positions.clone());
+) -> Result<Vec<Loaded>, Error> {
     let slots: Vec<usize> = match only {
         Some(slots) => slots.to_vec(),
-        None => (0..config.training.share).collect(),
+        None => (0..drawn.len()).collect(),
     };
-    let jobs: Vec<(usize, u64)> = slots
-        .iter()
-        .map(|&slot| {
-            (
-                drawn[slot],
-                derive(
-                    config.seed,
-                    Stream::Augmentation,
-                    positions.start + slot as u64,
-                ),
-            )
-        })
-        .collect();
-
-    let mut examples = Vec::with_capacity(slots.len());
-    let mut last = String::new();
+    let jobs: Vec<(usize, u64)> = slots.iter().map(|&slot| drawn[slot]).collect();
     let loader = Loader::new(
         dataset.clone(),
-        jobs.clone(),
+        jobs,
         config.data.threads,
         4 * config.data.threads.max(1),
     );
-    for ((slot, (index, _)), example) in slots.into_iter().zip(jobs).zip(loader) {
+    let mut loaded: Vec<Loaded> = Vec::with_capacity(slots.len());
+    let mut last = String::new();
+    for (slot, example) in slots.into_iter().zip(loader) {
         match example {
-            Ok(example) => examples.push((slot, example)),
+            Ok(example) => {
+                let input = loaded.last().map_or(0, |before| {
+                    // Drawn together, they were augmented alike; but an output of another size may
+                    // have been cropped differently, and its input with it.
+                    let together = drawn[before.slot].1 == drawn[slot].1;
+                    let same = together && before.example.conditioning == example.conditioning;
+                    before.input + usize::from(!same)
+                });
+                loaded.push(Loaded {
+                    slot,
+                    input,
+                    example,
+                });
+            }
             Err(error) => {
                 last = error.to_string();
                 observer.notice(&Event::Skipped {
-                    name: dataset.name(index),
+                    name: dataset.name(drawn[slot].0),
                     reason: last.clone(),
                 });
             }
         }
     }
-    if examples.is_empty() {
+    if loaded.is_empty() {
         return Err(Error::NothingReadable {
-            count: config.training.share,
+            count: drawn.len(),
             last,
         });
     }
-    Ok(examples)
+    Ok(loaded)
 }
 
 #[cfg(test)]

@@ -10,8 +10,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use chimle_data::{Batch, Dataset, Example};
 use chimle_imle::{Chosen, SeededPool, Target};
-use chimle_nn::TrainingBackend;
-use chimle_nn::{Generator, LatentCode};
+use chimle_nn::{Compute, Generator, LatentCode, TrainingBackend};
 use chimle_perceptual::Distance;
 
 use crate::checkpoint::{self, Position};
@@ -19,11 +18,13 @@ use crate::config::RunConfig;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::log::{CONFIG, Log};
-use crate::model::Model;
+use crate::memory::{Rows, USUAL_BYTES, bytes_per_distance, bytes_per_output};
+use crate::model::{Model, check_precision};
 use crate::optimizer::{self, GeneratorAdam, Groups};
 use crate::seed::{Stream, derive};
-use crate::share::{Member, Order, Share, load_examples};
+use crate::share::{Member, Order, Share, drawn, load_examples};
 use crate::validation::Validation;
+use crate::whole_file::write_whole;
 
 static INITIALIZATION: Mutex<()> = Mutex::new(());
 
@@ -37,7 +38,7 @@ pub struct Trainer<B: TrainingBackend> {
     folder: PathBuf,
     device: B::Device,
     dataset: Dataset,
-    /// Examples `0..training` of the data set are trained on, the others held out.
+    /// Inputs `0..training` of the data set are trained on, the others held out.
     training: usize,
     validation: Validation<B::InnerBackend>,
     distance: Distance<B>,
@@ -47,6 +48,7 @@ pub struct Trainer<B: TrainingBackend> {
     step: u64,
     share: Option<Share>,
     saved: Option<u64>,
+    rows: Rows,
 }
 
 impl<B: TrainingBackend> Trainer<B> {
@@ -71,7 +73,7 @@ impl<B: TrainingBackend> Trainer<B> {
         let trainer = Self::assemble(config, folder, device)?;
         fs::create_dir_all(folder).map_err(Error::file("make", folder))?;
         let path = folder.join(CONFIG);
-        fs::write(&path, trainer.config.to_toml()).map_err(Error::file("write", &path))?;
+        write_whole(&path, trainer.config.to_toml().as_bytes())?;
         Ok(trainer)
     }
 
@@ -107,16 +109,9 @@ impl<B: TrainingBackend> Trainer<B> {
 
     fn assemble(config: RunConfig, folder: &Path, device: B::Device) -> Result<Self, Error> {
         let dataset = config.dataset(config.data.augment)?;
-        let held_out = (dataset.len() / 10).min(config.data.held_out);
-        let training = dataset.len() - held_out;
-        // Too small a set to hold any out: the samples shown are of examples trained on.
-        let shown = if held_out == 0 {
-            0..dataset.len().min(1)
-        } else {
-            training..dataset.len()
-        };
+        let training = config.split(&dataset).0;
         let distance: Distance<B> = config.distance.load(&device)?;
-        let validation = Validation::new(&config, shown, distance.valid(), &device)?;
+        let validation = Validation::new(&config, distance.valid(), &device)?;
 
         let generator = {
             // A backend's random state is the process's: another run that begins at the same
@@ -127,7 +122,13 @@ impl<B: TrainingBackend> Trainer<B> {
             B::seed(&device, derive(config.seed, Stream::Initialization, 0));
             config.generator.init::<B>(&device)
         };
+        check_precision::<B>(config.training.precision, &device)?;
+        let generator = generator.with_compute(Compute {
+            precision: config.training.precision,
+            recompute: config.training.recompute,
+        });
         Ok(Self {
+            rows: Rows::new(config.search.chunk, USUAL_BYTES),
             groups: Groups::of(&generator),
             optimizer: optimizer::adam((0.9, 0.999)),
             generator,
@@ -150,7 +151,8 @@ impl<B: TrainingBackend> Trainer<B> {
             return Ok(None);
         }
         let slots: Vec<usize> = position.chosen.iter().map(|&(slot, _)| slot).collect();
-        if slots.iter().any(|&slot| slot >= self.config.training.share) {
+        let drawn = drawn(&self.config, &self.dataset, self.training, position.round);
+        if slots.iter().any(|&slot| slot >= drawn.len()) {
             return Err(Error::Checkpoint {
                 path: checkpoint.to_owned(),
                 reason: "its share is larger than config.toml says".to_owned(),
@@ -160,8 +162,7 @@ impl<B: TrainingBackend> Trainer<B> {
         let examples = load_examples(
             &self.config,
             &self.dataset,
-            self.training,
-            position.round,
+            &drawn,
             Some(&slots),
             &mut |event: &Event| unreadable.push(event.clone()),
         )?;
@@ -172,16 +173,18 @@ impl<B: TrainingBackend> Trainer<B> {
             });
         }
         let members = examples.into_iter().zip(position.chosen);
-        let members = members.map(|((slot, example), (_, candidates))| Member {
-            slot,
-            example,
-            candidates,
-        });
+        let members = members.map(|(loaded, (_, candidates))| Member { loaded, candidates });
         Ok(Some(Share {
             round: position.round,
             members: members.collect(),
             steps: position.steps_on_share,
         }))
+    }
+
+    /// Lets a batch of the search take at most so many bytes, by
+    /// [an estimate](crate::bytes_per_output); 1 GiB otherwise. What is found does not depend on it.
+    pub fn set_memory(&mut self, bytes: u64) {
+        self.rows = Rows::new(self.config.search.chunk, bytes);
     }
 
     /// Its configuration.
@@ -197,6 +200,21 @@ impl<B: TrainingBackend> Trainer<B> {
     /// Steps done.
     pub fn step(&self) -> u64 {
         self.step
+    }
+
+    /// Another number of steps in all, those done included, which the run's `config.toml` then has.
+    ///
+    /// # Errors
+    /// If more are done already, or the file cannot be written.
+    pub fn set_steps(&mut self, steps: u64) -> Result<(), Error> {
+        if steps < self.step {
+            return Err(Error::Setting {
+                field: "steps",
+                reason: format!("must be at least {}, as so many are done", self.step),
+            });
+        }
+        self.config.training.set_steps(steps);
+        write_whole(&self.folder.join(CONFIG), self.config.to_toml().as_bytes())
     }
 
     /// The examples that are not trained on (in a set too small to hold any out, its first).
@@ -228,8 +246,8 @@ impl<B: TrainingBackend> Trainer<B> {
         log.notice(&Event::Started {
             step: self.step,
             steps: self.config.training.steps,
-            examples: self.training,
-            held_out: self.dataset.len() - self.training,
+            examples: self.dataset.observed(self.training - 1).end,
+            held_out: self.dataset.len() - self.dataset.observed(self.training - 1).end,
             skipped: self.dataset.skipped().len(),
             parameters: burn::module::Module::num_params(&self.generator),
         });
@@ -276,31 +294,40 @@ impl<B: TrainingBackend> Trainer<B> {
     fn search(&mut self, log: &mut Log) -> Result<(), Error> {
         let begun = Instant::now();
         let round = self.share.as_ref().map_or(0, |share| share.round + 1);
-        let examples = load_examples(&self.config, &self.dataset, self.training, round, None, log)?;
+        let drawn = drawn(&self.config, &self.dataset, self.training, round);
+        let examples = load_examples(&self.config, &self.dataset, &drawn, None, log)?;
 
-        let search = self.config.search();
         let generator = self.generator.valid().fold();
         let distance = self.distance.valid();
         let pool = pool(&self.config, round);
         let mut found: Vec<Chosen> = Vec::with_capacity(examples.len());
-        for group in examples.chunks(search.examples_at_once()) {
+        while found.len() < examples.len() {
             log.notice(&Event::Searching {
                 done: found.len(),
                 total: examples.len(),
             });
-            let batch = Batch::<B::InnerBackend>::collate(
-                &group.iter().map(|(_, e)| e).collect::<Vec<_>>(),
-                &self.device,
-            );
-            let target = Target::new(&distance, batch.targets);
-            found.extend(search.run(
-                &generator,
-                &distance,
-                batch.conditioning,
-                &target,
-                &pool,
-                found.len(),
-            )?);
+            let rest = &examples[found.len()..];
+            let bytes = self.bytes_per_candidate(&distance);
+            let chosen = self.rows.attempt::<B, _>(&self.device, bytes, |chunk| {
+                let search = self.config.search().with_chunk(chunk);
+                let first = rest[0].input;
+                let group =
+                    rest.partition_point(|next| next.input < first + search.inputs_at_once());
+                let group = &rest[..group];
+                let inputs: Vec<&Example> = group
+                    .chunk_by(|a, b| a.input == b.input)
+                    .map(|outputs| &outputs[0].example)
+                    .collect();
+                let outputs: Vec<&Example> = group.iter().map(|loaded| &loaded.example).collect();
+                let target = Target::of_sets(
+                    &distance,
+                    Batch::collate(&outputs, &self.device).targets,
+                    group.iter().map(|loaded| loaded.input - first).collect(),
+                );
+                let conditioning = Batch::collate(&inputs, &self.device).conditioning;
+                Ok(search.run(&generator, &distance, conditioning, &target, &pool, first)?)
+            })?;
+            found.extend(chosen);
         }
         log.notice(&Event::Searching {
             done: found.len(),
@@ -320,9 +347,8 @@ impl<B: TrainingBackend> Trainer<B> {
             seconds: begun.elapsed().as_secs_f64(),
         });
         let members = examples.into_iter().zip(found);
-        let members = members.map(|((slot, example), chosen)| Member {
-            slot,
-            example,
+        let members = members.map(|(loaded, chosen)| Member {
+            loaded,
             candidates: chosen.candidates,
         });
         self.share = Some(Share {
@@ -331,6 +357,16 @@ impl<B: TrainingBackend> Trainer<B> {
             steps: 0,
         });
         Ok(())
+    }
+
+    /// About what one candidate of the search takes.
+    fn bytes_per_candidate(&self, distance: &Distance<B::InnerBackend>) -> u64 {
+        let RunConfig {
+            data, generator, ..
+        } = &self.config;
+        let precision = self.config.training.precision;
+        let output = bytes_per_output(generator, precision, data.height, data.width);
+        output.max(bytes_per_distance(distance, data.height, data.width))
     }
 
     /// One step of Adam on the next batch of the share, with the codes held.
@@ -350,7 +386,7 @@ impl<B: TrainingBackend> Trainer<B> {
 
         let examples: Vec<&Example> = places
             .iter()
-            .map(|&place| &share.members[place].example)
+            .map(|&place| &share.members[place].loaded.example)
             .collect();
         let batch = Batch::<B>::collate(&examples, &self.device);
         let targets = batch.targets.into_iter().map(Tensor::inner).collect();
@@ -460,7 +496,7 @@ fn learning_rate(schedule: &crate::config::TrainingConfig, step: u64) -> f64 {
     schedule.learning_rate * schedule.decay.powi(passed as i32)
 }
 
-/// The candidates of a round. Examples are known to it by their place among the share's members.
+/// The candidates of a round. Examples are known to it by their input's place in the share.
 fn pool(config: &RunConfig, round: u64) -> SeededPool {
     SeededPool::new(&config.generator, derive(config.seed, Stream::Pool, round))
 }
@@ -475,9 +511,8 @@ fn held_code<B: Backend>(
     size: [usize; 2],
     device: &B::Device,
 ) -> LatentCode<B> {
-    let rows = places
-        .iter()
-        .map(|&place| (place, share.members[place].candidates[level]));
+    let members = places.iter().map(|&place| &share.members[place]);
+    let rows = members.map(|member| (member.loaded.input, member.candidates[level]));
     let code = pool(config, share.round).codes(level, rows, size, device);
     let deviation = config.training.perturbation;
     if deviation == 0.0 {
@@ -495,8 +530,10 @@ fn held_code<B: Backend>(
     }
 }
 
+/// The mean of a pool's distances, of those that were measured.
 fn mean(values: &[f32]) -> f32 {
-    values.iter().sum::<f32>() / values.len() as f32
+    let measured: Vec<f32> = values.iter().copied().filter(|v| !v.is_nan()).collect();
+    measured.iter().sum::<f32>() / measured.len() as f32
 }
 
 /// The mean of each entry over rows of one length.

@@ -1,18 +1,17 @@
 //! Samples of the held-out examples as training goes: their distances, and a strip to look at.
 
 use std::fs;
-use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::backend::Backend;
-use chimle_data::{Batch, Example, Planes, nearest_mode, planes_from_tensor};
+use chimle_data::{Batch, Example, Planes, planes_from_tensor};
 use chimle_imle::SeededPool;
-use chimle_metrics::mode_coverage;
 use chimle_nn::Kernels;
 use chimle_perceptual::Distance;
 
 use crate::config::RunConfig;
 use crate::error::Error;
+use crate::evaluate::Found;
 use crate::event::Event;
 use crate::model::{Model, draw};
 use crate::seed::{Stream, derive};
@@ -33,28 +32,14 @@ pub(crate) struct Validation<B: Backend> {
 }
 
 impl<B: Kernels> Validation<B> {
-    /// Reads the examples with these indices, without augmentation.
+    /// Reads the examples.
     pub(crate) fn new(
         config: &RunConfig,
-        indices: Range<usize>,
         distance: Distance<B>,
         device: &B::Device,
     ) -> Result<Self, Error> {
-        let dataset = config.dataset(false)?;
+        let examples = config.held_out()?;
         let seed = derive(config.seed, Stream::Validation, 0);
-        let count = indices.len();
-        // One that cannot be read is left out, as it would be in training.
-        let mut examples = Vec::with_capacity(count);
-        let mut last = None;
-        for index in indices {
-            match dataset.example(index, seed) {
-                Ok(example) => examples.push(example),
-                Err(error) => last = Some(error),
-            }
-        }
-        if let (true, Some(error)) = (examples.is_empty(), last) {
-            return Err(error.into());
-        }
         Ok(Self {
             examples,
             pool: SeededPool::new(&config.generator, seed),
@@ -92,7 +77,7 @@ impl<B: Kernels> Validation<B> {
 
             let samples = planes_from_tensor(rgb);
             if !example.modes.is_empty() {
-                *modes.get_or_insert(0.0) += covered(&samples, &example.modes)? as f64;
+                *modes.get_or_insert(0.0) += Found::of(&samples, &example.modes)?.nearest as f64;
             }
             if index < SHOWN {
                 let input = example.input_picture();
@@ -118,13 +103,4 @@ impl<B: Kernels> Validation<B> {
             strip,
         })
     }
-}
-
-/// How many of the known outputs are some sample's nearest.
-pub(crate) fn covered(samples: &[Planes], modes: &[Planes]) -> Result<usize, Error> {
-    let nearest: Vec<usize> = samples
-        .iter()
-        .map(|sample| nearest_mode(modes, sample).map(|(mode, _)| mode))
-        .collect::<Result<_, _>>()?;
-    Ok(mode_coverage(&nearest, modes.len())?)
 }

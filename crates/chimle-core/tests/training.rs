@@ -6,6 +6,7 @@ use std::path::Path;
 
 use burn::backend::Autodiff;
 use burn_flex::Flex;
+use chimle_core::data::Planes;
 use chimle_core::imle::Strategy;
 use chimle_core::{
     DataSource, Error, Event, Model, Preset, RunConfig, Silent, Task, Trainer, Vary,
@@ -35,17 +36,14 @@ fn newest_weights(run: &Path) -> Vec<u8> {
     fs::read(run.join("checkpoints/step-00000012/generator.safetensors")).unwrap()
 }
 
-#[test]
-fn a_run_killed_and_resumed_ends_with_the_same_weights() {
-    let folder = tempfile::tempdir().unwrap();
-    let whole = folder.path().join("whole");
-    let mut trainer =
-        Trainer::<B>::create(small(Task::Colorization), &whole, Default::default()).unwrap();
+/// Trains unbroken, and killed three times and resumed; gives the weights of both.
+fn whole_and_broken(config: RunConfig, folder: &Path) -> [Vec<u8>; 2] {
+    let whole = folder.join("whole");
+    let mut trainer = Trainer::<B>::create(config.clone(), &whole, Default::default()).unwrap();
     trainer.run(&mut Silent).unwrap();
 
-    let broken = folder.path().join("broken");
-    let mut trainer =
-        Trainer::<B>::create(small(Task::Colorization), &broken, Default::default()).unwrap();
+    let broken = folder.join("broken");
+    let mut trainer = Trainer::<B>::create(config, &broken, Default::default()).unwrap();
     for stop in [2, 5, 10] {
         // Ended at once, between two checkpoints, with nothing written on the way out.
         let ended = catch_unwind(AssertUnwindSafe(|| {
@@ -67,7 +65,14 @@ fn a_run_killed_and_resumed_ends_with_the_same_weights() {
         assert_eq!(trainer.step(), stop / 3 * 3);
     }
     trainer.run(&mut Silent).unwrap();
-    assert!(newest_weights(&whole) == newest_weights(&broken));
+    [newest_weights(&whole), newest_weights(&broken)]
+}
+
+#[test]
+fn a_run_killed_and_resumed_ends_with_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, broken] = whole_and_broken(small(Task::Colorization), folder.path());
+    assert!(whole == broken);
 
     // And it learned: the weights are not those it began with.
     let mut untrained = small(Task::Colorization);
@@ -78,7 +83,46 @@ fn a_run_killed_and_resumed_ends_with_the_same_weights() {
         .run(&mut Silent)
         .unwrap();
     let fresh = fs::read(fresh.join("checkpoints/step-00000000/generator.safetensors")).unwrap();
-    assert!(fresh != newest_weights(&whole));
+    assert!(fresh != whole);
+}
+
+#[test]
+fn one_night_with_several_days_is_trained_on_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let save = |name: String, tint: f32| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let picture = Planes::from_fn(3, 20, 28, |channel, y, x| {
+            (tint * channel as f32 + (x * y % 7) as f32 / 9.0).min(1.0)
+        });
+        picture.to_rgb().save(path).unwrap();
+    };
+    for night in 0..7 {
+        save(format!("night/{night}.png"), 0.0);
+        for day in 0..=night % 3 {
+            save(format!("day/{night}/{day}.png"), 0.1 + 0.1 * day as f32);
+        }
+    }
+    let mut config = small(Task::NightToDay);
+    config.data.source = DataSource::Folder(folder.path().to_owned());
+    config.data.augment = true;
+    // Every night, so that every day.
+    config.training.share = 7;
+
+    let mut searched = Vec::new();
+    let run = folder.path().join("run");
+    let mut trainer = Trainer::<B>::create(config.clone(), &run, Default::default()).unwrap();
+    trainer
+        .run(&mut |event: &Event| {
+            if let Event::Searched { examples, .. } = event {
+                searched.push(*examples);
+            }
+        })
+        .unwrap();
+    assert_eq!(searched, [13; 3]);
+
+    let [whole, broken] = whole_and_broken(config, folder.path());
+    assert!(whole == broken);
 }
 
 #[test]

@@ -91,6 +91,21 @@ impl Numbers {
         Ok(numbers.iter().map(|b| i64::from_le_bytes(*b)).collect())
     }
 
+    /// Rows of 64-bit floats, and how many are in a row.
+    pub(super) fn rows(&self, name: &str) -> Result<(Vec<f64>, usize), Error> {
+        let file = self.parse()?;
+        let view = self.view(&file, name, Dtype::F64)?;
+        let &[_, dimension] = view.shape() else {
+            let found = view.shape();
+            return Err(self.error(format!(
+                "`{name}` has shape {found:?}, expected [images, features]"
+            )));
+        };
+        let (numbers, _) = view.data().as_chunks::<8>();
+        let values = numbers.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        Ok((values, dimension))
+    }
+
     /// An image of bytes `[height, width, 3]`.
     pub(super) fn picture(&self, name: &str) -> Result<RgbImage, Error> {
         let file = self.parse()?;

@@ -15,7 +15,8 @@
 //! | `perceptual.safetensors` | images `a` and `b`, `lpips_vgg`, `vgg_unweighted` |
 //! | `lab_to_rgb.safetensors` | `network_lab`, `rgb`, `weight`, and `grad`, the gradient of sum(`rgb` * `weight`) |
 //! | `img_*.safetensors` | a photograph `rgb`, its `lab`, `bicubic.N` (1/N of the side) and `jpeg.qQ.420` |
-//! | `metrics.json` | PSNR and SSIM of the JPEG images |
+//! | `sets.safetensors` | features of two sets of images, `real` and `fake`, in f64 |
+//! | `metrics.json` | PSNR and SSIM of the JPEG images, by photograph; FID, KID, precision and the like of the sets, under `sets` |
 
 mod case;
 mod comparison;
@@ -24,6 +25,7 @@ mod network;
 mod perceptual;
 mod photograph;
 mod search;
+mod sets;
 mod training;
 
 use std::fmt;
@@ -150,6 +152,7 @@ pub fn verify<B: TrainingBackend>(
     perceptual::check_lpips(reference, &weights, device, &mut report)?;
     perceptual::check_lab_to_rgb::<B>(reference, device, &mut report)?;
     photograph::check(reference, &mut report)?;
+    sets::check(reference, &mut report)?;
     Ok(report.checks)
 }
 

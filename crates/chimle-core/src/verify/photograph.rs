@@ -15,7 +15,7 @@ use super::comparison::{Comparison, absolute};
 use super::folder::{Numbers, floats, matching, name_of};
 use crate::error::Error;
 
-const METRICS: &str = "metrics.json";
+pub(super) const METRICS: &str = "metrics.json";
 
 /// How many of 255 levels apart a resampled value may be, and how many of the values.
 const BICUBIC_LIMIT: f64 = 1.0;
@@ -166,9 +166,9 @@ impl Photograph<'_> {
 type Measure = fn(ImageView<'_>, ImageView<'_>) -> Result<f64, MetricsError>;
 
 /// Measures by photograph and by name.
-type Metrics = BTreeMap<String, Map<String, Value>>;
+pub(super) type Metrics = BTreeMap<String, Map<String, Value>>;
 
-fn read_metrics(path: &Path) -> Result<Option<Metrics>, Error> {
+pub(super) fn read_metrics(path: &Path) -> Result<Option<Metrics>, Error> {
     if !path.exists() {
         return Ok(None);
     }

@@ -1,0 +1,122 @@
+//! `chimle film`: a run's samples as it learned.
+
+use std::path::PathBuf;
+
+use chimle_core::{Event, read_log};
+use chimle_show::{Frame, film};
+use clap::Args;
+use image::RgbImage;
+
+use crate::error::Failure;
+use crate::{curves, flags, output};
+
+/// How long a frame is shown, and the last one.
+const MILLISECONDS: u32 = 250;
+const LAST_MILLISECONDS: u32 = 3000;
+
+/// Makes a film of a run: the strip of held-out samples beside the growing loss curve.
+///
+/// Of the strips that training left in `samples/`, as many as --frames are taken, evenly spaced in the logarithm of the
+/// step: much changes early.
+#[derive(Args)]
+#[command(after_help = "Example:\n  chimle film runs/color --out color.gif")]
+pub struct Film {
+    /// The run's folder
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+
+    /// The film, by its extension .gif, .png or .apng [default: film.gif in the run's folder]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// The most frames
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = flags::at_least_one::<usize>)]
+    frames: usize,
+}
+
+impl Film {
+    pub fn run(self) -> Result<(), Failure> {
+        let events = read_log(&self.run)?;
+        let strips = events.iter().filter_map(|event| match event {
+            Event::Validated { step, strip, .. } => {
+                // The run may have been moved since.
+                let path = self.run.join("samples").join(strip.file_name()?);
+                path.is_file().then_some((*step, path))
+            }
+            _ => None,
+        });
+        let strips: Vec<(u64, PathBuf)> = strips.collect();
+        let loss = curves::loss(&events);
+        let mut frames = Vec::new();
+        for index in spaced(
+            &strips.iter().map(|&(step, _)| step).collect::<Vec<_>>(),
+            self.frames,
+        ) {
+            let (step, path) = &strips[index];
+            let strip = chimle_core::read_rgb(path)?;
+            let curve = enlarged(loss.until(*step as f64).image(1.0)?, strip.height());
+            let image = film::beside(&[&strip, &curve], &format!("step {step}"))?;
+            frames.push(Frame {
+                image,
+                milliseconds: MILLISECONDS,
+            });
+        }
+        match frames.last_mut() {
+            Some(last) => last.milliseconds = LAST_MILLISECONDS,
+            None => {
+                return Err(Failure::Flag {
+                    flag: "RUN",
+                    reason: format!("{} holds no strips of samples", self.run.display()),
+                });
+            }
+        }
+        let path = self.out.unwrap_or_else(|| self.run.join("film.gif"));
+        film::save(&frames, &path)?;
+        output::say(format_args!("{} frames: {}", frames.len(), path.display()))
+    }
+}
+
+/// The curve as it is, unless the strip is much higher.
+fn enlarged(curve: RgbImage, height: u32) -> RgbImage {
+    let times = (height / curve.height().max(1)).max(1);
+    let (width, height) = (curve.width() * times, curve.height() * times);
+    image::imageops::resize(&curve, width, height, image::imageops::FilterType::Triangle)
+}
+
+/// At most so many of the steps, evenly spaced in their logarithm, the first and the last among them.
+fn spaced(steps: &[u64], most: usize) -> Vec<usize> {
+    if steps.len() <= most {
+        return (0..steps.len()).collect();
+    }
+    let place = |step: u64| ((step + 1) as f64).ln();
+    let (first, last) = (place(steps[0]), place(steps[steps.len() - 1]));
+    let mut chosen: Vec<usize> = (0..most)
+        .map(|k| {
+            let wanted = first + (last - first) * k as f64 / (most.max(2) - 1) as f64;
+            (0..steps.len())
+                .min_by(|&a, &b| {
+                    let apart = |index: usize| (place(steps[index]) - wanted).abs();
+                    apart(a).total_cmp(&apart(b))
+                })
+                .unwrap_or(0)
+        })
+        .collect();
+    chosen.dedup();
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spaced;
+
+    #[test]
+    fn frames_are_dense_early_and_end_with_the_last() {
+        let steps: Vec<u64> = (0..=100).map(|k| 10 * k).collect();
+        let chosen = spaced(&steps, 10);
+        assert_eq!((chosen[0], chosen[chosen.len() - 1]), (0, 100));
+        assert!(chosen.len() <= 10 && chosen.is_sorted());
+        let early = chosen.iter().filter(|&&index| index <= 10).count();
+        assert!(2 * early >= chosen.len(), "{chosen:?}");
+        assert_eq!(spaced(&steps[..5], 10), [0, 1, 2, 3, 4]);
+    }
+}

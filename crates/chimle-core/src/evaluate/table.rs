@@ -1,0 +1,268 @@
+//! A report for people: lines on a terminal, and Markdown.
+
+use std::fmt::{self, Write};
+
+use chimle_metrics::Better;
+
+use super::report::{Figure, Likeness, Measured, Report, Sets, Spread};
+
+impl Report {
+    /// The report as a Markdown page, every figure with its interval.
+    pub fn to_markdown(&self) -> String {
+        let mut page = format!("# Evaluation\n\n{}\n", self.summary());
+        for table in self.tables() {
+            page.push('\n');
+            if let Some(title) = &table.title {
+                let _ = write!(page, "{title}\n\n");
+            }
+            let _ = writeln!(page, "| {} |", table.head.join(" | "));
+            let _ = writeln!(page, "|{}", "---|".repeat(table.head.len()));
+            for row in &table.rows {
+                let _ = writeln!(page, "| {} |", row.join(" | "));
+            }
+        }
+        let _ = write!(
+            page,
+            "\nIn brackets: 95% bootstrap intervals over images ({} resamples, seed {}). ↑ higher is \
+             better, ↓ lower is better.\n",
+            self.intervals.resamples, self.intervals.seed
+        );
+        for note in &self.notes {
+            let _ = write!(page, "\n{note}\n");
+        }
+        if !self.skipped.is_empty() {
+            page.push_str("\nSkipped:\n\n");
+            for reason in &self.skipped {
+                let _ = writeln!(page, "- {reason}");
+            }
+        }
+        page
+    }
+
+    fn summary(&self) -> String {
+        let skipped = match self.skipped.len() {
+            0 => String::new(),
+            count => format!(", {count} skipped"),
+        };
+        match &self.measured {
+            Measured::Model {
+                task,
+                size: [height, width],
+            } => format!(
+                "{task} at {width}x{height} pixels: {} images, {} samples each{skipped}",
+                self.images, self.samples
+            ),
+            Measured::Folders { real, fake } => format!(
+                "{} beside {}: {} images{skipped}",
+                fake.display(),
+                real.display(),
+                self.images
+            ),
+        }
+    }
+
+    fn tables(&self) -> Vec<Table> {
+        let likeness = self.likeness.as_ref();
+        let mut tables: Vec<Table> = likeness
+            .map(|likeness| self.likeness_table(likeness))
+            .into_iter()
+            .collect();
+        let mut rows = Vec::new();
+        if let Some(diversity) = &self.diversity {
+            rows.push(row("diversity (distance between samples)", diversity, ""));
+        }
+        for at in &self.faithfulness_weighted_variance {
+            let name = format!("faithfulness-weighted variance, sigma {}", at.sigma);
+            rows.push(row(&name, &at.figure, ""));
+        }
+        if let Some(modes) = &self.modes {
+            let of = format!(
+                "of {}; a perfect sampler would cover {:.2}",
+                modes.of, modes.expected
+            );
+            rows.push(row("modes covered", &modes.covered, &of));
+            let nearest = format!("of {}, at any distance", modes.of);
+            rows.push(row("modes nearest to a sample", &modes.nearest, &nearest));
+        }
+        if !rows.is_empty() {
+            tables.push(Table {
+                title: None,
+                head: ["measure", "value", ""].map(str::to_owned).to_vec(),
+                rows,
+            });
+        }
+        tables.extend(self.sets.as_ref().map(sets_table));
+        tables
+    }
+
+    /// Every figure with its name, as in "PSNR (dB), best of 8".
+    pub fn figures(&self) -> Vec<(String, Figure)> {
+        let mut figures = Vec::new();
+        for (name, spread) in self.likeness.iter().flat_map(|l| self.spreads(l)) {
+            let best = format!("best of {}", self.samples);
+            let several = [(best.as_str(), spread.best), ("mean", Some(spread.mean))];
+            let kinds = several
+                .into_iter()
+                .filter_map(|(kind, figure)| Some((kind, figure?)));
+            figures.extend(kinds.map(|(kind, figure)| (format!("{name}, {kind}"), figure)));
+        }
+        figures.extend(
+            self.diversity
+                .map(|figure| ("diversity".to_owned(), figure)),
+        );
+        if let Some(modes) = &self.modes {
+            let name = format!("modes covered of {}", modes.of);
+            figures.push((name, modes.covered));
+            figures.push((format!("modes nearest of {}", modes.of), modes.nearest));
+        }
+        if let Some(sets) = &self.sets {
+            let (frechet, kernel) = set_names(sets);
+            figures.push((frechet.to_owned(), sets.frechet_distance));
+            figures.push((kernel.to_owned(), sets.kernel_distance));
+        }
+        figures
+    }
+
+    fn spreads(&self, likeness: &Likeness) -> Vec<(String, Spread)> {
+        let rows = [
+            (self.distance.clone(), Some(likeness.distance)),
+            ("PSNR (dB)".to_owned(), Some(likeness.psnr)),
+            ("SSIM".to_owned(), likeness.ssim),
+            ("MS-SSIM".to_owned(), likeness.ms_ssim),
+            ("consistency (PSNR, dB)".to_owned(), likeness.consistency),
+        ];
+        let rows = rows.into_iter();
+        rows.filter_map(|(name, spread)| Some((name, spread?)))
+            .collect()
+    }
+
+    fn likeness_table(&self, likeness: &Likeness) -> Table {
+        let several = likeness.distance.best.is_some();
+        let best = format!("best of {}", self.samples);
+        let head = if several {
+            vec!["", &best, "mean", "deviation", "baseline"]
+        } else {
+            vec!["", "mean", "images"]
+        };
+        let cells = |(name, spread): (String, Spread)| {
+            let named = format!("{name} {}", arrow(spread.mean.better));
+            let cell = |figure: Option<Figure>| figure.map(|f| value(&f)).unwrap_or_default();
+            if several {
+                let cells = [spread.best, Some(spread.mean), spread.deviation];
+                let mut row = vec![named];
+                row.extend(cells.map(cell));
+                row.push(cell(spread.baseline));
+                row
+            } else {
+                vec![named, value(&spread.mean), spread.mean.images.to_string()]
+            }
+        };
+        Table {
+            title: None,
+            head: head.into_iter().map(str::to_owned).collect(),
+            rows: self.spreads(likeness).into_iter().map(cells).collect(),
+        }
+    }
+}
+
+fn set_names(sets: &Sets) -> (&'static str, &'static str) {
+    if sets.is_inception {
+        ("FID", "KID")
+    } else {
+        ("Frechet distance", "kernel distance")
+    }
+}
+
+fn sets_table(sets: &Sets) -> Table {
+    let (frechet, kernel) = set_names(sets);
+    let subsets = sets.subsets.map_or_else(String::new, |subsets| {
+        format!("mean over {} subsets of {}", subsets.count, subsets.size)
+    });
+    let mut rows = vec![
+        row(frechet, &sets.frechet_distance, ""),
+        row(kernel, &sets.kernel_distance, &subsets),
+    ];
+    if let Some(found) = &sets.neighborhoods {
+        let k = format!("{} neighbors", found.neighbors);
+        rows.extend([
+            row("precision", &found.precision, &k),
+            row("recall", &found.recall, &k),
+            row("density", &found.density, &k),
+            row("coverage", &found.coverage, &k),
+        ]);
+    }
+    Table {
+        title: Some(format!(
+            "Sets: {} generated and {} true images, by {} features of {}. Compare with numbers of the \
+             same extractor alone.",
+            sets.generated_images, sets.real_images, sets.dimension, sets.extractor
+        )),
+        head: ["measure", "value", ""].map(str::to_owned).to_vec(),
+        rows,
+    }
+}
+
+struct Table {
+    title: Option<String>,
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+fn row(name: &str, figure: &Figure, remark: &str) -> Vec<String> {
+    vec![
+        format!("{name} {}", arrow(figure.better)),
+        value(figure),
+        remark.to_owned(),
+    ]
+}
+
+fn arrow(better: Option<Better>) -> &'static str {
+    match better {
+        Some(Better::Higher) => "↑",
+        Some(Better::Lower) => "↓",
+        None => "",
+    }
+}
+
+fn value(figure: &Figure) -> String {
+    let [low, high] = figure.interval.map(digits);
+    format!("{} [{low}, {high}]", digits(figure.value))
+}
+
+/// Four decimals, or four digits of what is smaller.
+fn digits(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-3 {
+        return format!("{value:.3e}");
+    }
+    format!("{value:.4}")
+}
+
+impl fmt::Display for Report {
+    /// The tables of [`to_markdown`](Report::to_markdown), aligned.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.summary())?;
+        for table in self.tables() {
+            write!(f, "\n\n")?;
+            if let Some(title) = &table.title {
+                writeln!(f, "{title}")?;
+            }
+            let lines: Vec<&Vec<String>> = [&table.head].into_iter().chain(&table.rows).collect();
+            let width = |column: usize| {
+                let cells = lines.iter().map(|line| line[column].chars().count());
+                cells.max().unwrap_or(0)
+            };
+            for (k, line) in lines.iter().enumerate() {
+                let cells = line.iter().enumerate();
+                let aligned: Vec<String> = cells
+                    .map(|(column, cell)| format!("{cell:<0$}", width(column)))
+                    .collect();
+                let end = if k + 1 < lines.len() { "\n" } else { "" };
+                write!(f, "{}{end}", aligned.join("  ").trim_end())?;
+            }
+        }
+        for note in &self.notes {
+            write!(f, "\n\n{note}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,207 @@
+//! How much is evaluated at once: as much as fits into memory.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use burn::tensor::backend::Backend;
+use chimle_nn::{Architecture, GeneratorConfig, Precision};
+use chimle_perceptual::{Backbone, Distance};
+
+use crate::error::Error;
+
+/// What a batch may take if nothing else is said: 1 GiB.
+pub(crate) const USUAL_BYTES: u64 = 1 << 30;
+
+/// Rows of a batch if nothing else is said.
+pub(crate) const USUAL_ROWS: usize = 64;
+
+/// About how many bytes a generator takes, at its peak, to make one output of this size without
+/// gradients: no less than what the CPU backend takes, and at most twice that.
+///
+/// The peak is in the widest level, either within a dense block (its maps of c + 4 g planes, with a copy of them
+/// where a backend concatenates, beside the block's, the RRDB's and the level's input) or where its c
+/// planes are enlarged to twice the side and convolved.
+pub fn bytes_per_output(
+    config: &GeneratorConfig,
+    precision: Precision,
+    height: usize,
+    width: usize,
+) -> u64 {
+    let levels = config.levels();
+    let widths = config.residual_channels.iter().zip(&config.growth_channels);
+    let values = widths.enumerate().map(|(level, (&c, &g))| {
+        let shown = (height * width) >> (2 * (levels - 1 - level));
+        let (pixels, enlarges) = match config.architecture {
+            Architecture::SuperResolution => (shown / 4, true),
+            _ => (shown, level + 1 < levels),
+        };
+        let dense = pixels * (2 * (c + 4 * g) + 3 * c);
+        let up = pixels * (4 * 2 * c + c);
+        if enlarges { dense.max(up) } else { dense }
+    });
+    let of_a_value = match precision {
+        Precision::F32 => 4,
+        Precision::Bf16 | Precision::F16 => 2,
+    };
+    of_a_value * values.max().unwrap_or(0) as u64
+}
+
+/// About how many bytes a distance takes, at its peak, for one image of this size.
+///
+/// For LPIPS that is two maps of the first convolutions beside the features that are compared.
+pub fn bytes_per_distance<B: Backend>(distance: &Distance<B>, height: usize, width: usize) -> u64 {
+    let per_pixel = match distance {
+        Distance::L1 | Distance::L2 => 12,
+        Distance::LaplacianPyramid => 24,
+        Distance::Lpips(lpips) => match lpips.backbone() {
+            Backbone::Vgg16 => 2 * 64 + 122,
+            Backbone::AlexNet => 24,
+            Backbone::SqueezeNet => 64,
+        },
+    };
+    (4 * per_pixel * height * width) as u64
+}
+
+/// How many rows a batch may have: what was asked for, what the estimate allows, and what has
+/// been seen not to fit.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    most: AtomicUsize,
+    bytes: u64,
+}
+
+impl Rows {
+    /// At most so many rows, in so many bytes.
+    pub(crate) fn new(most: usize, bytes: u64) -> Self {
+        Self {
+            most: AtomicUsize::new(most.max(1)),
+            bytes,
+        }
+    }
+
+    /// Rows that should fit, of so many bytes each.
+    pub(crate) fn fitting(&self, bytes_each: u64) -> usize {
+        let fitting = usize::try_from(self.bytes / bytes_each.max(1)).unwrap_or(usize::MAX);
+        fitting.clamp(1, self.most.load(Ordering::Relaxed))
+    }
+
+    /// Does some work on as many rows as fit: with half as many, from then on, each time that the
+    /// device has no memory left.
+    pub(crate) fn attempt<B: Backend, T>(
+        &self,
+        device: &B::Device,
+        bytes_each: u64,
+        work: impl Fn(usize) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        loop {
+            let rows = self.fitting(bytes_each);
+            // GPU backends tell of a failure where a result is read, by a panic.
+            let result = catch_unwind(AssertUnwindSafe(|| work(rows)));
+            let reason = match &result {
+                Ok(Ok(_)) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(payload) => Some(words(payload.as_ref())),
+            };
+            match reason.filter(|reason| is_out_of_memory(reason)) {
+                Some(_) if rows > 1 => {
+                    self.most.store(rows / 2, Ordering::Relaxed);
+                    drop(result);
+                    B::memory_cleanup(device);
+                }
+                Some(_) => return Err(Error::OutOfMemory),
+                None => return result.unwrap_or_else(|payload| resume_unwind(payload)),
+            }
+        }
+    }
+}
+
+fn words(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    text.unwrap_or_default().to_owned()
+}
+
+/// What a failure of a device means, by what its driver says of it: for a program that shows a
+/// panic of a GPU backend in one line.
+pub fn explain(reason: &str) -> Option<Error> {
+    let text = reason.to_lowercase();
+    if is_out_of_memory(&text) {
+        return Some(Error::OutOfMemory);
+    }
+    let lost = [
+        "device lost",
+        "device is lost",
+        "illegal_address",
+        "launch_failed",
+        "unhealthy",
+    ];
+    lost.iter().any(|one| text.contains(one)).then(|| Error::Device {
+        reason: "it was lost in the middle of its work; what was saved before is good, and a run can be resumed".to_owned(),
+    })
+}
+
+fn is_out_of_memory(reason: &str) -> bool {
+    let text = reason.to_lowercase();
+    let signs = [
+        "out of memory",
+        "out-of-memory",
+        "out_of_memory",
+        "outofmemory",
+        "allocate buffer",
+        "buffertoobig",
+        "maximum buffer size",
+    ];
+    signs.iter().any(|sign| text.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_flex::Flex;
+
+    use super::*;
+
+    fn attempt<T>(rows: &Rows, work: impl Fn(usize) -> Result<T, Error>) -> Result<T, Error> {
+        rows.attempt::<Flex, T>(&Default::default(), 10, work)
+    }
+
+    #[test]
+    fn rows_are_halved_until_they_fit_and_stay_so() {
+        let rows = Rows::new(64, 1000);
+        let full = |rows: usize| -> Result<usize, Error> {
+            assert!(rows <= 20, "Unhandled: can't allocate buffer of size: 42");
+            Ok(rows)
+        };
+        assert_eq!(attempt(&rows, full).unwrap(), 16);
+        assert_eq!(attempt(&rows, Ok).unwrap(), 16);
+    }
+
+    #[test]
+    fn the_estimate_bounds_the_rows() {
+        let rows = Rows::new(64, 100);
+        assert_eq!(rows.fitting(10), 10);
+        assert_eq!(rows.fitting(1000), 1);
+        assert_eq!(rows.fitting(0), 64);
+    }
+
+    #[test]
+    fn a_single_row_that_does_not_fit_is_an_error_and_other_errors_are_themselves() {
+        let rows = Rows::new(8, 1000);
+        let never = |_| -> Result<(), Error> { panic!("CUDA_ERROR_OUT_OF_MEMORY") };
+        assert!(matches!(attempt(&rows, never), Err(Error::OutOfMemory)));
+        let other = |_| -> Result<(), Error> {
+            Err(Error::Device {
+                reason: "on fire".to_owned(),
+            })
+        };
+        assert!(matches!(attempt(&rows, other), Err(Error::Device { .. })));
+    }
+
+    #[test]
+    #[should_panic(expected = "a defect")]
+    fn a_panic_of_another_kind_goes_on() {
+        let _ = attempt(&Rows::new(8, 1000), |_| -> Result<(), Error> {
+            panic!("a defect")
+        });
+    }
+}

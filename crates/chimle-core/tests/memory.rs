@@ -1,0 +1,82 @@
+//! The estimates of memory against what is taken.
+
+use burn::tensor::{Distribution, Tensor};
+use burn_flex::Flex;
+use chimle_core::imle::SeededPool;
+use chimle_core::nn::LatentCode;
+use chimle_core::perceptual::Distance;
+use chimle_core::{
+    Architecture, GeneratorConfig, Precision, Preset, bytes_per_distance, bytes_per_output,
+};
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// What `work` takes beyond what is held before, in bytes.
+fn taken<T>(work: impl Fn() -> T) -> f64 {
+    // What threads keep for their next task is not the work's own.
+    drop(work());
+    MEMORY.reset_peak_usage();
+    let before = MEMORY.current_usage();
+    drop(work());
+    (MEMORY.peak_usage() - before) as f64
+}
+
+/// One test, as all of the process's memory is counted.
+#[test]
+fn the_estimates_are_no_less_than_what_is_taken_and_at_most_twice_that() {
+    let device = Default::default();
+    for (architecture, preset, side) in [
+        (Architecture::Colorization, Preset::Tiny, 256),
+        (Architecture::Colorization, Preset::Small, 256),
+        (Architecture::SuperResolution, Preset::Small, 256),
+        (Architecture::ImageToImage, Preset::Small, 128),
+    ] {
+        let config = GeneratorConfig::preset(preset, architecture);
+        let generator = config.init::<Flex>(&device).fold();
+        let levels = config.levels();
+        let coarsest = match architecture {
+            Architecture::SuperResolution => side >> levels,
+            _ => side >> (levels - 1),
+        };
+        let pool = SeededPool::new(&config, 0);
+        let rows = 2;
+        let conditioning: Vec<Tensor<Flex, 4>> = (0..config.conditioning_images())
+            .map(|level| {
+                let side = coarsest << level;
+                let shape = [rows, config.in_channels, side, side];
+                Tensor::random(shape, Distribution::Uniform(0.0, 1.0), &device)
+            })
+            .collect();
+        let found = taken(|| {
+            let mut state = generator.begin(conditioning.clone());
+            let mut shown = None;
+            while let Some(size) = state.code_size() {
+                let code: LatentCode<Flex> =
+                    pool.codes(state.level(), (0..rows).map(|row| (0, row)), size, &device);
+                let (next, image) = generator.advance(state, code);
+                (state, shown) = (next, Some(image));
+            }
+            shown
+        });
+        let expected = rows as f64 * bytes_per_output(&config, Precision::F32, side, side) as f64;
+        let ratio = expected / found;
+        println!("{architecture:?} {preset:?} at {side} px: {ratio:.2} of {found:.0} bytes");
+        assert!((1.0..2.0).contains(&ratio), "{architecture:?}: {ratio:.2}");
+    }
+
+    let side = 256;
+    let image = |seed: f32| Tensor::<Flex, 4>::full([2, 3, side, side], seed, &device);
+    for (name, distance) in [
+        ("L1", Distance::<Flex>::L1),
+        ("L2", Distance::L2),
+        ("Laplacian", Distance::LaplacianPyramid),
+    ] {
+        let target = distance.features(image(0.5));
+        let found = taken(|| distance.distance(image(0.2), &target));
+        let ratio = 2.0 * bytes_per_distance(&distance, side, side) as f64 / found;
+        println!("{name}: {ratio:.2} of {found:.0} bytes");
+        assert!((1.0..3.0).contains(&ratio), "{name}: {ratio:.2}");
+    }
+}
