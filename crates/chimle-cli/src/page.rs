@@ -15,6 +15,10 @@ use crate::error::Failure;
 use crate::progress::Counter;
 use crate::{flags, output};
 
+/// Inputs on a page, and samples of each, if nothing else is said.
+pub const INPUTS: usize = 16;
+pub const SAMPLES: usize = 8;
+
 /// The page's name in a run's folder, and that of its plots.
 const PAGE: &str = "page.html";
 const PLOTS: &str = "plots";
@@ -32,11 +36,11 @@ pub struct Page {
     run: PathBuf,
 
     /// Samples for each input
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = SAMPLES, value_parser = flags::at_least_one::<usize>)]
     samples: usize,
 
     /// Inputs shown
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = INPUTS, value_parser = flags::at_least_one::<usize>)]
     inputs: usize,
 
     /// Where to write the page [default: page.html in the run's folder]

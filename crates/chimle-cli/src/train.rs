@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chimle_core::data::Example;
 use chimle_core::{RunConfig, Trainer, TrainingBackend};
 use clap::Args;
 
 use crate::device::{Command, Common};
 use crate::error::Failure;
-use crate::page::Subject;
+use crate::page::{INPUTS, SAMPLES, Subject};
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::{flags, output};
@@ -64,15 +63,6 @@ Examples:
   chimle train --task night-to-day --pairs night/ day/ --out runs/night
   chimle train --resume runs/color --minutes 30";
 
-/// Held-out examples on the page, and samples of each.
-const SHOWN: usize = 16;
-const SAMPLES: usize = 8;
-
-/// The first of the examples.
-fn shown(examples: &[Example]) -> &[Example] {
-    &examples[..examples.len().min(SHOWN)]
-}
-
 impl Command for Train {
     fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
         let (folder, mut trainer) = match (self.resume.clone(), self.out.clone()) {
@@ -105,11 +95,12 @@ impl Command for Train {
         };
         trainer.set_memory(common.memory);
         trainer.run_for(self.minutes.unwrap_or(Duration::MAX), &mut Progress::new())?;
+        let held_out = trainer.held_out();
         let subject = Subject {
             run: &folder,
             config: trainer.config(),
             model: &trainer.model(),
-            examples: shown(trainer.held_out()),
+            examples: &held_out[..held_out.len().min(INPUTS)],
             samples: SAMPLES,
             seed: trainer.config().seed,
             report: None,

@@ -25,22 +25,17 @@ impl Kernels for Flex {
         bias: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        match input.dtype() {
-            DType::F32 => {}
-            DType::F16 | DType::BF16 => {
-                let like = input.dtype();
-                let [input, weight, bias] = [input, weight, bias].map(single);
-                return cast(Self::conv3x3(input, weight, bias, activation), like);
-            }
-            _ => return burn_ops::conv3x3::<Self>(input, weight, bias, activation),
+        let like = input.dtype();
+        if like == DType::F64 {
+            return burn_ops::conv3x3::<Self>(input, weight, bias, activation);
         }
-        let (input, weight, bias) = (contiguous(input), contiguous(weight), contiguous(bias));
+        let [input, weight, bias] = [input, weight, bias].map(single);
         let finish = Finish {
             bias: Some(values(&bias)),
             slope: slope(activation),
             ..Finish::NONE
         };
-        convolved(&input, &weights(&weight), &finish)
+        cast(convolved(&input, &weights(&weight), &finish), like)
     }
 
     fn conv3x3_input_gradient(
@@ -48,17 +43,13 @@ impl Kernels for Flex {
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        match gradient.dtype() {
-            DType::F32 => {}
-            DType::F16 | DType::BF16 => {
-                let like = gradient.dtype();
-                let [input, weight, gradient] = [input, weight, gradient].map(single);
-                return cast(Self::conv3x3_input_gradient(input, weight, gradient), like);
-            }
-            _ => return burn_ops::input_gradient::<Self>(input, weight, gradient),
+        let like = gradient.dtype();
+        if like == DType::F64 {
+            return burn_ops::input_gradient::<Self>(input, weight, gradient);
         }
-        let (weight, gradient) = (contiguous(weight), contiguous(gradient));
-        convolved(&gradient, &weights(&weight).turned(), &Finish::NONE)
+        let [weight, gradient] = [weight, gradient].map(single);
+        let found = convolved(&gradient, &weights(&weight).turned(), &Finish::NONE);
+        cast(found, like)
     }
 
     fn conv3x3_weight_gradient(
@@ -66,16 +57,11 @@ impl Kernels for Flex {
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        match gradient.dtype() {
-            DType::F32 => {}
-            DType::F16 | DType::BF16 => {
-                let like = gradient.dtype();
-                let [input, weight, gradient] = [input, weight, gradient].map(single);
-                return cast(Self::conv3x3_weight_gradient(input, weight, gradient), like);
-            }
-            _ => return burn_ops::weight_gradient::<Self>(input, weight, gradient),
+        let like = gradient.dtype();
+        if like == DType::F64 {
+            return burn_ops::weight_gradient::<Self>(input, weight, gradient);
         }
-        let (input, gradient) = (contiguous(input), contiguous(gradient));
+        let [input, gradient] = [input, gradient].map(single);
         let input = maps(&input);
         let shape: [usize; 4] = weight.shape().dims();
         let mut result = vec![0.0; shape.iter().product()];
@@ -86,7 +72,7 @@ impl Kernels for Flex {
             result: &mut result,
         };
         weight_gradients(Processor::best(), &input, &mut [of]);
-        tensor(result, shape)
+        cast(tensor(result, shape), like)
     }
 
     fn conv3x3_bias_gradient(
@@ -94,17 +80,12 @@ impl Kernels for Flex {
         bias: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        match gradient.dtype() {
-            DType::F32 => {}
-            DType::F16 | DType::BF16 => {
-                let like = gradient.dtype();
-                let [input, bias, gradient] = [input, bias, gradient].map(single);
-                return cast(Self::conv3x3_bias_gradient(input, bias, gradient), like);
-            }
-            _ => return burn_ops::bias_gradient::<Self>(input, bias, gradient),
+        let like = gradient.dtype();
+        if like == DType::F64 {
+            return burn_ops::bias_gradient::<Self>(input, bias, gradient);
         }
-        let sums = plane_sums(&maps(&contiguous(gradient)), 1.0);
-        tensor(sums, bias.shape().dims::<1>())
+        let sums = plane_sums(&maps(&single(gradient)), 1.0);
+        cast(tensor(sums, bias.shape().dims::<1>()), like)
     }
 
     fn activation_gradient(
@@ -112,11 +93,13 @@ impl Kernels for Flex {
         gradient: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self> {
+        let like = gradient.dtype();
         match slope(activation) {
-            Some(slope) if gradient.dtype() == DType::F32 => {
+            Some(slope) if like != DType::F64 => {
                 let shape: [usize; 4] = gradient.shape().dims();
-                let (output, gradient) = (contiguous(output), contiguous(gradient));
-                tensor(masked(values(&output), values(&gradient), slope), shape)
+                let [output, gradient] = [output, gradient].map(single);
+                let found = masked(values(&output), values(&gradient), slope);
+                cast(tensor(found, shape), like)
             }
             _ => burn_ops::activation_gradient::<Self>(output, gradient, activation),
         }
@@ -128,28 +111,20 @@ impl Kernels for Flex {
         slope: f64,
         scale: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        match input.dtype() {
-            DType::F32 => {}
-            DType::F16 | DType::BF16 => {
-                let like = input.dtype();
-                let (input, parameters) = (single(input), single_parameters(parameters));
-                let (output, maps) = Self::dense_block_maps(input, parameters, slope, scale);
-                return (cast(output, like), cast(maps, like));
-            }
-            _ => return burn_ops::dense_block_maps::<Self>(input, parameters, slope, scale),
+        let like = input.dtype();
+        if like == DType::F64 {
+            return burn_ops::dense_block_maps::<Self>(input, parameters, slope, scale);
         }
         let channels = parameters.channels();
-        let (input, parameters) = (contiguous(input), contiguous_parameters(parameters));
+        let (input, parameters) = (single(input), single_parameters(parameters));
         let input = maps(&input);
         let block = block(&parameters, channels, slope, scale);
         let (output, maps) = block.forward(Processor::best(), &input);
         let shape = shape(&input.frame);
         let [images, _, height, width] = shape;
         let planes = maps.len() / (images * height * width).max(1);
-        (
-            tensor(output, shape),
-            tensor(maps, [planes, images, height, width]),
-        )
+        let maps = tensor(maps, [planes, images, height, width]);
+        (cast(tensor(output, shape), like), cast(maps, like))
     }
 
     fn dense_block_gradients(
@@ -160,58 +135,38 @@ impl Kernels for Flex {
         scale: f64,
         of_parameters: bool,
     ) -> DenseBlockGradients<Self> {
-        match gradient.dtype() {
-            DType::F32 => {}
-            DType::F16 | DType::BF16 => {
-                let like = gradient.dtype();
-                let parameters = single_parameters(parameters);
-                let [maps, gradient] = [maps, gradient].map(single);
-                let found = Self::dense_block_gradients(
-                    maps,
-                    parameters,
-                    gradient,
-                    slope,
-                    scale,
-                    of_parameters,
-                );
-                return DenseBlockGradients {
-                    input: cast(found.input, like),
-                    parameters: found.parameters.map(|of| DenseBlockParameters {
-                        weights: of.weights.map(|weight| cast(weight, like)),
-                        biases: of.biases.map(|bias| cast(bias, like)),
-                    }),
-                };
-            }
-            _ => {
-                return burn_ops::dense_block_gradients::<Self>(
-                    maps,
-                    parameters,
-                    gradient,
-                    slope,
-                    scale,
-                    of_parameters,
-                );
-            }
+        let like = gradient.dtype();
+        if like == DType::F64 {
+            return burn_ops::dense_block_gradients::<Self>(
+                maps,
+                parameters,
+                gradient,
+                slope,
+                scale,
+                of_parameters,
+            );
         }
         let channels = parameters.channels();
         let shapes = parameters
             .weights
             .each_ref()
             .map(|weight| weight.shape().dims::<4>());
-        let (gradient, parameters) = (contiguous(gradient), contiguous_parameters(parameters));
+        let parameters = single_parameters(parameters);
+        let [maps, gradient] = [maps, gradient].map(single);
         let block = block(&parameters, channels, slope, scale);
         let gradient = self::maps(&gradient);
         let found = block.backward(Processor::best(), values(&maps), &gradient, of_parameters);
         let mut shapes = shapes.into_iter();
         DenseBlockGradients {
-            input: tensor(found.input, shape(&gradient.frame)),
+            input: cast(tensor(found.input, shape(&gradient.frame)), like),
             parameters: found.parameters.map(|of| DenseBlockParameters {
-                weights: of
-                    .weights
-                    .map(|values| tensor(values, shapes.next().expect("five"))),
+                weights: of.weights.map(|values| {
+                    let shape = shapes.next().expect("as many shapes as weights");
+                    cast(tensor(values, shape), like)
+                }),
                 biases: of.biases.map(|values| {
                     let length = values.len();
-                    tensor(values, [length])
+                    cast(tensor(values, [length]), like)
                 }),
             }),
         }
@@ -227,7 +182,7 @@ impl Kernels for Flex {
         if like == DType::F64 {
             return burn_ops::modulate::<Self>(input, gain, bias, epsilon);
         }
-        let [input, gain, bias] = [input, gain, bias].map(|values| contiguous(single(values)));
+        let [input, gain, bias] = [input, gain, bias].map(single);
         let shape @ [_, _, height, width] = input.shape().dims();
         let (gain, bias) = (values(&gain), values(&bias));
         let output = modulation::modulate(values(&input), gain, bias, height * width, epsilon);
@@ -244,8 +199,7 @@ impl Kernels for Flex {
         if like == DType::F64 {
             return burn_ops::modulate_gradients::<Self>(input, gain, gradient, epsilon);
         }
-        let [input, gain, gradient] =
-            [input, gain, gradient].map(|values| contiguous(single(values)));
+        let [input, gain, gradient] = [input, gain, gradient].map(single);
         let shape @ [batch, channels, height, width] = input.shape().dims();
         let found = modulation::modulate_gradients(
             values(&input),
@@ -262,9 +216,14 @@ impl Kernels for Flex {
     }
 }
 
-/// In 32 bits.
+/// In 32 bits, as it lies in memory.
 fn single(tensor: FlexTensor) -> FlexTensor {
-    cast(tensor, DType::F32)
+    let tensor = cast(tensor, DType::F32);
+    if tensor.is_contiguous() && tensor.layout().start_offset() == 0 {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
 }
 
 fn single_parameters(parameters: DenseBlockParameters<Flex>) -> DenseBlockParameters<Flex> {
@@ -286,21 +245,6 @@ fn slope(activation: Activation) -> Option<f32> {
     match activation {
         Activation::Linear => None,
         Activation::LeakyRelu { slope } => Some(slope as f32),
-    }
-}
-
-fn contiguous(tensor: FlexTensor) -> FlexTensor {
-    if tensor.is_contiguous() && tensor.layout().start_offset() == 0 {
-        tensor
-    } else {
-        tensor.to_contiguous()
-    }
-}
-
-fn contiguous_parameters(parameters: DenseBlockParameters<Flex>) -> DenseBlockParameters<Flex> {
-    DenseBlockParameters {
-        weights: parameters.weights.map(contiguous),
-        biases: parameters.biases.map(contiguous),
     }
 }
 
