@@ -178,6 +178,64 @@ pub(crate) fn modulate_gradients<B: Kernels>(
     }
 }
 
+pub(crate) fn normalize_channels<B: Kernels>(
+    input: FloatTensor<B>,
+    epsilon: f64,
+) -> FloatTensor<B> {
+    let input = tensor::<B, 4>(input);
+    let dtype = input.dtype();
+    let input = wide(input);
+    let norm = (input.clone().square().sum_dim(1) + epsilon).sqrt() + epsilon;
+    primitive((input / norm).cast(dtype))
+}
+
+/// With the root r and the norm n = r + epsilon: `dy / n - x sum(dy x) / (n^2 r)`.
+pub(crate) fn normalize_channels_gradient<B: Kernels>(
+    input: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    epsilon: f64,
+) -> FloatTensor<B> {
+    let (input, gradient) = (tensor::<B, 4>(input), tensor::<B, 4>(gradient));
+    let dtype = input.dtype();
+    let (input, gradient) = (wide(input), wide(gradient));
+    let root = (input.clone().square().sum_dim(1) + epsilon).sqrt();
+    let norm = root.clone() + epsilon;
+    let product = (gradient.clone() * input.clone()).sum_dim(1);
+    let along = product / (norm.clone().square() * root);
+    primitive((gradient / norm - input * along).cast(dtype))
+}
+
+pub(crate) fn squared_differences<B: Kernels>(
+    images: FloatTensor<B>,
+    targets: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let (images, targets) = (tensor::<B, 4>(images), tensor::<B, 4>(targets));
+    let difference = differences(images, targets);
+    let [groups, count, channels, _] = difference.dims();
+    let means = difference.square().mean_dim(3);
+    primitive(means.reshape([groups, count, channels]))
+}
+
+pub(crate) fn squared_differences_gradient<B: Kernels>(
+    images: FloatTensor<B>,
+    targets: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let (images, targets) = (tensor::<B, 4>(images), tensor::<B, 4>(targets));
+    let shape @ [_, _, height, width] = images.dims();
+    let gradient = tensor::<B, 3>(gradient) * (2.0 / (height * width) as f64);
+    let gradient = differences(images, targets) * gradient.unsqueeze_dim::<4>(3);
+    primitive(gradient.reshape(shape))
+}
+
+/// Images `[g k, c, h, w]` less the targets `[g, c, h, w]` of their groups, `[g, k, c, h w]`.
+fn differences<B: Kernels>(images: Tensor<B, 4>, targets: Tensor<B, 4>) -> Tensor<B, 4> {
+    let [groups, channels, height, width] = targets.dims();
+    let count = images.dims()[0] / groups;
+    let images = images.reshape([groups, count, channels, height * width]);
+    images - targets.reshape([groups, 1, channels, height * width])
+}
+
 /// The map less its means, `[batch, c, h * w]`, and its deviations `[batch, c, 1]`.
 fn standardized<B: Kernels>(input: Tensor<B, 4>, epsilon: f64) -> (Tensor<B, 3>, Tensor<B, 3>) {
     let [batch, channels, height, width] = input.dims();

@@ -13,7 +13,10 @@ use crate::rrdb::{self, RrdbParameters};
 ///
 /// Each has a default in Burn's own operations. On a backend that differentiates only
 /// [`conv3x3`](Self::conv3x3), [`dense_block`](Self::dense_block),
-/// [`rrdb_recomputed`](Self::rrdb_recomputed) and [`modulate`](Self::modulate) are recorded; the other methods are what their backward passes call on the backend below.
+/// [`rrdb_recomputed`](Self::rrdb_recomputed), [`modulate`](Self::modulate),
+/// [`normalize_channels`](Self::normalize_channels) and
+/// [`squared_differences`](Self::squared_differences) are recorded; the other methods are what
+/// their backward passes call on the backend below.
 pub trait Kernels: Backend {
     /// 3x3 convolution with stride 1 and zero padding 1, then the activation.
     ///
@@ -116,6 +119,40 @@ pub trait Kernels: Backend {
         scale: f64,
     ) -> FloatTensor<Self> {
         rrdb::forward::<Self>(input, blocks, slope, scale)
+    }
+
+    /// Each pixel's values divided by `sqrt(sum of their squares + epsilon) + epsilon`:
+    /// `[batch, c, h, w]` to the same shape.
+    fn normalize_channels(input: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
+        burn_ops::normalize_channels::<Self>(input, epsilon)
+    }
+
+    /// The gradient of a normalization's input, from the input and its output's gradient.
+    fn normalize_channels_gradient(
+        input: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        burn_ops::normalize_channels_gradient::<Self>(input, gradient, epsilon)
+    }
+
+    /// The mean squared difference of each plane: images `[g k, c, h, w]`, group by group, and
+    /// targets `[g, c, h, w]` to `[g, k, c]`.
+    fn squared_differences(
+        images: FloatTensor<Self>,
+        targets: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        burn_ops::squared_differences::<Self>(images, targets)
+    }
+
+    /// The gradient of the images of [`squared_differences`](Self::squared_differences), from its
+    /// output's gradient `[g, k, c]`.
+    fn squared_differences_gradient(
+        images: FloatTensor<Self>,
+        targets: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        burn_ops::squared_differences_gradient::<Self>(images, targets, gradient)
     }
 
     /// `gain * (x - mean) / sqrt(variance + epsilon) + bias` by sample and channel: map

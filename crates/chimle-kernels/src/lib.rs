@@ -1,9 +1,10 @@
 //! The operations of CHIMLE that are worth a kernel of their own.
 //!
-//! [`Kernels`] extends Burn's [`Backend`] with three operations, each differentiable: the generator's
+//! [`Kernels`] extends Burn's [`Backend`] with some operations, each differentiable: the generator's
 //! convolution [`conv3x3`] (3x3, stride 1, zero padding 1, with bias, and [with its
-//! activation](conv3x3_activated)), the [`dense_block`], and the modulation of a map by
-//! [instance normalization](modulate()). Every method has a default in Burn's own operations; a backend
+//! activation](conv3x3_activated)), the [`dense_block`], the modulation of a map by
+//! [instance normalization](modulate()), and the comparison of features by LPIPS
+//! ([`normalize_channels`], [`squared_differences`]). Every method has a default in Burn's own operations; a backend
 //! overrides what it can do faster.
 //!
 //! - Flex (the CPU, feature `flex`, on by default): the crate's own code, below.
@@ -30,6 +31,8 @@
 //! - **Instructions** are chosen at run time (AVX-512, AVX2, NEON, or what the compiler makes of four
 //!   lanes), by [pulp](https://docs.rs/pulp). All cores are used; sums are taken in an order that
 //!   depends on the shapes alone, so that a run repeats to the last bit.
+//! - **Few pixels, many channels**, as in the depths of VGG16: there the weights outweigh the maps, and the
+//!   definition is one matrix product, without their transform.
 //! - **Other types**: maps of 16 bits are widened to 32, and the result rounded back; 64-bit floats take
 //!   Burn's own operations.
 //!
@@ -58,6 +61,7 @@
 mod activation;
 mod autodiff;
 mod burn_ops;
+mod comparison;
 mod conv3x3;
 #[cfg(feature = "cubecl")]
 mod cubecl;
@@ -69,6 +73,7 @@ mod modulation;
 mod rrdb;
 
 pub use activation::Activation;
+pub use comparison::{normalize_channels, squared_differences};
 pub use conv3x3::{conv3x3, conv3x3_activated};
 pub use dense_block::{DenseBlockGradients, DenseBlockParameters, dense_block};
 pub use kernels::{Kernels, TrainingBackend};

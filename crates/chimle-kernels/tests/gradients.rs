@@ -56,8 +56,9 @@ fn assert_same(found: TensorData, expected: TensorData) {
     found.assert_approx_eq(&expected, tolerance);
 }
 
-/// Batch, channels in and out, height, width: single pixels and rows, odd sides, one channel.
-const SHAPES: [[usize; 5]; 8] = [
+/// Batch, channels in and out, height, width: single pixels and rows, odd sides, one channel, and
+/// few pixels of many channels.
+const SHAPES: [[usize; 5]; 12] = [
     [1, 1, 1, 1, 1],
     [2, 3, 5, 1, 4],
     [1, 5, 2, 2, 2],
@@ -66,6 +67,10 @@ const SHAPES: [[usize; 5]; 8] = [
     [1, 33, 17, 13, 6],
     [1, 8, 40, 32, 33],
     [2, 4, 3, 21, 130],
+    [3, 130, 140, 1, 1],
+    [2, 150, 128, 2, 3],
+    [1, 128, 131, 8, 7],
+    [4, 256, 70, 4, 4],
 ];
 
 #[test]

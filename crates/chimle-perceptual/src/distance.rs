@@ -3,7 +3,7 @@
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use chimle_kernels::Kernels;
+use chimle_kernels::{Kernels, squared_differences};
 
 use crate::features::Features;
 use crate::laplacian;
@@ -60,9 +60,7 @@ impl<B: Kernels> Distance<B> {
     pub fn between(&self, a: Tensor<B, 4>, b: Tensor<B, 4>) -> Tensor<B, 1> {
         self.compare(&self.features(a), &self.features(b))
     }
-}
 
-impl<B: Backend> Distance<B> {
     /// As [`distance`](Self::distance), from the features of both sides.
     ///
     /// # Panics
@@ -79,12 +77,29 @@ impl<B: Backend> Distance<B> {
             .iter()
             .zip(&targets.0)
             .enumerate()
-            .map(|(k, (image, target))| self.part(k, difference(image, target)))
+            .map(|(k, (image, target))| self.part(k, image, target))
             .reduce(|sum, part| sum + part)
             .expect("every distance has at least one feature")
             .flatten(0, 1)
     }
 
+    /// One feature's share of the distance, `[g, c]`.
+    fn part(&self, feature: usize, images: &Tensor<B, 4>, targets: &Tensor<B, 4>) -> Tensor<B, 2> {
+        match self {
+            Self::L1 | Self::LaplacianPyramid => absolute_difference(images, targets),
+            Self::L2 => {
+                let by_channel = squared_differences(images.clone(), targets.clone());
+                by_channel.mean_dim(2).squeeze_dim(2)
+            }
+            Self::Lpips(lpips) => {
+                let by_channel = squared_differences(images.clone(), targets.clone());
+                lpips.layer_distance(feature, by_channel)
+            }
+        }
+    }
+}
+
+impl<B: Backend> Distance<B> {
     /// Features `[n, ..]` as points `[n, d]` of which the squared Euclidean distance is this one;
     /// `None` for a distance that is not of that kind (L1 and the Laplacian pyramid).
     ///
@@ -100,18 +115,6 @@ impl<B: Backend> Distance<B> {
                 Some(flat.div_scalar((values as f64).sqrt()))
             }
             Self::Lpips(lpips) => Some(lpips.embed(features)),
-        }
-    }
-
-    /// One feature's share of the distance, `[g, c]`, from its difference `[g, c, channels,
-    /// positions]`.
-    fn part(&self, feature: usize, difference: Tensor<B, 4>) -> Tensor<B, 2> {
-        let [g, c, _, _] = difference.dims();
-        let mean = |x: Tensor<B, 4>| x.flatten::<3>(2, 3).mean_dim(2).reshape([g, c]);
-        match self {
-            Self::L1 | Self::LaplacianPyramid => mean(difference.abs()),
-            Self::L2 => mean(difference.square()),
-            Self::Lpips(lpips) => lpips.layer_distance(feature, difference),
         }
     }
 
@@ -136,20 +139,18 @@ impl<B: AutodiffBackend> Distance<B> {
     }
 }
 
-/// The difference of features `[g c, channels, h, w]` and `[g, channels, h, w]`, as
-/// `[g, c, channels, h w]`.
-fn difference<B: Backend>(images: &Tensor<B, 4>, targets: &Tensor<B, 4>) -> Tensor<B, 4> {
-    let [n, channels, h, w] = images.dims();
-    let [g, target_channels, target_h, target_w] = targets.dims();
+/// The mean absolute difference `[g, c]` of features `[g c, channels, h, w]` and
+/// `[g, channels, h, w]`.
+fn absolute_difference<B: Backend>(images: &Tensor<B, 4>, targets: &Tensor<B, 4>) -> Tensor<B, 2> {
+    let [n, of_images @ ..] = images.dims();
+    let [g, of_targets @ ..] = targets.dims();
+    assert_eq!(of_images, of_targets, "images and targets differ in size");
     assert!(
         g > 0 && n.is_multiple_of(g),
         "{n} images cannot be shared evenly among {g} targets"
     );
-    assert_eq!(
-        [channels, h, w],
-        [target_channels, target_h, target_w],
-        "images and targets differ in size"
-    );
-    let images = images.clone().reshape([g, n / g, channels, h * w]);
-    images - targets.clone().reshape([g, 1, channels, h * w])
+    let values = of_images.iter().product::<usize>();
+    let difference =
+        images.clone().reshape([g, n / g, values]) - targets.clone().reshape([g, 1, values]);
+    difference.abs().mean_dim(2).squeeze_dim(2)
 }

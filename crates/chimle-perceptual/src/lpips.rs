@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use chimle_kernels::Kernels;
+use chimle_kernels::{Kernels, normalize_channels};
 use chimle_weights::{WeightFile, WeightsError};
 
 use crate::backbone::{Backbone, BackboneNetwork};
@@ -102,14 +102,12 @@ impl<B: Backend> Lpips<B> {
         self.network.backbone()
     }
 
-    /// One layer's share of the distance, `[g, c]`, from the difference of normalized features,
-    /// `[g, c, channels, positions]`.
-    pub(crate) fn layer_distance(&self, layer: usize, difference: Tensor<B, 4>) -> Tensor<B, 2> {
-        let [g, c, _, _] = difference.dims();
-        // Positions first: the weights then multiply one number a channel.
-        let by_channel = difference.square().mean_dim(3);
+    /// One layer's share of the distance, `[g, c]`, from its mean squared differences
+    /// `[g, c, channels]`.
+    pub(crate) fn layer_distance(&self, layer: usize, by_channel: Tensor<B, 3>) -> Tensor<B, 2> {
+        let [g, c, channels] = by_channel.dims();
         let weighted = match &self.linear {
-            Some(weights) => by_channel * weights[layer].clone(),
+            Some(weights) => by_channel * weights[layer].clone().reshape([1, 1, channels]),
             None => by_channel,
         };
         weighted.sum_dim(2).reshape([g, c])
@@ -140,12 +138,7 @@ impl<B: Kernels> Lpips<B> {
     /// others: 32) is enlarged to it by nearest neighbour.
     pub fn features(&self, rgb: Tensor<B, 4>) -> Features<B> {
         let layers = self.network.forward(rgb);
-        Features(layers.into_iter().map(normalize).collect())
+        let layers = layers.into_iter();
+        Features(layers.map(|x| normalize_channels(x, EPSILON)).collect())
     }
-}
-
-/// x / (sqrt(sum of x^2 over channels + eps) + eps).
-fn normalize<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
-    let norm = (x.clone().square().sum_dim(1) + EPSILON).sqrt() + EPSILON;
-    x / norm
 }

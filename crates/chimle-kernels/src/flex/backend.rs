@@ -8,8 +8,10 @@ use burn_flex::{Flex, FlexTensor};
 use crate::activation::Activation;
 use crate::burn_ops;
 use crate::dense_block::{DenseBlockGradients, DenseBlockParameters};
+use crate::flex::comparison::{self, Shape};
 use crate::flex::convolution::{Finish, Weight, convolve};
 use crate::flex::dense_block;
+use crate::flex::few_pixels;
 use crate::flex::maps::{Frame, Maps, Target};
 use crate::flex::modulation;
 use crate::flex::pointwise::{masked, plane_sums};
@@ -35,7 +37,12 @@ impl Kernels for Flex {
             slope: slope(activation),
             ..Finish::NONE
         };
-        cast(convolved(&input, &weights(&weight), &finish), like)
+        let found = if few_pixels::is_better(weight.shape().dims(), input.shape().dims()) {
+            few_pixels::convolve(&input, &weight, &finish)
+        } else {
+            convolved(&input, &weights(&weight), &finish)
+        };
+        cast(found, like)
     }
 
     fn conv3x3_input_gradient(
@@ -48,7 +55,11 @@ impl Kernels for Flex {
             return burn_ops::input_gradient::<Self>(input, weight, gradient);
         }
         let [weight, gradient] = [weight, gradient].map(single);
-        let found = convolved(&gradient, &weights(&weight).turned(), &Finish::NONE);
+        let found = if few_pixels::is_better(weight.shape().dims(), gradient.shape().dims()) {
+            few_pixels::input_gradient(&gradient, &weight)
+        } else {
+            convolved(&gradient, &weights(&weight).turned(), &Finish::NONE)
+        };
         cast(found, like)
     }
 
@@ -214,6 +225,72 @@ impl Kernels for Flex {
             bias: cast(tensor(found.bias, [batch, channels]), of_gain),
         }
     }
+
+    fn normalize_channels(input: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
+        let like = input.dtype();
+        if like == DType::F64 {
+            return burn_ops::normalize_channels::<Self>(input, epsilon);
+        }
+        let input = single(input);
+        let dims = input.shape().dims::<4>();
+        let output = comparison::normalize(values(&input), planes(dims), epsilon as f32);
+        cast(tensor(output, dims), like)
+    }
+
+    fn normalize_channels_gradient(
+        input: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        let like = input.dtype();
+        if like == DType::F64 {
+            return burn_ops::normalize_channels_gradient::<Self>(input, gradient, epsilon);
+        }
+        let [input, gradient] = [input, gradient].map(single);
+        let dims = input.shape().dims::<4>();
+        let (input, gradient) = (values(&input), values(&gradient));
+        let found = comparison::normalize_gradient(input, gradient, planes(dims), epsilon as f32);
+        cast(tensor(found, dims), like)
+    }
+
+    fn squared_differences(
+        images: FloatTensor<Self>,
+        targets: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let like = images.dtype();
+        if like == DType::F64 {
+            return burn_ops::squared_differences::<Self>(images, targets);
+        }
+        let [images, targets] = [images, targets].map(single);
+        let dims @ [count, channels, _, _] = images.shape().dims();
+        let groups = targets.shape().dims::<4>()[0];
+        let (images, targets) = (values(&images), values(&targets));
+        let (shape, count) = (planes(dims), count / groups);
+        let means = comparison::squared_differences(images, targets, shape, count);
+        cast(tensor(means, [groups, count, channels]), like)
+    }
+
+    fn squared_differences_gradient(
+        images: FloatTensor<Self>,
+        targets: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let like = images.dtype();
+        if like == DType::F64 {
+            return burn_ops::squared_differences_gradient::<Self>(images, targets, gradient);
+        }
+        let [images, targets, gradient] = [images, targets, gradient].map(single);
+        let dims = images.shape().dims::<4>();
+        let count = dims[0] / targets.shape().dims::<4>()[0];
+        let found = comparison::squared_differences_gradient(
+            values(&images),
+            values(&targets),
+            values(&gradient),
+            planes(dims),
+            count,
+        );
+        cast(tensor(found, dims), like)
+    }
 }
 
 /// In 32 bits, as it lies in memory.
@@ -249,11 +326,18 @@ fn slope(activation: Activation) -> Option<f32> {
 }
 
 /// Of a contiguous tensor. Its storage may be longer than it.
-fn values(tensor: &FlexTensor) -> &[f32] {
+pub(crate) fn values(tensor: &FlexTensor) -> &[f32] {
     &tensor.storage()[..tensor.layout().num_elements()]
 }
 
-fn maps(tensor: &FlexTensor) -> Maps<'_> {
+fn planes([_, planes, height, width]: [usize; 4]) -> Shape {
+    Shape {
+        planes,
+        pixels: height * width,
+    }
+}
+
+pub(crate) fn maps(tensor: &FlexTensor) -> Maps<'_> {
     Maps {
         values: values(tensor),
         frame: Frame::by_image(tensor.shape().dims()),
@@ -285,7 +369,7 @@ fn shape(frame: &Frame) -> [usize; 4] {
     [frame.images, frame.planes, frame.height, frame.width]
 }
 
-fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+pub(crate) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 

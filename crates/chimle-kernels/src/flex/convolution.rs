@@ -19,6 +19,8 @@ const OUTPUTS: usize = 8;
 /// How many times [`OUTPUTS`] planes are worked out between two transforms back, so that a
 /// block's transformed inputs are read from memory more rarely.
 const TOGETHER: usize = 4;
+/// Inputs whose weights are transformed together.
+const INPUTS: usize = 16;
 /// A cache line.
 const LINE: usize = 16;
 
@@ -84,34 +86,52 @@ impl<'a> Weight<'a> {
     #[inline(always)]
     fn transform_outputs(&self, first: usize, out: &mut [f32]) {
         let count = (self.outputs - first).min(OUTPUTS);
-        for input in 0..self.inputs {
-            let mut taps = [[[0.0; OUTPUTS]; 3]; 3];
-            for n in 0..count {
-                let pair = if self.is_turned {
-                    input * self.outputs + first + n
+        // The positions of one input lie a power of two apart, and would compete for one place in
+        // the cache: they are put together here for several inputs first.
+        let mut near = [0.0; POSITIONS * INPUTS * OUTPUTS];
+        for start in (0..self.inputs).step_by(INPUTS) {
+            let inputs = start..(start + INPUTS).min(self.inputs);
+            let length = inputs.len() * count;
+            for (index, input) in inputs.enumerate() {
+                self.transform_pairs(first, count, input, &mut near[index * count..]);
+            }
+            let positions = near.chunks_exact(INPUTS * OUTPUTS).enumerate();
+            for (position, values) in positions {
+                let at = (position * self.inputs + start) * count;
+                out[at..at + length].copy_from_slice(&values[..length]);
+            }
+        }
+    }
+
+    /// An input with some outputs, the positions a chunk of [`INPUTS`] apart.
+    #[inline(always)]
+    fn transform_pairs(&self, first: usize, count: usize, input: usize, out: &mut [f32]) {
+        let mut taps = [[[0.0; OUTPUTS]; 3]; 3];
+        for n in 0..count {
+            let pair = if self.is_turned {
+                input * self.outputs + first + n
+            } else {
+                (first + n) * self.inputs + input
+            };
+            let weights = &self.values[pair * TAPS..][..TAPS];
+            for tap in 0..TAPS {
+                let from = if self.is_turned { TAPS - 1 - tap } else { tap };
+                taps[tap / 3][tap % 3][n] = weights[from] * self.scale;
+            }
+        }
+        let [top, middle, bottom] = taps;
+        let mut columns = [[[0.0; OUTPUTS]; POINTS]; 3];
+        for c in 0..3 {
+            columns[c] = winograd::weight([top[c], middle[c], bottom[c]]);
+        }
+        for i in 0..POINTS {
+            let row = winograd::weight([columns[0][i], columns[1][i], columns[2][i]]);
+            for (j, values) in row.iter().enumerate() {
+                let out = &mut out[(i * POINTS + j) * INPUTS * OUTPUTS..];
+                if count == OUTPUTS {
+                    out[..OUTPUTS].copy_from_slice(values);
                 } else {
-                    (first + n) * self.inputs + input
-                };
-                let weights = &self.values[pair * TAPS..][..TAPS];
-                for tap in 0..TAPS {
-                    let from = if self.is_turned { TAPS - 1 - tap } else { tap };
-                    taps[tap / 3][tap % 3][n] = weights[from] * self.scale;
-                }
-            }
-            let [top, middle, bottom] = taps;
-            let mut columns = [[[0.0; OUTPUTS]; POINTS]; 3];
-            for c in 0..3 {
-                columns[c] = winograd::weight([top[c], middle[c], bottom[c]]);
-            }
-            for i in 0..POINTS {
-                let row = winograd::weight([columns[0][i], columns[1][i], columns[2][i]]);
-                for (j, values) in row.iter().enumerate() {
-                    let at = ((i * POINTS + j) * self.inputs + input) * count;
-                    if count == OUTPUTS {
-                        out[at..at + OUTPUTS].copy_from_slice(values);
-                    } else {
-                        out[at..at + count].copy_from_slice(&values[..count]);
-                    }
+                    out[..count].copy_from_slice(&values[..count]);
                 }
             }
         }

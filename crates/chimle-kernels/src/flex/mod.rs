@@ -4,8 +4,10 @@
 #![allow(clippy::needless_range_loop)]
 
 mod backend;
+mod comparison;
 mod convolution;
 mod dense_block;
+mod few_pixels;
 mod maps;
 mod modulation;
 mod pointwise;

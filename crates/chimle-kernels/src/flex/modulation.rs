@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-/// Values to a task.
-const VALUES: usize = 1 << 14;
+use crate::flex::pointwise::{VALUES, sum};
+
 /// Values whose sum is taken in 32 bits, before it is added up in 64.
 const STRETCH: usize = 1 << 12;
 
@@ -89,17 +89,7 @@ fn statistics(plane: &[f32], epsilon: f64) -> (f32, f32) {
     (mean, (squares / count + epsilon).sqrt().recip() as f32)
 }
 
-/// The sum of a term over pairs, in lanes that the compiler makes vectors of.
+/// As [`sum`], to be added up in 64 bits.
 fn total(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f64 {
-    const LANES: usize = 32;
-    let (blocks_a, rest_a) = a.as_chunks::<LANES>();
-    let (blocks_b, rest_b) = b.as_chunks::<LANES>();
-    let mut sums = [0.0f32; LANES];
-    for (a, b) in blocks_a.iter().zip(blocks_b) {
-        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += term(a, b);
-        }
-    }
-    let rest = rest_a.iter().zip(rest_b).map(|(&a, &b)| term(a, b));
-    f64::from(sums.iter().sum::<f32>()) + f64::from(rest.sum::<f32>())
+    sum(a, b, term).into()
 }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::flex::maps::Maps;
 
 /// Values to a task.
-const VALUES: usize = 1 << 14;
+pub(crate) const VALUES: usize = 1 << 14;
 
 /// The sum of each plane over all images.
 pub(crate) fn plane_sums(maps: &Maps, scale: f32) -> Vec<f32> {
@@ -14,27 +14,40 @@ pub(crate) fn plane_sums(maps: &Maps, scale: f32) -> Vec<f32> {
     let planes = (0..frame.planes).into_par_iter().with_min_len(few);
     let sum = |plane| -> f32 {
         (0..frame.images)
-            .map(|image| sum(maps.plane(image, plane)))
+            .map(|image| maps.plane(image, plane))
+            .map(|values| sum(values, values, |x, _| x))
             .sum()
     };
     planes.map(|plane| sum(plane) * scale).collect()
 }
 
-fn sum(values: &[f32]) -> f32 {
-    let (chunks, rest) = values.as_chunks::<32>();
-    let mut sums = [0.0; 32];
-    for chunk in chunks {
-        for (sum, value) in sums.iter_mut().zip(chunk) {
-            *sum += value;
+/// The sum of a term over pairs, in lanes that the compiler makes vectors of.
+#[inline(always)]
+pub(crate) fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+    const LANES: usize = 32;
+    let (blocks_a, rest_a) = a.as_chunks::<LANES>();
+    let (blocks_b, rest_b) = b.as_chunks::<LANES>();
+    let mut sums = [0.0f32; LANES];
+    for (a, b) in blocks_a.iter().zip(blocks_b) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += term(a, b);
         }
     }
-    sums.iter().sum::<f32>() + rest.iter().sum::<f32>()
+    let rest = rest_a.iter().zip(rest_b).map(|(&a, &b)| term(a, b));
+    sums.iter().sum::<f32>() + rest.sum::<f32>()
 }
 
 /// The gradient before the activation whose output is given: times `slope` where that is not
 /// positive.
 pub(crate) fn masked(output: &[f32], gradient: &[f32], slope: f32) -> Vec<f32> {
-    let pairs = output.par_iter().zip(gradient).with_min_len(VALUES);
-    let masked = pairs.map(|(&y, &g)| if y > 0.0 { g } else { slope * g });
-    masked.collect()
+    let mut masked = vec![0.0; output.len()];
+    let stretches = masked.par_chunks_mut(VALUES);
+    let stretches = stretches.zip(output.par_chunks(VALUES));
+    let stretches = stretches.zip(gradient.par_chunks(VALUES));
+    stretches.for_each(|((masked, output), gradient)| {
+        for ((masked, &y), &g) in masked.iter_mut().zip(output).zip(gradient) {
+            *masked = if y > 0.0 { g } else { slope * g };
+        }
+    });
+    masked
 }

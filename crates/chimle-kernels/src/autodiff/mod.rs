@@ -1,0 +1,64 @@
+//! The backward passes: each gradient by the kernel of the backend below.
+
+mod comparison;
+mod conv3x3;
+mod dense_block;
+mod modulation;
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::tensor::ops::FloatTensor;
+
+use crate::activation::Activation;
+use crate::dense_block::DenseBlockParameters;
+use crate::kernels::Kernels;
+use crate::rrdb::{self, RrdbParameters};
+
+impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn conv3x3(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        conv3x3::recorded::<B, C>(input, weight, bias, activation)
+    }
+
+    fn dense_block(
+        input: FloatTensor<Self>,
+        parameters: DenseBlockParameters<Self>,
+        slope: f64,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        dense_block::recorded::<B, C>(input, parameters, slope, scale)
+    }
+
+    fn modulate(
+        input: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        modulation::recorded::<B, C>(input, gain, bias, epsilon)
+    }
+
+    fn rrdb_recomputed(
+        input: FloatTensor<Self>,
+        blocks: RrdbParameters<Self>,
+        slope: f64,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        rrdb::recorded::<B, C>(input, blocks, slope, scale)
+    }
+
+    fn normalize_channels(input: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
+        comparison::normalized::<B, C>(input, epsilon)
+    }
+
+    fn squared_differences(
+        images: FloatTensor<Self>,
+        targets: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        comparison::compared::<B, C>(images, targets)
+    }
+}
