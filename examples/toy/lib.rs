@@ -19,3 +19,9 @@ pub use scatter::{Scatter, columns};
 pub type Flex = burn_flex::Flex;
 /// What they are trained on.
 pub type Training = burn::backend::Autodiff<Flex>;
+
+/// The programs in the documentation, compiled as a reader would have them.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/library.md")]
+#[doc = include_str!("../../README.md")]
+struct Documentation;

@@ -3,7 +3,7 @@
 
 mod command;
 
-use command::{chimle, folder, photograph};
+use command::{chimle, folder, photograph, train};
 
 /// Whether there is a device at all: on a computer without a driver there is nothing to test.
 fn is_there(path: &std::path::Path) -> bool {
@@ -17,19 +17,15 @@ fn is_there(path: &std::path::Path) -> bool {
 }
 
 #[test]
-fn a_model_is_trained_and_gives_the_samples_that_the_cpu_gives() {
+fn a_run_goes_on_from_device_to_device_and_gives_the_same_samples() {
     let folder = folder();
     let path = folder.path();
     if !is_there(path) {
         return;
     }
-    chimle(
-        path,
-        "train --device wgpu --task colorization --data procedural --size 8 --steps 3 --share 2 --batch 2 \
-         --pool 3,2,1 --out run",
-    )
-    .succeeds();
-    photograph(path.join("photo.png"), 12, 8);
+    train(path, 1);
+    chimle(path, "train --device wgpu --resume run --steps 3").succeeds();
+    photograph(path.join("photo.png"), 24, 16);
     for device in ["cpu", "wgpu:0"] {
         chimle(
             path,
@@ -53,8 +49,22 @@ fn a_model_is_trained_and_gives_the_samples_that_the_cpu_gives() {
             .max();
         assert!(apart <= Some(1), "{apart:?} levels of 255");
     }
-    // What one device has saved, another goes on with.
     chimle(path, "train --device cpu --resume run --steps 4").succeeds();
+}
+
+/// Without the perceptual weights: a software driver takes too long over VGG16.
+#[test]
+fn the_reference_numbers_are_met() {
+    let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference");
+    let folder = folder();
+    if !std::path::Path::new(reference).is_dir() {
+        println!("absent: {reference}");
+    } else if is_there(folder.path()) {
+        let verify = format!("verify --device wgpu --reference {reference}");
+        let found = chimle(folder.path(), &verify).succeeds().stdout;
+        let last = found.lines().last().unwrap_or_default();
+        assert!(last.contains(" passed, 0 failed"), "{last}");
+    }
 }
 
 #[test]

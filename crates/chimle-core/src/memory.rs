@@ -20,8 +20,8 @@ pub(crate) const USUAL_ROWS: usize = 64;
 /// gradients: no less than what the CPU backend takes, and at most twice that.
 ///
 /// The peak is in the widest level, either within a dense block (its maps of c + 4 g planes, with a copy of them
-/// where a backend concatenates, beside the block's, the RRDB's and the level's input) or where its c
-/// planes are enlarged to twice the side and convolved.
+/// where a backend concatenates, beside the block's, the RRDB's and the level's input, the last two in 32 bits) or
+/// where its c planes are enlarged to twice the side and convolved, in 32 bits.
 pub fn bytes_per_output(
     config: &GeneratorConfig,
     precision: Precision,
@@ -29,22 +29,22 @@ pub fn bytes_per_output(
     width: usize,
 ) -> u64 {
     let levels = config.levels();
+    let narrow = match precision {
+        Precision::F32 => 4,
+        Precision::Bf16 | Precision::F16 => 2,
+    };
     let widths = config.residual_channels.iter().zip(&config.growth_channels);
-    let values = widths.enumerate().map(|(level, (&c, &g))| {
+    let bytes = widths.enumerate().map(|(level, (&c, &g))| {
         let shown = (height * width) >> (2 * (levels - 1 - level));
         let (pixels, enlarges) = match config.architecture {
             Architecture::SuperResolution => (shown / 4, true),
             _ => (shown, level + 1 < levels),
         };
-        let dense = pixels * (2 * (c + 4 * g) + 3 * c);
-        let up = pixels * (4 * 2 * c + c);
+        let dense = pixels * (narrow * (2 * (c + 4 * g) + c) + 4 * 2 * c);
+        let up = pixels * 4 * (4 * 2 * c + c);
         if enlarges { dense.max(up) } else { dense }
     });
-    let of_a_value = match precision {
-        Precision::F32 => 4,
-        Precision::Bf16 | Precision::F16 => 2,
-    };
-    of_a_value * values.max().unwrap_or(0) as u64
+    bytes.max().unwrap_or(0) as u64
 }
 
 /// About how many bytes a distance takes, at its peak, for one image of this size.
@@ -52,7 +52,8 @@ pub fn bytes_per_output(
 /// For LPIPS that is two maps of the first convolutions beside the features that are compared.
 pub fn bytes_per_distance<B: Backend>(distance: &Distance<B>, height: usize, width: usize) -> u64 {
     let per_pixel = match distance {
-        Distance::L1 | Distance::L2 => 12,
+        Distance::L1 => 12,
+        Distance::L2 => 6,
         Distance::LaplacianPyramid => 24,
         Distance::Lpips(lpips) => match lpips.backbone() {
             Backbone::Vgg16 => 2 * 64 + 122,
@@ -134,6 +135,7 @@ pub fn explain(reason: &str) -> Option<Error> {
         "device is lost",
         "illegal_address",
         "launch_failed",
+        "ecc_uncorrectable",
         "unhealthy",
     ];
     lost.iter().any(|one| text.contains(one)).then(|| Error::Device {
@@ -195,6 +197,24 @@ mod tests {
             })
         };
         assert!(matches!(attempt(&rows, other), Err(Error::Device { .. })));
+    }
+
+    #[test]
+    fn what_drivers_say_of_a_lost_device_and_of_full_memory_is_told_from_a_defect() {
+        // As wgpu, cudarc and CubeCL print them.
+        for lost in [
+            "wgpu error: Validation Error: Parent device is lost",
+            r#"DriverError(CUDA_ERROR_ILLEGAL_ADDRESS, "an illegal memory access was encountered")"#,
+            r#"DriverError(CUDA_ERROR_LAUNCH_FAILED, "unspecified launch failure")"#,
+            r#"DriverError(CUDA_ERROR_ECC_UNCORRECTABLE, "uncorrectable ECC error encountered")"#,
+        ] {
+            let explained = explain(lost).map(|error| error.to_string());
+            let resumed = explained.is_some_and(|text| text.contains("can be resumed"));
+            assert!(resumed, "{lost}");
+        }
+        let full = r#"DriverError(CUDA_ERROR_OUT_OF_MEMORY, "out of memory")"#;
+        assert!(matches!(explain(full), Some(Error::OutOfMemory)));
+        assert!(explain("index out of bounds: the len is 3 but the index is 3").is_none());
     }
 
     #[test]

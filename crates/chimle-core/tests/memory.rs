@@ -4,7 +4,7 @@ use burn::tensor::{Distribution, Tensor};
 use burn_flex::Flex;
 use chimle_core::imle::SeededPool;
 use chimle_core::nn::LatentCode;
-use chimle_core::perceptual::Distance;
+use chimle_core::perceptual::{Distance, Lpips, Vgg16, Vgg16Config};
 use chimle_core::{
     Architecture, GeneratorConfig, Precision, Preset, bytes_per_distance, bytes_per_output,
 };
@@ -66,12 +66,14 @@ fn the_estimates_are_no_less_than_what_is_taken_and_at_most_twice_that() {
         assert!((1.0..2.0).contains(&ratio), "{architecture:?}: {ratio:.2}");
     }
 
-    let side = 256;
+    let side = 128;
     let image = |seed: f32| Tensor::<Flex, 4>::full([2, 3, side, side], seed, &device);
+    let vgg16: Vgg16<Flex> = Vgg16Config::new().init(&device);
     for (name, distance) in [
         ("L1", Distance::<Flex>::L1),
         ("L2", Distance::L2),
         ("Laplacian", Distance::LaplacianPyramid),
+        ("LPIPS", Distance::Lpips(Lpips::unweighted(vgg16))),
     ] {
         let target = distance.features(image(0.5));
         let found = taken(|| distance.distance(image(0.2), &target));

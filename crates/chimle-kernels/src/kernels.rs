@@ -7,13 +7,13 @@ use crate::activation::Activation;
 use crate::burn_ops;
 use crate::dense_block::{DenseBlockGradients, DenseBlockParameters};
 use crate::modulation::ModulationGradients;
-use crate::rrdb::{self, RrdbParameters};
+use crate::recomputed::{self, DenseBlocksParameters};
 
 /// A backend with the operations of the generator.
 ///
 /// Each has a default in Burn's own operations. On a backend that differentiates only
 /// [`conv3x3`](Self::conv3x3), [`dense_block`](Self::dense_block),
-/// [`rrdb_recomputed`](Self::rrdb_recomputed), [`modulate`](Self::modulate),
+/// [`dense_blocks_recomputed`](Self::dense_blocks_recomputed), [`modulate`](Self::modulate),
 /// [`normalize_channels`](Self::normalize_channels) and
 /// [`squared_differences`](Self::squared_differences) are recorded; the other methods are what
 /// their backward passes call on the backend below.
@@ -110,15 +110,15 @@ pub trait Kernels: Backend {
         )
     }
 
-    /// `x + scale D3(D2(D1(x)))` with dense blocks D. Where it is recorded, only the input is remembered,
+    /// `D3(D2(D1(x)))` with dense blocks D. Where it is recorded, only the input is remembered,
     /// and the maps are worked out again on the way back.
-    fn rrdb_recomputed(
+    fn dense_blocks_recomputed(
         input: FloatTensor<Self>,
-        blocks: RrdbParameters<Self>,
+        blocks: DenseBlocksParameters<Self>,
         slope: f64,
         scale: f64,
     ) -> FloatTensor<Self> {
-        rrdb::forward::<Self>(input, blocks, slope, scale)
+        recomputed::forward::<Self>(input, blocks, slope, scale)
     }
 
     /// Each pixel's values divided by `sqrt(sum of their squares + epsilon) + epsilon`:

@@ -70,7 +70,7 @@ mod dense_block;
 mod flex;
 mod kernels;
 mod modulation;
-mod rrdb;
+mod recomputed;
 
 pub use activation::Activation;
 pub use comparison::{normalize_channels, squared_differences};
@@ -78,4 +78,4 @@ pub use conv3x3::{conv3x3, conv3x3_activated};
 pub use dense_block::{DenseBlockGradients, DenseBlockParameters, dense_block};
 pub use kernels::{Kernels, TrainingBackend};
 pub use modulation::{ModulationGradients, modulate};
-pub use rrdb::{RrdbParameters, rrdb_recomputed};
+pub use recomputed::{DenseBlocksParameters, dense_blocks_recomputed};

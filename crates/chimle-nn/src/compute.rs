@@ -6,18 +6,17 @@ use std::str::FromStr;
 use burn::tensor::{DType, FloatDType, Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-/// The type in which the local stream keeps and convolves its maps.
+/// The type in which the dense blocks keep and convolve their maps: nearly all of a generator's work.
 ///
-/// Weights, the optimizer's state, the global stream, normalizations, images and distances are in 32 bits
-/// with any of them.
+/// Everything else is in 32 bits with any of them: weights, the optimizer's state, the streams
+/// between the dense blocks, normalizations (which would enlarge what 16 bits round off), images and distances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits with the range of 32: half the memory for maps. A loss trained in it has been seen to
-    /// stay some percent above that of 32 bits.
+    /// 16 bits with the range of 32: half the memory for these maps.
     Bf16,
     /// 16 bits with a finer step and a narrow range, in which the gradients of a loss may vanish: for
     /// evaluation.
@@ -41,7 +40,7 @@ impl Precision {
         }
     }
 
-    /// As the local stream takes it. In 32 bits nothing is cast, so that a caller's 64 bits stay.
+    /// As a dense block takes it. In 32 bits nothing is cast, so that a caller's 64 bits stay.
     pub(crate) fn narrow<B: Backend, const D: usize>(self, tensor: Tensor<B, D>) -> Tensor<B, D> {
         match self {
             Self::F32 => tensor,
@@ -49,7 +48,7 @@ impl Precision {
         }
     }
 
-    /// As it leaves the local stream.
+    /// As it leaves a dense block.
     pub(crate) fn widen<B: Backend, const D: usize>(self, tensor: Tensor<B, D>) -> Tensor<B, D> {
         match self {
             Self::F32 => tensor,
@@ -80,7 +79,7 @@ impl FromStr for Precision {
 /// How a generator is evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Compute {
-    /// The type of the local stream's maps.
+    /// The type of the dense blocks' maps.
     pub precision: Precision,
     /// Whether the backward pass works the maps of each RRDB out again instead of keeping them:
     /// about one more forward pass, and a small part of the memory.

@@ -91,7 +91,7 @@ impl<B: Kernels> Generator<B> {
         let (handed_up, shown) = match self.config.architecture {
             Architecture::SuperResolution => {
                 let features = level.up(features);
-                let image = self.image(level, features.clone());
+                let image = level.image(features.clone());
                 if !last {
                     state.conditioning.push(image.clone());
                 }
@@ -103,20 +103,16 @@ impl<B: Kernels> Generator<B> {
                 } else {
                     features
                 };
-                let shown = Tensor::cat(vec![base, self.image(level, features.clone())], 1);
+                let shown = Tensor::cat(vec![base, level.image(features.clone())], 1);
                 ((!last).then(|| level.up(features)), shown)
             }
             Architecture::ImageToImage => {
-                let image = self.image(level, features.clone());
+                let image = level.image(features.clone());
                 ((!last).then(|| level.up(features)), unit_range(image))
             }
         };
         state.handed_up = handed_up;
         (state, shown)
-    }
-
-    fn image(&self, level: &Level<B>, features: Tensor<B, 4>) -> Tensor<B, 4> {
-        level.image(features, self.compute.precision)
     }
 
     /// Every level in turn: the images they show, coarse to fine.

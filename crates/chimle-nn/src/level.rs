@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use chimle_kernels::Kernels;
 
 use crate::adain::{AdaIn, AdaInConfig};
-use crate::compute::{Compute, Precision};
+use crate::compute::Compute;
 use crate::conv::{WeightNormConv2d, WeightNormConv2dConfig};
 use crate::mapping::{MappingNetwork, MappingNetworkConfig};
 use crate::rrdb::{Rrdb, RrdbConfig};
@@ -97,15 +97,11 @@ impl<B: Kernels> Level<B> {
     ) -> (Tensor<B, 4>, Tensor<B, 2>) {
         let style = self.mapping.forward(code.global, styles);
         let mut inputs = vec![base, code.local];
-        inputs = inputs
-            .into_iter()
-            .map(|input| compute.precision.narrow(input))
-            .collect();
         inputs.extend(handed_up.map(|features| features.mul_scalar(HANDED_UP_SCALE)));
         let first = self.feature.forward(Tensor::cat(inputs, 1));
         let chain = self.rrdbs.iter().zip(&self.adains);
         let last = chain.fold(first.clone(), |x, (rrdb, adain)| {
-            adain.forward(rrdb.forward(x, compute.recompute), style.clone())
+            adain.forward(rrdb.forward(x, compute), style.clone())
         });
         (first + self.chain_end.forward(last), style)
     }
@@ -124,9 +120,9 @@ impl<B: Kernels> Level<B> {
             .fold(features, |x, conv| conv.forward_leaky(x))
     }
 
-    /// The raw image in [-1, 1], `[batch, channels_out, h, w]`, in 32 bits from features of `precision`.
-    pub fn image(&self, features: Tensor<B, 4>, precision: Precision) -> Tensor<B, 4> {
-        tanh(precision.widen(self.out.forward(features)))
+    /// The raw image in [-1, 1], `[batch, channels_out, h, w]`.
+    pub fn image(&self, features: Tensor<B, 4>) -> Tensor<B, 4> {
+        tanh(self.out.forward(features))
     }
 
     /// The level with its weight normalization folded; see [`WeightNormConv2d::fold`].

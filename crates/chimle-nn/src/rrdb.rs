@@ -3,8 +3,9 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
-use chimle_kernels::{Kernels, rrdb_recomputed};
+use chimle_kernels::{Kernels, dense_blocks_recomputed};
 
+use crate::compute::Compute;
 use crate::conv::LEAKY_SLOPE;
 use crate::dense_block::{DenseBlock, DenseBlockConfig, RESIDUAL_SCALE};
 
@@ -40,26 +41,29 @@ pub struct Rrdb<B: Backend> {
 impl<B: Kernels> Rrdb<B> {
     /// `[batch, channels, height, width]` to the same shape.
     ///
-    /// With `recompute` the backward pass works all maps out again from the input, which is all
-    /// that is kept for it.
-    pub fn forward(&self, input: Tensor<B, 4>, recompute: bool) -> Tensor<B, 4> {
-        if recompute {
-            let all = self.blocks.iter().map(|block| block.parameters_for(&input));
-            let (weights, biases): (Vec<_>, Vec<_>) = all.unzip();
-            let three = "an RRDB has three dense blocks";
-            return rrdb_recomputed(
-                input,
-                weights.try_into().expect(three),
-                biases.try_into().expect(three),
-                LEAKY_SLOPE,
-                RESIDUAL_SCALE,
-            );
-        }
-        let deep = self
-            .blocks
-            .iter()
-            .fold(input.clone(), |x, block| block.forward(x));
-        input + deep.mul_scalar(RESIDUAL_SCALE)
+    /// The dense blocks have the maps that `compute` says; what they are added to keeps its type.
+    pub fn forward(&self, input: Tensor<B, 4>, compute: Compute) -> Tensor<B, 4> {
+        let x = compute.precision.narrow(input.clone());
+        let deep = if compute.recompute {
+            self.recomputed(x)
+        } else {
+            self.blocks.iter().fold(x, |x, block| block.forward(x))
+        };
+        input + compute.precision.widen(deep).mul_scalar(RESIDUAL_SCALE)
+    }
+
+    /// The dense blocks, of which only the input is kept for the backward pass.
+    fn recomputed(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let all = self.blocks.iter().map(|block| block.parameters_for(&x));
+        let (weights, biases): (Vec<_>, Vec<_>) = all.unzip();
+        let three = "an RRDB has three dense blocks";
+        dense_blocks_recomputed(
+            x,
+            weights.try_into().expect(three),
+            biases.try_into().expect(three),
+            LEAKY_SLOPE,
+            RESIDUAL_SCALE,
+        )
     }
 
     /// The block with its weight normalization folded; see

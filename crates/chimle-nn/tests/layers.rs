@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
 use chimle_nn::{
     AdaIn, AdaInConfig, Compute, DenseBlockConfig, LatentCode, Level, LevelConfig,
-    MappingNetworkConfig, Precision, Rrdb, WeightNormConv2d, WeightNormConv2dConfig,
+    MappingNetworkConfig, Rrdb, WeightNormConv2d, WeightNormConv2dConfig,
 };
 use small::{error, noise, normalized, values};
 
@@ -182,7 +182,7 @@ fn blocks_without_weights_add_a_fifth_of_their_biases() {
         blocks: vec![block(1.0), block(2.0), block(3.0)],
     };
     let expected = x.clone() + (x.clone() + 0.2 * 6.0) * 0.2;
-    assert!(error(rrdb.forward(x, false), expected) < 1e-6);
+    assert!(error(rrdb.forward(x, Compute::default()), expected) < 1e-6);
 }
 
 #[test]
@@ -295,6 +295,6 @@ fn up_repeats_pixels_and_refine_does_not() {
     assert_close(&values(up), &expected);
 
     constant(&mut level.out, vec![0.0, 1.0, -50.0]);
-    let image = level.image(param(vec![9.0; 2], [1, 2, 1, 1]).val(), Precision::F32);
+    let image = level.image(param(vec![9.0; 2], [1, 2, 1, 1]).val());
     assert_close(&values(image), &[0.0, 1f32.tanh(), -1.0]);
 }

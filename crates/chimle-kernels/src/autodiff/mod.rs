@@ -12,7 +12,7 @@ use burn::tensor::ops::FloatTensor;
 use crate::activation::Activation;
 use crate::dense_block::DenseBlockParameters;
 use crate::kernels::Kernels;
-use crate::rrdb::{self, RrdbParameters};
+use crate::recomputed::{self, DenseBlocksParameters};
 
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn conv3x3(
@@ -42,13 +42,13 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         modulation::recorded::<B, C>(input, gain, bias, epsilon)
     }
 
-    fn rrdb_recomputed(
+    fn dense_blocks_recomputed(
         input: FloatTensor<Self>,
-        blocks: RrdbParameters<Self>,
+        blocks: DenseBlocksParameters<Self>,
         slope: f64,
         scale: f64,
     ) -> FloatTensor<Self> {
-        rrdb::recorded::<B, C>(input, blocks, slope, scale)
+        recomputed::recorded::<B, C>(input, blocks, slope, scale)
     }
 
     fn normalize_channels(input: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {

@@ -1,4 +1,4 @@
-//! The residual-in-residual dense block of ESRGAN (Wang et al. 2018), remembered by its input alone.
+//! The dense blocks of an RRDB, remembered by their input alone.
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
@@ -12,7 +12,7 @@ use burn::tensor::{Tensor, TensorPrimitive};
 use crate::dense_block::{CONVOLUTIONS, DenseBlockParameters};
 use crate::kernels::Kernels;
 
-/// Dense blocks of an RRDB.
+/// Dense blocks of a residual-in-residual dense block.
 const BLOCKS: usize = 3;
 
 /// Tensors of a dense block's parameters.
@@ -21,13 +21,14 @@ const OF_A_BLOCK: usize = 2 * CONVOLUTIONS;
 /// The input, and the parameters of all blocks.
 const PARENTS: usize = 1 + BLOCKS * OF_A_BLOCK;
 
-/// `x + scale D3(D2(D1(x)))` with dense blocks D as in [`dense_block`](crate::dense_block()).
+/// `D3(D2(D1(x)))` with dense blocks D as in [`dense_block`](crate::dense_block()): those of a
+/// residual-in-residual dense block (Wang et al. 2018).
 ///
 /// The gradients are those of three dense blocks, but between the forward and the backward pass
 /// nothing is kept besides the input: the maps of all convolutions are worked out again, one RRDB
 /// at a time (Chen et al. 2016, "Training deep nets with sublinear memory cost"). A training step
 /// takes one more forward pass of the block, and a small part of the memory.
-pub fn rrdb_recomputed<B: Kernels>(
+pub fn dense_blocks_recomputed<B: Kernels>(
     input: Tensor<B, 4>,
     weights: [[Tensor<B, 4>; CONVOLUTIONS]; BLOCKS],
     biases: [[Tensor<B, 1>; CONVOLUTIONS]; BLOCKS],
@@ -42,23 +43,22 @@ pub fn rrdb_recomputed<B: Kernels>(
             .expect("as many")
             .map(|bias| bias.into_primitive().tensor()),
     });
-    let output = B::rrdb_recomputed(input.into_primitive().tensor(), blocks, slope, scale);
+    let output = B::dense_blocks_recomputed(input.into_primitive().tensor(), blocks, slope, scale);
     Tensor::from_primitive(TensorPrimitive::Float(output))
 }
 
-/// The parameters of an RRDB's blocks.
-pub type RrdbParameters<B> = [DenseBlockParameters<B>; BLOCKS];
+/// The parameters of the dense blocks, in order.
+pub type DenseBlocksParameters<B> = [DenseBlockParameters<B>; BLOCKS];
 
 pub(crate) fn forward<B: Kernels>(
     input: FloatTensor<B>,
-    blocks: RrdbParameters<B>,
+    blocks: DenseBlocksParameters<B>,
     slope: f64,
     scale: f64,
 ) -> FloatTensor<B> {
-    let deep = blocks.into_iter().fold(input.clone(), |x, block| {
-        B::dense_block(x, block, slope, scale)
-    });
-    B::float_add(input, B::float_mul_scalar(deep, scale.into()))
+    blocks
+        .into_iter()
+        .fold(input, |x, block| B::dense_block(x, block, slope, scale))
 }
 
 #[derive(Debug)]
@@ -103,8 +103,7 @@ impl<B: Kernels> Backward<B, PARENTS> for Recomputed {
 
         let [input, of_blocks @ ..] = ops.parents;
         let of_parameters = of_blocks.iter().any(Option::is_some);
-        let gradient = gradients.consume::<B>(&ops.node);
-        let mut below = B::float_mul_scalar(gradient.clone(), scale.into());
+        let mut below = gradients.consume::<B>(&ops.node);
         let of_blocks = of_blocks.as_chunks::<OF_A_BLOCK>().0;
         for ((block, maps), parents) in blocks.into_iter().zip(maps).zip(of_blocks).rev() {
             let found = B::dense_block_gradients(maps, block, below, slope, scale, of_parameters);
@@ -118,14 +117,14 @@ impl<B: Kernels> Backward<B, PARENTS> for Recomputed {
             }
         }
         if let Some(node) = input {
-            gradients.register::<B>(node.id, B::float_add(gradient, below));
+            gradients.register::<B>(node.id, below);
         }
     }
 }
 
 pub(crate) fn recorded<B: Kernels, C: CheckpointStrategy>(
     input: FloatTensor<Autodiff<B, C>>,
-    blocks: RrdbParameters<Autodiff<B, C>>,
+    blocks: DenseBlocksParameters<Autodiff<B, C>>,
     slope: f64,
     scale: f64,
 ) -> FloatTensor<Autodiff<B, C>> {
