@@ -1,8 +1,10 @@
 //! `chimle film`: a run's samples as it learned.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
-use chimle_core::{Event, read_log};
+use chimle_core::read_log;
 use chimle_show::{Frame, film};
 use clap::Args;
 use image::RgbImage;
@@ -16,8 +18,8 @@ const LAST_MILLISECONDS: u32 = 3000;
 
 /// Makes a film of a run: the strip of held-out samples beside the growing loss curve.
 ///
-/// Of the strips that training left in `samples/`, as many as --frames are taken, evenly spaced in the logarithm of the
-/// step: much changes early.
+/// Training left strips in `samples/` at steps evenly spaced in their logarithm, as much changes early; of more than
+/// --frames, so many are taken.
 #[derive(Args)]
 #[command(after_help = "Example:\n  chimle film runs/color --out color.gif")]
 pub struct Film {
@@ -37,15 +39,7 @@ pub struct Film {
 impl Film {
     pub fn run(self) -> Result<(), Failure> {
         let events = read_log(&self.run)?;
-        let strips = events.iter().filter_map(|event| match event {
-            Event::Validated { step, strip, .. } => {
-                // The run may have been moved since.
-                let path = self.run.join("samples").join(strip.file_name()?);
-                path.is_file().then_some((*step, path))
-            }
-            _ => None,
-        });
-        let strips: Vec<(u64, PathBuf)> = strips.collect();
+        let strips = strips(&self.run.join("samples"))?;
         let loss = curves::loss(&events);
         let mut frames = Vec::new();
         for index in spaced(
@@ -74,6 +68,25 @@ impl Film {
         film::save(&frames, &path)?;
         output::say(format_args!("{} frames: {}", frames.len(), path.display()))
     }
+}
+
+/// The strips in a folder, by step.
+fn strips(folder: &Path) -> Result<Vec<(u64, PathBuf)>, Failure> {
+    let unreadable = Failure::file("read", folder);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let strips = paths.filter_map(|path| {
+        let name = path.file_name()?.to_str()?;
+        let step = name.strip_prefix("step-")?.strip_suffix(".png")?;
+        Some((step.parse().ok()?, path))
+    });
+    let mut strips: Vec<(u64, PathBuf)> = strips.collect();
+    strips.sort();
+    Ok(strips)
 }
 
 /// The curve as it is, unless the strip is much higher.

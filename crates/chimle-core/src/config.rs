@@ -142,7 +142,7 @@ pub struct TrainingConfig {
     pub recompute: bool,
     /// Steps between two checkpoints.
     pub checkpoint_every: u64,
-    /// Steps between two validations, each with a strip of samples.
+    /// Steps between two validations.
     pub validate_every: u64,
     /// Checkpoints kept, the newest.
     pub keep: usize,

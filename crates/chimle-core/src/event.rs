@@ -79,8 +79,6 @@ pub enum Event {
         diversity: f64,
         /// Procedural set: mean number of known outputs that are some sample's nearest.
         modes: Option<f64>,
-        /// The picture of samples.
-        strip: PathBuf,
     },
     /// A checkpoint is on the disk.
     Saved {

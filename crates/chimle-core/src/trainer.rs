@@ -23,7 +23,7 @@ use crate::model::{Model, check_precision};
 use crate::optimizer::{self, GeneratorAdam, Groups};
 use crate::seed::{Stream, derive};
 use crate::share::{Member, Order, Share, drawn, load_examples};
-use crate::validation::Validation;
+use crate::validation::{Validation, has_strip};
 use crate::whole_file::write_whole;
 
 static INITIALIZATION: Mutex<()> = Mutex::new(());
@@ -259,6 +259,7 @@ impl<B: TrainingBackend> Trainer<B> {
         }
         if self.saved.is_none() {
             self.validate(log)?;
+            self.save_strip()?;
             self.save(log)?;
         }
         let schedule = self.config.training.clone();
@@ -271,6 +272,9 @@ impl<B: TrainingBackend> Trainer<B> {
                 self.search(log)?;
             }
             self.train_step(log)?;
+            if has_strip(self.step) {
+                self.save_strip()?;
+            }
             if self.step.is_multiple_of(schedule.validate_every) {
                 self.validate(log)?;
             }
@@ -283,6 +287,7 @@ impl<B: TrainingBackend> Trainer<B> {
             self.validate(log)?;
             self.save(log)?;
         }
+        self.save_strip()?;
         log.notice(&Event::Finished {
             step: self.step,
             seconds: begun.elapsed().as_secs_f64(),
@@ -461,11 +466,15 @@ impl<B: TrainingBackend> Trainer<B> {
     }
 
     fn validate(&self, log: &mut Log) -> Result<(), Error> {
-        let event = self
-            .validation
-            .run(&self.model(), self.step, &self.folder)?;
+        let event = self.validation.run(&self.model(), self.step)?;
         log.notice(&event);
         Ok(())
+    }
+
+    /// A strip that is there already is of the same weights and codes.
+    fn save_strip(&self) -> Result<(), Error> {
+        let (model, step) = (self.model(), self.step);
+        self.validation.save_strip(&model, step, &self.folder)
     }
 
     fn save(&mut self, log: &mut Log) -> Result<(), Error> {

@@ -186,7 +186,13 @@ fn the_log_has_every_step_once_and_half_a_line_is_mended() {
                 .all(|(chosen, pool)| *chosen <= pool)
         );
     }
-    assert!(run.join("samples/step-00000012.png").is_file());
+    let strips = fs::read_dir(run.join("samples")).unwrap();
+    let mut strips: Vec<_> = strips
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    strips.sort();
+    let expected = [0, 1, 2, 3, 4, 6, 7, 10, 12].map(|step| format!("step-{step:08}.png"));
+    assert_eq!(strips, expected);
     assert_eq!(
         fs::read_dir(run.join("checkpoints")).unwrap().count(),
         2,
