@@ -42,11 +42,11 @@ pub struct Bench {
     loss: Loss,
 
     /// For --loss vgg: VGG16's weights (.safetensors or .pth)
-    #[arg(long, value_name = "FILE", required_if_eq("loss", "vgg"))]
+    #[arg(long, value_name = "FILE|NAME", required_if_eq("loss", "vgg"))]
     perceptual: Option<PathBuf>,
 
     /// For --loss vgg: the learned weights of LPIPS 0.1; without them every feature counts the same
-    #[arg(long, value_name = "FILE", requires = "perceptual")]
+    #[arg(long, value_name = "FILE|NAME", requires = "perceptual")]
     lpips: Option<PathBuf>,
 
     /// Timed runs, of which the median is taken

@@ -42,6 +42,27 @@ pub enum Failure {
     },
     #[error("none of the {count} images in {folder} could be sampled")]
     NothingSampled { folder: PathBuf, count: usize },
+    #[error(
+        "cannot download {url}: {reason}. Run this again (it goes on after the {kept} bytes it has), or get the file by other means and put it at {path}"
+    )]
+    Download {
+        url: String,
+        reason: String,
+        kept: u64,
+        path: PathBuf,
+    },
+    #[error(
+        "{path} is not {name} as published: its SHA-256 is {found} instead of {expected}; {remedy}"
+    )]
+    Checksum {
+        path: PathBuf,
+        name: &'static str,
+        expected: &'static str,
+        found: String,
+        remedy: &'static str,
+    },
+    #[error("this user has no cache folder: name one in the environment variable {variable}")]
+    NoCache { variable: &'static str },
     /// What failed stands on standard output already.
     #[error("failed")]
     Reported,

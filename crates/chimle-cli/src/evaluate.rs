@@ -15,8 +15,9 @@ use crate::device::{Command, Common};
 use crate::error::Failure;
 use crate::flags::BackboneName;
 use crate::located::Located;
+use crate::page::{self, INPUTS, PAGE};
 use crate::progress::Counter;
-use crate::{flags, output};
+use crate::{flags, output, weights};
 
 /// Made-up scenes are numbered from here, where no run's training set reaches.
 pub const FIRST_UNSEEN_SCENE: u64 = 1 << 32;
@@ -38,23 +39,22 @@ const REPORT_MARKDOWN: &str = "report.md";
 #[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub struct Evaluate {
     /// The folder of a run (its newest checkpoint is taken), or a model file
-    #[arg(
-        long,
-        value_name = "RUN|FILE",
-        required_unless_present = "folders",
-        requires = "data"
-    )]
+    #[arg(long, value_name = "RUN|FILE", required_unless_present = "folders")]
     model: Option<PathBuf>,
 
     /// A folder of photographs that the model has not seen (for a paired task: of pairs), or `procedural`
-    #[arg(long, value_name = "DIR|procedural", requires = "model")]
+    #[arg(long, value_name = "DIR|procedural", requires = "model", required_unless_present_any = ["folders", "pairs"])]
     data: Option<PathBuf>,
+
+    /// For a paired task: the folder of inputs and the folder of outputs, matched by file name
+    #[arg(long, num_args = 2, value_names = ["INPUT", "OUTPUT"], requires = "model", conflicts_with = "data")]
+    pairs: Option<Vec<PathBuf>>,
 
     /// Measure the images of the folder FAKE, made by any program, beside those of REAL
     ///
     /// In place of REAL, the file of its statistics that --save-stats wrote will do.
     #[arg(long, num_args = 2, value_names = ["REAL", "FAKE"],
-        conflicts_with_all = ["model", "data", "task", "size", "samples", "stats"])]
+        conflicts_with_all = ["model", "data", "pairs", "task", "size", "samples", "stats"])]
     folders: Option<Vec<PathBuf>>,
 
     /// What a model file was trained for, where it does not say (decompression or night-to-day)
@@ -73,9 +73,9 @@ pub struct Evaluate {
     #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
     limit: Option<usize>,
 
-    /// Measure LPIPS on the network whose weights are in this file [default: the run's distance if its weights are
-    /// found, else the Laplacian pyramid]
-    #[arg(long, value_name = "FILE")]
+    /// Measure LPIPS on the network whose weights are in this file, or are those of this name that `chimle weights`
+    /// has fetched [default: the run's distance if its weights are found, else the Laplacian pyramid]
+    #[arg(long, value_name = "FILE|NAME")]
     perceptual: Option<PathBuf>,
 
     /// That network
@@ -83,11 +83,11 @@ pub struct Evaluate {
     backbone: BackboneName,
 
     /// The learned weights of LPIPS 0.1 for it; without them every feature counts the same
-    #[arg(long, value_name = "FILE", requires = "perceptual")]
+    #[arg(long, value_name = "FILE|NAME", requires = "perceptual")]
     lpips: Option<PathBuf>,
 
-    /// Inception-v3 as FID is defined on it: pytorch-fid's pt_inception-2015-12-05-*.pth
-    #[arg(long, value_name = "FILE")]
+    /// Inception-v3 as FID is defined on it: pytorch-fid's pt_inception-2015-12-05-*.pth, or its name `inception`
+    #[arg(long, value_name = "FILE|NAME")]
     fid_weights: Option<PathBuf>,
 
     /// Compare all samples with these statistics instead of with the true images of the data
@@ -129,21 +129,23 @@ pub struct Evaluate {
         value_parser = flags::at_least_one::<usize>)]
     chunk: usize,
 
-    /// Write report.json and report.md into this folder too
+    /// Write report.json and report.md into this folder too, and of a model page.html: the samples of the first 16
+    /// inputs, to look at in a browser
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
 const USAGE: &str = "\
 chimle evaluate --model RUN|FILE --data DIR|procedural [OPTIONS]
+       chimle evaluate --model RUN|FILE --pairs INPUT OUTPUT [OPTIONS]
        chimle evaluate --folders REAL FAKE [OPTIONS]";
 
 const EXAMPLES: &str = "\
 Examples:
   chimle evaluate --model runs/color --data other-photos/ --samples 8
-  chimle evaluate --model runs/color --data other-photos/ --perceptual vgg16-397923af.pth --lpips vgg.pth \\
-    --fid-weights pt_inception-2015-12-05-6726825d.pth --limit 100 --out reports/color
-  chimle evaluate --folders photos/ made-by-another-program/ --fid-weights pt_inception-2015-12-05-6726825d.pth";
+  chimle evaluate --model runs/color --data other-photos/ --perceptual vgg16 --lpips lpips-vgg16 \\
+    --fid-weights inception --limit 100 --out reports/color
+  chimle evaluate --folders photos/ made-by-another-program/ --fid-weights inception";
 
 impl Command for Evaluate {
     fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
@@ -195,6 +197,7 @@ impl Evaluate {
         });
         let mut config = EvaluationConfig::new(self.samples, seed);
         config.limit = self.limit;
+        config.keep = if self.out.is_some() { INPUTS } else { 0 };
         config.sets = SetConfig {
             neighbors: self.neighbors,
             subsets,
@@ -269,6 +272,7 @@ impl Evaluate {
             output::complain("warning", format_args!("skipped: {reason}"));
         }
         if let Some(folder) = &self.out {
+            self.write_page(found, &folder.join(PAGE))?;
             let json = serde_json::to_string_pretty(&found.report).expect("numbers are plain data");
             output::save(json.as_bytes(), &folder.join(REPORT_JSON))?;
             let markdown = found.report.to_markdown();
@@ -284,6 +288,15 @@ impl Evaluate {
         output::say(&found.report)
     }
 
+    /// Of a model, a page with the first of the inputs measured.
+    fn write_page(&self, found: &Evaluation, path: &Path) -> Result<(), Failure> {
+        let Some(model) = &self.model else {
+            return Ok(());
+        };
+        let (run, data) = (Located::find(model)?.run, self.source()?);
+        page::of_evaluation(model, run.as_ref(), &data, found, path)
+    }
+
     fn no_statistics(&self) -> Failure {
         Failure::Flag {
             flag: "--save-stats",
@@ -291,6 +304,10 @@ impl Evaluate {
                 "there are none: it needs --fid-weights, or VGG16 by --perceptual, and true images"
                     .to_owned(),
         }
+    }
+
+    fn source(&self) -> Result<DataSource, Failure> {
+        flags::data(self.data.as_deref(), self.pairs.as_deref())
     }
 
     fn dataset<B: Kernels>(
@@ -313,16 +330,10 @@ impl Evaluate {
         };
         let mut config = DatasetConfig::new(task, model.config().levels(), height, width);
         config.first_scene = FIRST_UNSEEN_SCENE;
-        let data = self.data.as_deref().ok_or_else(|| Failure::Flag {
-            flag: "--data",
-            reason: "is needed".to_owned(),
-        })?;
-        let source = flags::data(data)?;
-        if located
-            .run
-            .as_ref()
-            .is_some_and(|run| run.data.source == source && matches!(source, DataSource::Folder(_)))
-        {
+        let source = self.source()?;
+        if located.run.as_ref().is_some_and(|run| {
+            run.data.source == source && !matches!(source, DataSource::Procedural { .. })
+        }) {
             output::complain(
                 "warning",
                 "the model was trained on these images: the numbers say nothing of others",
@@ -365,6 +376,7 @@ impl Evaluate {
         device: &B::Device,
     ) -> Result<Option<Extractor<B>>, Failure> {
         if let Some(path) = &self.fid_weights {
+            let path = weights::named("--fid-weights", path)?;
             let network = InceptionV3::load(path, device)?;
             return Ok(Some(Extractor::InceptionV3(network)));
         }

@@ -8,6 +8,7 @@ use chimle_core::read_log;
 use chimle_show::{Frame, film};
 use clap::Args;
 use image::RgbImage;
+use image::imageops::{self, FilterType};
 
 use crate::error::Failure;
 use crate::{curves, flags, output};
@@ -48,7 +49,12 @@ impl Film {
         ) {
             let (step, path) = &strips[index];
             let strip = chimle_core::read_rgb(path)?;
-            let curve = enlarged(loss.until(*step as f64).image(1.0)?, strip.height());
+            let curve = loss.until(*step as f64).image(1.0)?;
+            // Of the two, the lower is enlarged: pixels stay pixels, lines stay smooth.
+            let (strip, curve) = (
+                enlarged(&strip, curve.height(), FilterType::Nearest),
+                enlarged(&curve, strip.height(), FilterType::Triangle),
+            );
             let image = film::beside(&[&strip, &curve], &format!("step {step}"))?;
             frames.push(Frame {
                 image,
@@ -89,11 +95,11 @@ fn strips(folder: &Path) -> Result<Vec<(u64, PathBuf)>, Failure> {
     Ok(strips)
 }
 
-/// The curve as it is, unless the strip is much higher.
-fn enlarged(curve: RgbImage, height: u32) -> RgbImage {
-    let times = (height / curve.height().max(1)).max(1);
-    let (width, height) = (curve.width() * times, curve.height() * times);
-    image::imageops::resize(&curve, width, height, image::imageops::FilterType::Triangle)
+/// The picture as many times its size as stays within a height; as it is, if it is higher.
+fn enlarged(picture: &RgbImage, height: u32, filter: FilterType) -> RgbImage {
+    let times = (height / picture.height().max(1)).max(1);
+    let (width, height) = (picture.width() * times, picture.height() * times);
+    imageops::resize(picture, width, height, filter)
 }
 
 /// At most so many of the steps, evenly spaced in their logarithm, the first and the last among them.

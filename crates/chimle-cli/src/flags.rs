@@ -9,6 +9,7 @@ use chimle_core::{DataSource, DistanceConfig, Task, Vary};
 use clap::ValueEnum;
 
 use crate::error::Failure;
+use crate::weights;
 
 /// Made-up scenes in a set of them.
 const SCENES: usize = 512;
@@ -46,11 +47,24 @@ pub fn vary(text: &str) -> Result<Vary, String> {
     }
 }
 
-/// What `--data` names: the word `procedural`, or a folder.
-pub fn data(value: &Path) -> Result<DataSource, Failure> {
-    Ok(match value.to_str() {
-        Some("procedural") => DataSource::Procedural { scenes: SCENES },
-        _ => DataSource::Folder(absolute(value)?),
+/// What `--data` or `--pairs` names: made-up scenes, a folder, or a folder of inputs and one of outputs.
+///
+/// # Errors
+/// If neither is given, or there is no current folder.
+pub fn data(data: Option<&Path>, pairs: Option<&[PathBuf]>) -> Result<DataSource, Failure> {
+    Ok(match (data, pairs) {
+        (_, Some([input, output])) => DataSource::Pairs {
+            input: absolute(input)?,
+            output: absolute(output)?,
+        },
+        (Some(data), _) if data == "procedural" => DataSource::Procedural { scenes: SCENES },
+        (Some(data), _) => DataSource::Folder(absolute(data)?),
+        (None, _) => {
+            return Err(Failure::Flag {
+                flag: "--data",
+                reason: "is needed".to_owned(),
+            });
+        }
     })
 }
 
@@ -79,11 +93,11 @@ pub fn lpips(
         BackboneName::Alexnet => Backbone::AlexNet,
         BackboneName::Squeezenet => Backbone::SqueezeNet,
     };
-    let linear = linear.map(absolute).transpose()?;
+    let linear = linear.map(|path| weights::named("--lpips", path));
     Ok(Some(DistanceConfig::Lpips {
         backbone,
-        weights: absolute(weights)?,
-        linear,
+        weights: weights::named("--perceptual", weights)?,
+        linear: linear.transpose()?,
     }))
 }
 

@@ -8,6 +8,7 @@ mod device;
 mod devices;
 mod error;
 mod evaluate;
+mod exchange;
 mod film;
 mod flags;
 mod free_memory;
@@ -69,8 +70,9 @@ enum Commands {
     Evaluate(evaluate::Evaluate),
     Page(page::Page),
     Film(film::Film),
-    Import(weights::Import),
-    Export(weights::Export),
+    Weights(weights::Weights),
+    Import(exchange::Import),
+    Export(exchange::Export),
     Bench(bench::Bench),
     Verify(verify::Verify),
     Devices(devices::Devices),
@@ -103,6 +105,7 @@ fn run(
         Commands::Evaluate(command) => device::run(command, device, seed),
         Commands::Page(command) => device::run(command, device, seed),
         Commands::Film(command) => command.run(),
+        Commands::Weights(command) => command.run(),
         Commands::Import(command) => device::run(command, device, seed),
         Commands::Export(command) => device::run(command, device, seed),
         Commands::Bench(command) => device::run(command, device, seed),

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::{Cursor, ErrorKind, Write};
 use std::path::Path;
 
 use chimle_core::write_whole;
@@ -10,12 +10,15 @@ use image::{ImageFormat, RgbImage};
 
 use crate::error::Failure;
 
-/// A line on standard output.
+/// A line on standard output. A reader that has gone (`chimle train ... | head`) is no failure: the work is done.
 ///
 /// # Errors
-/// If it cannot be written: a full disk, or a reader that has gone.
+/// If it cannot be written, as on a full disk.
 pub fn say(line: impl Display) -> Result<(), Failure> {
-    writeln!(std::io::stdout(), "{line}").map_err(Failure::file("write", "standard output"))
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Failure::file("write", "standard output")),
+    }
 }
 
 /// One line on standard error, as in `warning: photo.jpg is truncated`.

@@ -244,6 +244,17 @@ impl Counter {
         }
     }
 
+    /// The same for the bytes of a file.
+    pub fn of_bytes(what: &'static str) -> Self {
+        let counter = Self::new(what);
+        if let Some(bar) = &counter.bar {
+            bar.set_style(style(&format!(
+                "{{bar:30}} {{bytes}}/{{total_bytes}} of {what}, {{bytes_per_sec}}, {{eta}} left"
+            )));
+        }
+        counter
+    }
+
     /// So many of so many are done.
     pub fn at(&mut self, done: usize, of: usize) {
         if let Some(bar) = &self.bar {

@@ -4,20 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chimle_core::data::{Dataset, DatasetConfig, Planes, Source};
+use chimle_core::data::{Dataset, DatasetConfig, Source};
 use chimle_core::{
-    DataSource, EvaluationConfig, Instruments, Kernels, Model, Preset, Report, RunConfig, Sheet,
-    Task, Trainer, TrainingBackend, evaluate,
+    DataSource, EvaluationConfig, Instruments, Kept, Preset, Report, RunConfig, Sheet, Task,
+    Trainer, TrainingBackend, evaluate,
 };
 use clap::Args;
+use image::{Rgb, RgbImage};
 use serde::Serialize;
 
 use crate::device::{Command, Common};
 use crate::error::Failure;
 use crate::evaluate::FIRST_UNSEEN_SCENE;
-use crate::page::Subject;
 use crate::progress::{Counter, Progress};
-use crate::{flags, output};
+use crate::{flags, output, page};
 
 /// Steps trained if the time allows: the learning rate falls near the end of them.
 const STEPS: u64 = 360;
@@ -76,13 +76,8 @@ impl Command for Quickstart {
 
         let model = trainer.model();
         let unseen = unseen_scenes(trainer.config())?;
-        draw_picture(
-            &model,
-            &unseen,
-            trainer.config().seed,
-            &self.out.join(PICTURE),
-        )?;
-        let measured = EvaluationConfig::new(SAMPLES, trainer.config().seed);
+        let mut measured = EvaluationConfig::new(SAMPLES, trainer.config().seed);
+        measured.keep = SHOWN;
         let distance = &trainer.config().distance;
         let instruments = Instruments {
             distance: &distance.load(model.device())?,
@@ -93,6 +88,9 @@ impl Command for Quickstart {
         let show = &mut |done, of| counter.at(done, of);
         let evaluation = evaluate(&model, &unseen, &instruments, None, &measured, show);
         counter.clear();
+        let evaluation = evaluation?;
+        let picture = draw_picture(&evaluation.kept);
+        output::save_png(&picture, &self.out.join(PICTURE))?;
 
         let seconds = begun.elapsed().as_secs_f64();
         let numbers = Numbers {
@@ -102,22 +100,19 @@ impl Command for Quickstart {
             report: Report {
                 // Its figures need no weights: those that would are not missing here.
                 notes: Vec::new(),
-                ..evaluation?.report
+                ..evaluation.report
             },
         };
         let json = serde_json::to_string_pretty(&numbers).expect("numbers are plain data");
         output::save(json.as_bytes(), &self.out.join(NUMBERS))?;
-        let scenes = (0..SHOWN).map(|index| unseen.example(index, trainer.config().seed));
-        let subject = Subject {
-            run: &self.out,
-            config: trainer.config(),
-            model: &model,
-            examples: &scenes.collect::<Result<Vec<_>, _>>()?,
-            samples: SAMPLES,
-            seed: trainer.config().seed,
-            report: Some(&numbers.report),
-        };
-        subject.write(None)?;
+        let inputs = evaluation.kept.iter().map(page::shown).collect();
+        page::of_run(
+            &self.out,
+            trainer.config(),
+            inputs,
+            Some(&numbers.report),
+            None,
+        )?;
         self.report(&numbers)
     }
 }
@@ -152,7 +147,7 @@ impl Quickstart {
             numbers.steps, numbers.seconds
         ))?;
         output::say(format_args!(
-            "  {out}/{PICTURE}  each row: the input, {SAMPLES} samples, the true image"
+            "  {out}/{PICTURE}  each row: the input, {SAMPLES} samples, the true colorings"
         ))?;
         output::say(format_args!(
             "  {out}/page.html  the same to play with, in a browser"
@@ -169,8 +164,9 @@ impl Quickstart {
 
 /// Whether a folder holds an earlier quickstart's files and nothing else.
 fn is_quickstart(folder: &Path) -> bool {
-    const OURS: [&str; 8] = [
+    const OURS: [&str; 9] = [
         "config.toml",
+        "film.gif",
         "page.html",
         "plots",
         "log.jsonl",
@@ -202,25 +198,18 @@ fn unseen_scenes(run: &RunConfig) -> Result<Dataset, Failure> {
     )?)
 }
 
-/// A row for each of a few scenes: the gray input, the samples, the truth.
-fn draw_picture<B: Kernels>(
-    model: &Model<B>,
-    scenes: &Dataset,
-    seed: u64,
-    path: &Path,
-) -> Result<(), Failure> {
+/// A row for each scene: the gray input, the samples, and apart from them the true colorings.
+fn draw_picture(scenes: &[Kept]) -> RgbImage {
+    let space = RgbImage::from_pixel(1, 1, Rgb([255; 3]));
     let mut sheet = Sheet::new().at_least(64);
-    for index in 0..SHOWN {
-        let scene = scenes.example(index, seed)?;
-        let input = scene.input_picture().to_rgb();
-        let samples = model.sample(&input, SAMPLES, seed.wrapping_add(index as u64))?;
-        sheet.push(
-            [input]
-                .into_iter()
-                .chain(samples)
-                .chain([Planes::to_rgb(scene.truth())])
-                .collect(),
-        );
+    for scene in scenes {
+        let columns = [
+            std::slice::from_ref(&scene.input),
+            &scene.samples,
+            std::slice::from_ref(&space),
+            &scene.truths,
+        ];
+        sheet.push(columns.concat());
     }
-    output::save_png(&sheet.picture(), path)
+    sheet.picture()
 }

@@ -9,7 +9,8 @@ use chimle_core::data::{
 use chimle_core::{
     Architecture, Kernels, Model, Precision, Sheet, Task, TrainingBackend, Vary, read_rgb,
 };
-use clap::Args;
+use chimle_show::film;
+use clap::{Args, ValueEnum};
 use image::{ImageReader, RgbImage, imageops};
 
 use crate::device::{Command, Common, Device};
@@ -64,16 +65,43 @@ pub struct Sample {
     #[arg(long)]
     degrade: bool,
 
+    /// Write an animation too, NAME-film.gif (256 colors) or NAME-film.png (every color), in which the outputs dissolve
+    /// into each other
+    #[arg(long, value_name = "FORMAT")]
+    film: Option<FilmFormat>,
+
     /// With --degrade: what a model file was trained for, where it does not say (decompression)
     #[arg(long, value_parser = flags::task, requires = "degrade")]
     task: Option<Task>,
 }
+
+/// How long an output is shown in a film, and how long it takes to turn into the next, in milliseconds.
+const HOLD: u32 = 700;
+const CHANGE: u32 = 300;
 
 const EXAMPLES: &str = "\
 Examples:
   chimle sample --model runs/color --input old-photo.jpg --samples 8 --out samples/
   chimle sample --model runs/color --input photos/ --size 256 --degrade --out samples/
   chimle sample --model runs/color --input old-photo.jpg --vary level:1 --out samples/";
+
+/// An animation's format.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FilmFormat {
+    /// Animated GIF
+    Gif,
+    /// Animated PNG
+    Png,
+}
+
+impl FilmFormat {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Gif => "gif",
+            Self::Png => "png",
+        }
+    }
+}
 
 /// What the model is given, and what it should make of it where that is known.
 struct Prepared {
@@ -135,7 +163,8 @@ impl Command for Sample {
             String::new()
         };
         output::say(format_args!(
-            "{done} images sampled{beside}: {}",
+            "{done} image{} sampled{beside}: {}",
+            if done == 1 { "" } else { "s" },
             self.out.display()
         ))
     }
@@ -166,12 +195,16 @@ impl Sample {
         }
         let file = |what: &str| {
             let mut path = name.clone().into_os_string();
-            path.push(format!("-{what}.png"));
+            path.push(format!("-{what}"));
             PathBuf::from(path)
         };
         let digits = self.samples.to_string().len().max(2);
         for (k, sample) in samples.iter().enumerate() {
-            output::save_png(sample, &file(&format!("{:0digits$}", k + 1)))?;
+            output::save_png(sample, &file(&format!("{:0digits$}.png", k + 1)))?;
+        }
+        if let Some(format) = self.film {
+            let frames = film::dissolve(&samples, HOLD, CHANGE);
+            film::save(&frames, file(&format!("film.{}", format.extension())))?;
         }
         let first = if model.config().architecture == Architecture::Colorization {
             gray(&shown)
@@ -180,7 +213,7 @@ impl Sample {
         };
         let mut sheet = Sheet::new();
         sheet.push([first].into_iter().chain(samples).chain(truth).collect());
-        output::save_png(&sheet.picture(), &file("sheet"))
+        output::save_png(&sheet.picture(), &file("sheet.png"))
     }
 
     /// Reads an image, brings it to its size, and makes the task's input of it if it is a photograph.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chimle_core::{DataSource, DistanceConfig, Precision, Preset, RunConfig, Strategy, Task, data};
+use chimle_core::{DistanceConfig, Precision, Preset, RunConfig, Strategy, Task, data};
 use clap::{Args, ValueEnum};
 
 use crate::error::Failure;
@@ -38,8 +38,9 @@ pub struct Settings {
     #[arg(long, value_name = "PIXELS", value_parser = flags::at_least_one::<usize>)]
     size: Option<usize>,
 
-    /// Train with a perceptual distance on the network whose weights are in this file (.safetensors or .pth)
-    #[arg(long, value_name = "FILE", conflicts_with = "distance")]
+    /// Train with a perceptual distance on the network whose weights are in this file (.safetensors or .pth), or are
+    /// those of this name that `chimle weights` has fetched
+    #[arg(long, value_name = "FILE|NAME", conflicts_with = "distance")]
     perceptual: Option<PathBuf>,
 
     /// That network
@@ -47,7 +48,7 @@ pub struct Settings {
     backbone: flags::BackboneName,
 
     /// The learned weights of LPIPS 0.1 for it; without them every feature counts the same
-    #[arg(long, value_name = "FILE", requires = "perceptual")]
+    #[arg(long, value_name = "FILE|NAME", requires = "perceptual")]
     lpips: Option<PathBuf>,
 
     /// A distance that needs no weights [default: laplacian]
@@ -124,24 +125,17 @@ impl Settings {
     /// # Errors
     /// Names the flag that is missing or cannot work. What only the data can tell is found when the run is made.
     pub fn config(&self) -> Result<RunConfig, Failure> {
-        let missing = |flag| Failure::Flag {
-            flag,
-            reason: "is needed".to_owned(),
-        };
         let preset = match self.preset {
             PresetName::Tiny => Preset::Tiny,
             PresetName::Small => Preset::Small,
             PresetName::Paper => Preset::Paper,
         };
-        let mut config = RunConfig::new(self.task.ok_or_else(|| missing("--task"))?, preset);
-        config.data.source = match (&self.data, self.pairs.as_deref()) {
-            (_, Some([input, output])) => DataSource::Pairs {
-                input: flags::absolute(input)?,
-                output: flags::absolute(output)?,
-            },
-            (Some(data), _) => flags::data(data)?,
-            _ => return Err(missing("--data")),
-        };
+        let task = self.task.ok_or_else(|| Failure::Flag {
+            flag: "--task",
+            reason: "is needed".to_owned(),
+        })?;
+        let mut config = RunConfig::new(task, preset);
+        config.data.source = flags::data(self.data.as_deref(), self.pairs.as_deref())?;
         if let Some(side) = self.size {
             (config.data.height, config.data.width) = (side, side);
             data::check_sides(config.task, config.generator.levels(), side, side).map_err(|e| {

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::device::{Command, Common};
 use crate::error::Failure;
-use crate::page::{INPUTS, SAMPLES, Subject};
+use crate::page::{self, INPUTS, SAMPLES};
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::{flags, output};
@@ -59,7 +59,7 @@ const EXAMPLES: &str = "\
 Examples:
   chimle train --task colorization --data procedural --steps 500 --out runs/made-up
   chimle train --task colorization --data photos/ --preset small --size 64 \\
-    --perceptual vgg16-397923af.pth --lpips vgg.pth --out runs/color
+    --perceptual vgg16 --lpips lpips-vgg16 --out runs/color
   chimle train --task night-to-day --pairs night/ day/ --out runs/night
   chimle train --resume runs/color --minutes 30";
 
@@ -96,16 +96,10 @@ impl Command for Train {
         trainer.set_memory(common.memory);
         trainer.run_for(self.minutes.unwrap_or(Duration::MAX), &mut Progress::new())?;
         let held_out = trainer.held_out();
-        let subject = Subject {
-            run: &folder,
-            config: trainer.config(),
-            model: &trainer.model(),
-            examples: &held_out[..held_out.len().min(INPUTS)],
-            samples: SAMPLES,
-            seed: trainer.config().seed,
-            report: None,
-        };
-        let page = subject.write(None)?;
+        let examples = &held_out[..held_out.len().min(INPUTS)];
+        let config = trainer.config();
+        let inputs = page::sampled(&trainer.model(), examples, SAMPLES, config.seed)?;
+        let page = page::of_run(&folder, config, inputs, None, None)?;
         output::say(format_args!("samples to look at: {}", page.display()))?;
         output::say(format_args!(
             "the model is in {0}: chimle sample --model {0} --input IMAGE --out DIR",

@@ -126,6 +126,46 @@ fn settings_that_cannot_work() {
 }
 
 #[test]
+fn weights_that_cannot_be_had() {
+    let folder = folder();
+    let path = folder.path();
+    let unknown = chimle(path, "weights vgg19");
+    assert_eq!(unknown.status, 2, "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("vgg16"), "{}", unknown.stderr);
+
+    // A port that nobody listens at, once it is let go.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", port.local_addr().unwrap());
+    drop(port);
+    let refused = chimle(path, &format!("weights lpips-vgg16 --mirror {address}/"));
+    assert_eq!((refused.status, refused.stdout.as_str()), (1, ""));
+    let reason = refused.stderr.lines().last().unwrap();
+    let url = format!("{address}/lpips_v0.1_vgg.pth");
+    let place = path.join("cache").join("lpips_v0.1_vgg.pth");
+    for word in [&url, place.to_str().unwrap()] {
+        assert!(reason.contains(word), "{word:?} is not in {reason:?}");
+    }
+
+    fs::write(&place, b"damaged").unwrap();
+    chimle(path, "weights lpips-vgg16").fails_naming(&["lpips_v0.1_vgg.pth", "SHA-256", "remove"]);
+    let list = chimle(path, "weights").succeeds();
+    let here: Vec<&str> = list
+        .stdout
+        .lines()
+        .filter(|line| line.contains("here"))
+        .collect();
+    assert!(
+        matches!(here[..], [line] if line.starts_with("lpips-vgg16")),
+        "{}",
+        list.stdout
+    );
+
+    let train =
+        "train --task colorization --data procedural --steps 1 --out run --perceptual vgg16";
+    chimle(path, train).fails_naming(&["--perceptual", "chimle weights vgg16"]);
+}
+
+#[test]
 fn a_configuration_with_an_unknown_or_missing_key() {
     let folder = folder();
     train(folder.path(), 0);

@@ -18,9 +18,11 @@ fn a_model_is_trained_resumed_sampled_measured_and_exported() {
     photograph(path.join("photo.jpg"), 21, 18);
     chimle(
         path,
-        "sample --model run --input photo.jpg --samples 3 --out samples",
+        "sample --model run --input photo.jpg --samples 3 --film gif --out samples",
     )
     .succeeds();
+    let film = std::fs::read(path.join("samples/photo-film.gif")).unwrap();
+    assert!(film.starts_with(b"GIF89a"));
     for sample in 1..=3 {
         let sample = image::open(path.join(format!("samples/photo-{sample:02}.png"))).unwrap();
         assert_eq!((sample.width(), sample.height()), (21, 18));
@@ -39,6 +41,12 @@ fn a_model_is_trained_resumed_sampled_measured_and_exported() {
     assert_eq!(found["images"], 3);
     let markdown = std::fs::read_to_string(path.join("found/report.md")).unwrap();
     assert!(markdown.contains("| PSNR"), "{markdown}");
+    let page = std::fs::read_to_string(path.join("found/page.html")).unwrap();
+    let samples = page.matches("\"samples\":[\"data:image/png").count();
+    assert!(
+        page.contains("Evaluation of run") && samples == 3,
+        "{samples} inputs"
+    );
 
     chimle(path, "export --model run --out model.safetensors").succeeds();
     chimle(path, "export --model run --out model.safetensors")
@@ -173,7 +181,7 @@ fn a_quickstart_writes_its_picture_and_numbers_and_replaces_only_its_own() {
     assert_eq!(report.status, 0, "{}", report.stderr);
     let picture = Path::new("run").join("samples.png").display().to_string();
     assert!(report.stdout.contains(&picture), "{}", report.stdout);
-    assert!(path.join("run/samples.png").is_file());
+    assert!(path.join("run/samples.png").is_file() && path.join("run/page.html").is_file());
     let numbers = std::fs::read(path.join("run/numbers.json")).unwrap();
     let numbers: serde_json::Value = serde_json::from_slice(&numbers).unwrap();
     assert_eq!(

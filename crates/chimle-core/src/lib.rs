@@ -68,9 +68,9 @@ pub use config::{
 };
 pub use error::Error;
 pub use evaluate::{
-    AtBandwidth, Evaluation, EvaluationConfig, Figure, Instruments, Likeness, Measured, Modes,
-    NeighborhoodFigures, REPORT_FORMAT, RealImages, Report, SetConfig, Sets, Spread, evaluate,
-    evaluate_folders,
+    AtBandwidth, Evaluation, EvaluationConfig, Figure, Instruments, Kept, Likeness, Measured,
+    Modes, NeighborhoodFigures, REPORT_FORMAT, RealImages, Report, SetConfig, Sets, Spread, digits,
+    evaluate, evaluate_folders,
 };
 pub use event::{Event, Observer, Silent};
 pub use log::read_log;

@@ -202,3 +202,26 @@ fn images_side_by_side_stand_on_white_and_small_ones_are_enlarged() {
         Err(Error::NoPixels { .. })
     ));
 }
+
+#[test]
+fn images_dissolve_into_each_other_and_the_last_into_the_first() {
+    let images = [0, 120, 240].map(|gray| RgbImage::from_pixel(4, 3, Rgb([gray; 3])));
+    let frames = film::dissolve(&images, 700, 300);
+    let gray: Vec<u8> = frames
+        .iter()
+        .map(|frame| frame.image.get_pixel(2, 1)[0])
+        .collect();
+    assert_eq!(
+        gray,
+        [
+            0, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200, 220, 240, 200, 160, 120, 80, 40
+        ]
+    );
+    let seconds: u32 = frames.iter().map(|frame| frame.milliseconds).sum();
+    assert_eq!(seconds, 3 * (700 + 300));
+    assert_eq!(film::dissolve(&images[..1], 700, 300).len(), 1);
+
+    let other = RgbImage::new(2, 2);
+    let frames = film::dissolve(&[images[0].clone(), other], 700, 300);
+    assert!(matches!(film::gif(&frames), Err(Error::FrameSize { .. })));
+}

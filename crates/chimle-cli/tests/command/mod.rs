@@ -12,10 +12,11 @@ pub struct Ran {
     pub stderr: String,
 }
 
-/// Runs `chimle` in `folder` with arguments separated by spaces.
+/// Runs `chimle` in `folder` with arguments separated by spaces; its cache is `folder/cache`.
 pub fn chimle(folder: &Path, arguments: &str) -> Ran {
     let output: Output = Command::new(env!("CARGO_BIN_EXE_chimle"))
         .current_dir(folder)
+        .env("CHIMLE_CACHE", folder.join("cache"))
         .args(arguments.split_whitespace())
         .output()
         .expect("the binary runs");

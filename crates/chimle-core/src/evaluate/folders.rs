@@ -153,6 +153,7 @@ pub fn evaluate_folders<B: Kernels>(
     Ok(Evaluation {
         report,
         statistics: sets.and_then(FeatureSets::into_gathered),
+        kept: Vec::new(),
     })
 }
 

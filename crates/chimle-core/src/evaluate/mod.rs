@@ -2,11 +2,12 @@
 //! differ, and how alike all of them are to true images.
 //!
 //! [`evaluate`] measures a model on a data set, [`evaluate_folders`] two folders of images. Both go
-//! through the images once, keep none, and give a [`Report`] in which every figure has its interval
+//! through the images once, keep no more than they are asked to, and give a [`Report`] in which every figure has its interval
 //! over images.
 
 mod example;
 mod folders;
+mod kept;
 mod likeness;
 mod modes;
 mod report;
@@ -25,16 +26,19 @@ use crate::error::Error;
 use crate::model::Model;
 use crate::seed::{Stream, derive};
 use example::{Measured as ExampleMeasures, Sampler};
+use kept::Keeper;
 use sets::FeatureSets;
 use tally::{Column, Figures};
 
 pub use folders::{RealImages, evaluate_folders};
+pub use kept::Kept;
 pub(crate) use modes::Found;
 pub use report::{
     AtBandwidth, Figure, Likeness, Measured, Modes, NeighborhoodFigures, REPORT_FORMAT, Report,
     Sets, Spread,
 };
 pub use sets::SetConfig;
+pub use table::digits;
 
 /// Resamples for the interval of a mean over images.
 pub const RESAMPLES: usize = 1000;
@@ -48,17 +52,20 @@ pub struct EvaluationConfig {
     pub seed: u64,
     /// The most images measured; all if `None`.
     pub limit: Option<usize>,
+    /// Inputs whose samples are kept to be looked at, the first ones. (Of folders there are none.)
+    pub keep: usize,
     /// Measures of sets.
     pub sets: SetConfig,
 }
 
 impl EvaluationConfig {
-    /// All images, with the usual settings of the measures of sets.
+    /// All images, none kept, with the usual settings of the measures of sets.
     pub fn new(samples: usize, seed: u64) -> Self {
         Self {
             samples,
             seed,
             limit: None,
+            keep: 0,
             sets: SetConfig::default(),
         }
     }
@@ -89,6 +96,8 @@ pub struct Evaluation {
     pub report: Report,
     /// The statistics of the true images, if they were gathered: to be saved, and given again.
     pub statistics: Option<Statistics>,
+    /// The inputs that were to be kept, with the samples measured.
+    pub kept: Vec<Kept>,
 }
 
 /// Samples a model for the examples of a data set, and measures the samples.
@@ -123,6 +132,7 @@ pub fn evaluate<B: Kernels>(
         .map(|extractor| FeatureSets::new(extractor, reference))
         .transpose()?;
     let mut tally = Tally::default();
+    let mut keeper = Keeper::new(config.keep);
     let mut skipped = Vec::new();
     let mut last = None;
     for index in 0..total {
@@ -142,6 +152,7 @@ pub fn evaluate<B: Kernels>(
             }
             sets.push_generated(measured.images.clone())?;
         }
+        keeper.push(&example, &measured.images);
         tally.push(&measured)?;
     }
     progress(total, total);
@@ -188,6 +199,7 @@ pub fn evaluate<B: Kernels>(
     Ok(Evaluation {
         report,
         statistics: sets.and_then(FeatureSets::into_gathered),
+        kept: keeper.finish(),
     })
 }
 

@@ -4,7 +4,9 @@ use std::fmt::{self, Write};
 
 use chimle_metrics::Better;
 
-use super::report::{Figure, Likeness, Measured, Report, Sets, Spread};
+use super::report::{
+    AtBandwidth, Figure, Likeness, Measured, NeighborhoodFigures, Report, Sets, Spread,
+};
 
 impl Report {
     /// The report as a Markdown page, every figure with its interval.
@@ -72,8 +74,7 @@ impl Report {
             rows.push(row("diversity (distance between samples)", diversity, ""));
         }
         for at in &self.faithfulness_weighted_variance {
-            let name = format!("faithfulness-weighted variance, sigma {}", at.sigma);
-            rows.push(row(&name, &at.figure, ""));
+            rows.push(row(&variance_name(at), &at.figure, ""));
         }
         if let Some(modes) = &self.modes {
             let of = format!(
@@ -110,6 +111,9 @@ impl Report {
             self.diversity
                 .map(|figure| ("diversity".to_owned(), figure)),
         );
+        for at in &self.faithfulness_weighted_variance {
+            figures.push((variance_name(at), at.figure));
+        }
         if let Some(modes) = &self.modes {
             let name = format!("modes covered of {}", modes.of);
             figures.push((name, modes.covered));
@@ -119,6 +123,8 @@ impl Report {
             let (frechet, kernel) = set_names(sets);
             figures.push((frechet.to_owned(), sets.frechet_distance));
             figures.push((kernel.to_owned(), sets.kernel_distance));
+            let found = sets.neighborhoods.iter().flat_map(neighborhoods);
+            figures.extend(found.map(|(name, figure)| (name.to_owned(), figure)));
         }
         figures
     }
@@ -165,6 +171,19 @@ impl Report {
     }
 }
 
+fn variance_name(at: &AtBandwidth) -> String {
+    format!("faithfulness-weighted variance, sigma {}", at.sigma)
+}
+
+fn neighborhoods(found: &NeighborhoodFigures) -> [(&'static str, Figure); 4] {
+    [
+        ("precision", found.precision),
+        ("recall", found.recall),
+        ("density", found.density),
+        ("coverage", found.coverage),
+    ]
+}
+
 fn set_names(sets: &Sets) -> (&'static str, &'static str) {
     if sets.is_inception {
         ("FID", "KID")
@@ -184,12 +203,7 @@ fn sets_table(sets: &Sets) -> Table {
     ];
     if let Some(found) = &sets.neighborhoods {
         let k = format!("{} neighbors", found.neighbors);
-        rows.extend([
-            row("precision", &found.precision, &k),
-            row("recall", &found.recall, &k),
-            row("density", &found.density, &k),
-            row("coverage", &found.coverage, &k),
-        ]);
+        rows.extend(neighborhoods(found).map(|(name, figure)| row(name, &figure, &k)));
     }
     Table {
         title: Some(format!(
@@ -229,8 +243,8 @@ fn value(figure: &Figure) -> String {
     format!("{} [{low}, {high}]", digits(figure.value))
 }
 
-/// Four decimals, or four digits of what is smaller.
-fn digits(value: f64) -> String {
+/// A measure as reports write it: four decimals, or four digits of what is smaller than 0.001.
+pub fn digits(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-3 {
         return format!("{value:.3e}");
     }

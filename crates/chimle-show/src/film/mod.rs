@@ -1,4 +1,4 @@
-//! Animated GIF and animated PNG, and images side by side in a frame.
+//! Animated GIF and animated PNG, images side by side in a frame, and images that dissolve into each other.
 //!
 //! A GIF has 256 colors; [`gif`] chooses them once for the whole animation, so that what stands still keeps its
 //! colors from frame to frame. An animated PNG keeps every color and is some times larger. Both hold, of each frame
@@ -6,6 +6,7 @@
 
 mod apng;
 mod beside;
+mod dissolve;
 mod gif;
 mod palette;
 
@@ -15,6 +16,7 @@ use image::RgbImage;
 
 pub use apng::apng;
 pub use beside::beside;
+pub use dissolve::dissolve;
 pub use gif::gif;
 
 use crate::{Error, error};

@@ -1,0 +1,118 @@
+//! What a page says in words and numbers.
+
+use std::path::Path;
+
+use chimle_core::{DataSource, Event, Measured, Report, RunConfig, Strategy, digits};
+use chimle_show::Measure;
+
+/// The last part of a path.
+pub(super) fn name(run: &Path) -> String {
+    let name = run.file_name().unwrap_or(run.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// What a run was told.
+pub(super) fn settings(config: &RunConfig) -> Vec<(String, String)> {
+    let mut rows = rows([
+        ("task", config.task.to_string()),
+        ("output", size(config.data.height, config.data.width)),
+    ]);
+    rows.extend(settings_of_training(config));
+    rows
+}
+
+/// Of that, what is about its training alone.
+pub(super) fn settings_of_training(config: &RunConfig) -> Vec<(String, String)> {
+    let search = match &config.search.strategy {
+        Strategy::Hierarchical { pools } => {
+            let pools: Vec<String> = pools.iter().map(usize::to_string).collect();
+            format!("hierarchical, {} candidates", pools.join("/"))
+        }
+        Strategy::Flat { candidates } => format!("flat, {candidates} candidates"),
+    };
+    let training = &config.training;
+    rows([
+        ("trained on", source(&config.data.source)),
+        ("distance in training", config.distance.name()),
+        ("search", search),
+        ("levels", config.generator.levels().to_string()),
+        ("steps", training.steps.to_string()),
+        ("batch", training.batch.to_string()),
+        ("inputs to a search", training.share.to_string()),
+        ("steps to a search", training.steps_per_search.to_string()),
+        ("learning rate", training.learning_rate.to_string()),
+        ("precision", training.precision.to_string()),
+        ("seed", config.seed.to_string()),
+    ])
+}
+
+/// What an evaluation was told.
+pub(super) fn measured(model: &Path, data: &DataSource, report: &Report) -> Vec<(String, String)> {
+    let mut told = vec![
+        ("model", model.display().to_string()),
+        ("measured on", source(data)),
+        ("images", report.images.to_string()),
+        ("samples of each", report.samples.to_string()),
+        ("distance measured", report.distance.clone()),
+    ];
+    if let Measured::Model {
+        task,
+        size: [height, width],
+    } = &report.measured
+    {
+        told.insert(1, ("task", task.clone()));
+        told.insert(2, ("output", size(*height, *width)));
+    }
+    rows(told)
+}
+
+fn source(source: &DataSource) -> String {
+    match source {
+        DataSource::Folder(folder) => folder.display().to_string(),
+        DataSource::Pairs { input, output } => {
+            format!("{} to {}", input.display(), output.display())
+        }
+        DataSource::Procedural { scenes } => format!("{scenes} made-up scenes"),
+    }
+}
+
+fn size(height: usize, width: usize) -> String {
+    format!("{width} x {height}")
+}
+
+fn rows<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> Vec<(String, String)> {
+    let rows = rows.into_iter();
+    rows.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Every figure of a report.
+pub(super) fn measures(report: &Report) -> Vec<Measure> {
+    let figures = report.figures().into_iter();
+    let measures = figures.map(|(name, figure)| {
+        let [low, high] = figure.interval.map(digits);
+        Measure::new(name, digits(figure.value), format!("{low} to {high}"))
+    });
+    measures.collect()
+}
+
+/// The last look at the held-out inputs in a run's log.
+pub(super) fn last_validation(events: &[Event]) -> Vec<Measure> {
+    let last = events.iter().rev().find_map(|event| match event {
+        Event::Validated {
+            samples,
+            best,
+            mean,
+            diversity,
+            ..
+        } => Some((samples, best, mean, diversity)),
+        _ => None,
+    });
+    let Some((samples, best, mean, diversity)) = last else {
+        return Vec::new();
+    };
+    vec![
+        Measure::new(format!("distance, best of {samples}"), digits(*best), ""),
+        Measure::new("distance, mean", digits(*mean), ""),
+        Measure::new("diversity", digits(*diversity), ""),
+    ]
+}

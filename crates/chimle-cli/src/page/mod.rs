@@ -1,0 +1,170 @@
+//! `chimle page`: what a run has learned, to look at. The same page ends a training and an evaluation.
+
+mod content;
+
+use std::path::{Path, PathBuf};
+
+use chimle_core::data::{Example, Planes};
+use chimle_core::{
+    DataSource, Evaluation, Kept, Kernels, Model, Report, RunConfig, TrainingBackend, read_log,
+};
+use chimle_show::{Input, Page as Html};
+use clap::Args;
+
+use crate::curves::{curves, save};
+use crate::device::{Command, Common};
+use crate::error::Failure;
+use crate::progress::Counter;
+use crate::{flags, output};
+
+/// Inputs on a page, and samples of each, if nothing else is said.
+pub const INPUTS: usize = 16;
+pub const SAMPLES: usize = 8;
+
+/// The page's name in a folder, and that of its plots.
+pub const PAGE: &str = "page.html";
+const PLOTS: &str = "plots";
+
+/// Writes a page on which a run can be looked at, and its curves.
+///
+/// One HTML file that needs no network: samples for each held-out input, the truth hidden until it is asked for; the
+/// curves, the settings and the measures. A favorite among the samples can be marked and saved. The curves are written
+/// into `plots/` too, as SVG and PNG.
+#[derive(Args)]
+#[command(after_help = "Example:\n  chimle page runs/color --samples 12")]
+pub struct Page {
+    /// The run's folder
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+
+    /// Samples for each input
+    #[arg(long, value_name = "N", default_value_t = SAMPLES, value_parser = flags::at_least_one::<usize>)]
+    samples: usize,
+
+    /// Inputs shown
+    #[arg(long, value_name = "N", default_value_t = INPUTS, value_parser = flags::at_least_one::<usize>)]
+    inputs: usize,
+
+    /// Where to write the page [default: page.html in the run's folder]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Command for Page {
+    fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
+        let config = RunConfig::read(&self.run.join("config.toml"))?;
+        let model = Model::<B::InnerBackend>::load(&self.run, &device)?
+            .with_precision(config.training.precision)?
+            .with_at_once(config.search.chunk, common.memory);
+        let mut examples = config.held_out()?;
+        let several = examples.chunk_by(same_input).take(self.inputs);
+        let count = several.map(<[Example]>::len).sum();
+        examples.truncate(count);
+        let seed = common.seed.unwrap_or(config.seed);
+        let inputs = sampled(&model, &examples, self.samples, seed)?;
+        let page = of_run(&self.run, &config, inputs, None, self.out.as_deref())?;
+        output::say(format_args!("open {} in a browser", page.display()))
+    }
+}
+
+/// Writes the page of a run, and its plots; where the page is (in the run's folder if `out` does not say).
+///
+/// The measures are those of `report`, else those of the last look at the held-out inputs.
+pub fn of_run(
+    run: &Path,
+    config: &RunConfig,
+    inputs: Vec<Input>,
+    report: Option<&Report>,
+    out: Option<&Path>,
+) -> Result<PathBuf, Failure> {
+    let events = read_log(run)?;
+    let plots = curves(&events);
+    save(&plots, &run.join(PLOTS))?;
+    let page = Html {
+        title: format!("{}: {}", config.task, content::name(run)),
+        settings: content::settings(config),
+        inputs,
+        curves: plots.into_iter().map(|(_, plot)| plot).collect(),
+        measures: match report {
+            Some(report) => content::measures(report),
+            None => content::last_validation(&events),
+        },
+    };
+    let path = out.map_or_else(|| run.join(PAGE), Path::to_owned);
+    output::save(page.html()?.as_bytes(), &path)?;
+    Ok(path)
+}
+
+/// Writes the page of a model's evaluation. `data` is what it was measured on; of a run there are its settings and
+/// curves too.
+pub fn of_evaluation(
+    model: &Path,
+    run: Option<&RunConfig>,
+    data: &DataSource,
+    found: &Evaluation,
+    path: &Path,
+) -> Result<(), Failure> {
+    let curves = match run {
+        Some(_) => curves(&read_log(model)?),
+        None => Vec::new(),
+    };
+    let mut settings = content::measured(model, data, &found.report);
+    settings.extend(run.into_iter().flat_map(content::settings_of_training));
+    let page = Html {
+        title: format!("Evaluation of {}", content::name(model)),
+        settings,
+        inputs: found.kept.iter().map(shown).collect(),
+        curves: curves.into_iter().map(|(_, plot)| plot).collect(),
+        measures: content::measures(&found.report),
+    };
+    output::save(page.html()?.as_bytes(), path)
+}
+
+/// An evaluation's input as a page shows it.
+pub fn shown(kept: &Kept) -> Input {
+    Input {
+        name: kept.name.clone(),
+        conditioning: kept.input.clone(),
+        truths: kept.truths.clone(),
+        samples: kept.samples.clone(),
+    }
+}
+
+/// Samples the inputs of some examples, of which those that have the same input follow each other.
+pub fn sampled<B: Kernels>(
+    model: &Model<B>,
+    examples: &[Example],
+    samples: usize,
+    seed: u64,
+) -> Result<Vec<Input>, Failure> {
+    let mut counter = Counter::new("inputs sampled");
+    let groups: Vec<&[Example]> = examples.chunk_by(same_input).collect();
+    let inputs = groups.iter().enumerate().map(|(index, group)| {
+        counter.at(index, groups.len());
+        let example = &group[0];
+        let conditioning = example.input_picture().to_rgb();
+        let seed = seed.wrapping_add(index as u64);
+        let truths = match example.modes.as_slice() {
+            [] => group
+                .iter()
+                .map(Example::truth)
+                .map(Planes::to_rgb)
+                .collect(),
+            modes => modes.iter().map(Planes::to_rgb).collect(),
+        };
+        Ok(Input {
+            name: example.name.clone(),
+            samples: model.sample(&conditioning, samples, seed)?,
+            conditioning,
+            truths,
+        })
+    });
+    let inputs = inputs.collect::<Result<_, Failure>>();
+    counter.clear();
+    inputs
+}
+
+/// Whether two examples are observed outputs of one input.
+fn same_input(a: &Example, b: &Example) -> bool {
+    a.conditioning == b.conditioning
+}

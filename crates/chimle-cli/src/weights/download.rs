@@ -1,0 +1,190 @@
+//! One file from its publisher into the cache.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use ureq::http::Response;
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+
+use super::catalog::Published;
+use crate::error::Failure;
+use crate::progress::Counter;
+
+/// The server has so long to be reached, to answer, and to send each part.
+const PATIENCE: Duration = Duration::from_secs(30);
+const BUFFER: usize = 1 << 16;
+
+/// Whether the file is the one published.
+pub fn check(published: &Published, path: &Path) -> Result<(), Failure> {
+    let mut hash = Sha256::new();
+    let mut file = File::open(path).map_err(Failure::file("read", path))?;
+    copy(&mut file, |part| {
+        hash.update(part);
+        Ok(())
+    })
+    .map_err(Failure::file("read", path))?;
+    let found = hexadecimal(hash);
+    if found == published.sha256 {
+        return Ok(());
+    }
+    Err(Failure::Checksum {
+        path: path.to_owned(),
+        name: published.name,
+        expected: published.sha256,
+        found,
+        remedy: "remove it, and run this again",
+    })
+}
+
+/// Downloads a file to `path`, where it comes to stand whole and checked or not at all. What was downloaded before an
+/// interruption is kept beside it, and gone on with.
+pub fn fetch(published: &Published, url: &str, path: &Path) -> Result<(), Failure> {
+    let part = path.with_added_extension("part");
+    let mut download = Download::open(published, &part)?;
+    download.finish(url).map_err(|reason| Failure::Download {
+        url: url.to_owned(),
+        reason,
+        kept: download.held,
+        path: path.to_owned(),
+    })?;
+    let sync = download.file.sync_all();
+    sync.map_err(Failure::file("write", &part))?;
+    let found = hexadecimal(download.hash);
+    if found != published.sha256 {
+        fs::remove_file(&part).map_err(Failure::file("remove", &part))?;
+        return Err(Failure::Checksum {
+            path: url.into(),
+            name: published.name,
+            expected: published.sha256,
+            found,
+            remedy: "it was not kept",
+        });
+    }
+    fs::rename(&part, path).map_err(Failure::file("write", path))
+}
+
+/// A file of which a part may be there.
+struct Download<'a> {
+    published: &'a Published,
+    file: File,
+    /// Of the bytes held.
+    hash: Sha256,
+    held: u64,
+}
+
+impl<'a> Download<'a> {
+    fn open(published: &'a Published, part: &Path) -> Result<Self, Failure> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(true).create(true).open(part);
+        let mut file = file.map_err(Failure::file("write", part))?;
+        file.try_lock().map_err(|error| {
+            let reason = match error {
+                TryLockError::WouldBlock => io::Error::other("another chimle is downloading it"),
+                TryLockError::Error(error) => error,
+            };
+            Failure::file("lock", part)(reason)
+        })?;
+        let (mut hash, mut held) = (Sha256::new(), 0);
+        copy(&mut file, |bytes| {
+            hash.update(bytes);
+            held += bytes.len() as u64;
+            Ok(())
+        })
+        .map_err(Failure::file("read", part))?;
+        Ok(Self {
+            published,
+            file,
+            hash,
+            held,
+        })
+    }
+
+    /// Downloads what is missing.
+    fn finish(&mut self, url: &str) -> Result<(), String> {
+        if self.held == self.published.bytes {
+            return Ok(());
+        }
+        let response = get(url, self.held).map_err(|error| match error {
+            ureq::Error::StatusCode(status) => format!("the server answers {status}"),
+            ureq::Error::Io(error) => error.to_string(),
+            error => error.to_string(),
+        })?;
+        // A server that does not know of parts sends everything (200 instead of 206).
+        if self.held > 0 && response.status() != 206 {
+            self.restart().map_err(|error| error.to_string())?;
+        }
+        let (published, mut counter) = (self.published, Counter::of_bytes(self.published.name));
+        let mut body = response.into_body().into_reader();
+        let received = copy(&mut body, |bytes| {
+            self.file.write_all(bytes)?;
+            self.hash.update(bytes);
+            self.held += bytes.len() as u64;
+            counter.at(self.held as usize, published.bytes as usize);
+            if self.held > published.bytes {
+                return Err(io::Error::other("it is longer than the file published"));
+            }
+            Ok(())
+        });
+        counter.clear();
+        received.map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.hash = Sha256::new();
+        self.held = 0;
+        Ok(())
+    }
+}
+
+/// Asks for a file from byte `from` on, trusting the certificates that the system trusts, or Mozilla's if it has none
+/// (as in small containers).
+fn get(url: &str, from: u64) -> Result<Response<Body>, ureq::Error> {
+    match request(url, from, RootCerts::PlatformVerifier) {
+        Err(ureq::Error::Rustls(_)) => request(url, from, RootCerts::WebPki),
+        answered => answered,
+    }
+}
+
+fn request(url: &str, from: u64, certificates: RootCerts) -> Result<Response<Body>, ureq::Error> {
+    let tls = TlsConfig::builder().root_certs(certificates).build();
+    let config = Agent::config_builder()
+        .tls_config(tls)
+        .timeout_connect(Some(PATIENCE))
+        .timeout_recv_response(Some(PATIENCE))
+        .timeout_per_read(Some(PATIENCE))
+        .build();
+    let request = config.new_agent().get(url);
+    let request = match from {
+        0 => request,
+        _ => request.header("range", format!("bytes={from}-")),
+    };
+    request.call()
+}
+
+/// Hands on what `from` holds, part by part.
+fn copy(from: &mut impl Read, mut to: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => to(&buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn hexadecimal(hash: Sha256) -> String {
+    let digest = hash.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

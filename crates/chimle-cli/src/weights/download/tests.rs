@@ -1,0 +1,158 @@
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+
+use super::*;
+
+const CONTENT: &[u8] = b"the weights of a small network";
+
+const PUBLISHED: Published = Published {
+    name: "small",
+    purpose: "tests",
+    file: "small.pth",
+    url: "",
+    bytes: CONTENT.len() as u64,
+    sha256: "85dce83611fea914d0f519c5906f04b4f43096e6ddd250523b660a0bf4cb26c4",
+    license: "none",
+};
+
+/// What a server does with a request.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// Sends the part asked for.
+    Part,
+    /// Sends everything, whatever was asked for.
+    Whole,
+    /// Promises everything, and hangs up after so many bytes.
+    Broken(usize),
+    /// Something else of the same length.
+    Wrong,
+    Missing,
+}
+
+/// A server that answers one request after another, and gives their first bytes asked for.
+fn serve(answers: &'static [Answer]) -> (String, JoinHandle<Vec<usize>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/small.pth", listener.local_addr().expect("bound"));
+    let server = thread::spawn(move || {
+        answers
+            .iter()
+            .map(|&answer| {
+                let (stream, _) = listener.accept().expect("a request");
+                respond(stream, answer).expect("an answer")
+            })
+            .collect()
+    });
+    (url, server)
+}
+
+fn respond(mut stream: TcpStream, answer: Answer) -> io::Result<usize> {
+    let mut from = 0;
+    for line in BufReader::new(stream.try_clone()?).lines() {
+        let line = line?.to_lowercase();
+        if let Some(range) = line.strip_prefix("range: bytes=") {
+            from = range.trim_end_matches('-').parse().expect("a number");
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let wrong = [b'x'; CONTENT.len()];
+    let (status, promised, sent) = match answer {
+        Answer::Part if from > 0 => (
+            "206 Partial Content",
+            CONTENT.len() - from,
+            &CONTENT[from..],
+        ),
+        Answer::Part | Answer::Whole => ("200 OK", CONTENT.len(), CONTENT),
+        Answer::Broken(after) => ("200 OK", CONTENT.len(), &CONTENT[..after]),
+        Answer::Wrong => ("200 OK", CONTENT.len(), &wrong[..]),
+        Answer::Missing => ("404 Not Found", 0, &[][..]),
+    };
+    let head =
+        format!("HTTP/1.1 {status}\r\ncontent-length: {promised}\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(sent)?;
+    Ok(from)
+}
+
+/// Fetches once for each answer; what came of each, and whence each asked.
+fn fetched(answers: &'static [Answer], path: &Path) -> (Vec<Result<(), String>>, Vec<usize>) {
+    let (url, server) = serve(answers);
+    let results = answers
+        .iter()
+        .map(|_| fetch(&PUBLISHED, &url, path).map_err(|failure| failure.to_string()))
+        .collect();
+    (results, server.join().expect("the server is well"))
+}
+
+#[test]
+fn a_file_is_downloaded_and_checked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("small.pth");
+    let (results, _) = fetched(&[Answer::Part], &path);
+    assert_eq!(results, [Ok(())]);
+    assert_eq!(fs::read(&path).expect("a file"), CONTENT);
+    check(&PUBLISHED, &path).expect("the file published");
+    assert!(!path.with_added_extension("part").exists());
+}
+
+#[test]
+fn an_interrupted_download_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("small.pth");
+    let (results, from) = fetched(&[Answer::Broken(7), Answer::Part], &path);
+    let reason = results[0].as_ref().expect_err("it was interrupted");
+    assert!(
+        reason.contains("small.pth") && reason.contains("7 bytes"),
+        "{reason}"
+    );
+    assert_eq!((&results[1], &from[..]), (&Ok(()), &[0, 7][..]));
+    assert_eq!(fs::read(&path).expect("a file"), CONTENT);
+}
+
+#[test]
+fn a_server_that_knows_no_parts_sends_all_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("small.pth");
+    let (results, from) = fetched(&[Answer::Broken(7), Answer::Whole], &path);
+    assert_eq!((&results[1], &from[..]), (&Ok(()), &[0, 7][..]));
+    assert_eq!(fs::read(&path).expect("a file"), CONTENT);
+}
+
+#[test]
+fn another_file_is_not_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("small.pth");
+    let (results, _) = fetched(&[Answer::Wrong], &path);
+    let reason = results[0].as_ref().expect_err("it is another file");
+    assert!(reason.contains(PUBLISHED.sha256), "{reason}");
+    let left = fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(left, 0);
+
+    fs::write(&path, b"damaged").expect("written");
+    let failure = check(&PUBLISHED, &path).expect_err("it is damaged");
+    assert!(failure.to_string().contains("remove it"), "{failure}");
+}
+
+#[test]
+fn what_a_server_does_not_have_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("small.pth");
+    let (results, _) = fetched(&[Answer::Missing], &path);
+    let reason = results[0].as_ref().expect_err("it is missing");
+    assert!(
+        reason.contains("404") && reason.contains("small.pth"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn two_at_once_do_not_mix() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("small.pth");
+    let first = Download::open(&PUBLISHED, &path.with_added_extension("part"));
+    let failure = fetch(&PUBLISHED, "http://localhost/", &path).expect_err("it is locked");
+    assert!(failure.to_string().contains("another chimle"), "{failure}");
+    drop(first);
+}
