@@ -87,8 +87,8 @@ pub struct Settings {
     #[arg(long, value_name = "TYPE")]
     precision: Option<Precision>,
 
-    /// Keep little for the backward pass, and work it out again: a third slower, for images or networks that do not
-    /// fit otherwise
+    /// Keep little for the backward pass, and work it out again: slower by a forward pass at most, for images or
+    /// networks that do not fit otherwise
     #[arg(long)]
     recompute: bool,
 

@@ -141,6 +141,49 @@ fn a_folder_is_sampled_past_its_bad_files() {
 }
 
 #[test]
+fn folders_are_measured_by_the_names_of_their_images() {
+    let folder = folder();
+    let path = folder.path();
+    for (name, names) in [
+        ("real", ["a.png", "b.png", "c.png", "d.png"]),
+        ("fake", ["b.jpg", "c.jpg", "d.jpg", "e.jpg"]),
+    ] {
+        std::fs::create_dir(path.join(name)).unwrap();
+        for (k, image) in names.iter().enumerate() {
+            photograph(path.join(name).join(image), 24, 20 + k as u32 / 3);
+        }
+    }
+    // Of the four that were made, b and c have the name and size of a true one; d has another size, e no true one.
+    let measured = |flags: &str| -> serde_json::Value {
+        let flags = format!("evaluate --folders real fake --out found {flags}");
+        let table = chimle(path, &flags).succeeds();
+        assert!(table.stdout.contains("PSNR"), "{}", table.stdout);
+        assert!(!path.join("found/page.html").exists());
+        serde_json::from_slice(&std::fs::read(path.join("found/report.json")).unwrap()).unwrap()
+    };
+    let all = measured("");
+    assert_eq!(
+        (&all["images"], &all["likeness"]["psnr"]["mean"]["images"]),
+        (&3.into(), &2.into())
+    );
+    let psnr = all["likeness"]["psnr"]["mean"]["value"].as_f64().unwrap();
+    assert!((15.0..60.0).contains(&psnr), "{psnr} dB of a JPEG");
+    let first = measured("--limit 1");
+    assert_eq!(
+        (
+            &first["images"],
+            &first["likeness"]["psnr"]["mean"]["images"]
+        ),
+        (&1.into(), &1.into())
+    );
+
+    std::fs::rename(path.join("fake"), path.join("others")).unwrap();
+    std::fs::create_dir(path.join("fake")).unwrap();
+    photograph(path.join("fake/z.png"), 24, 20);
+    chimle(path, "evaluate --folders real fake").fails_naming(&["real", "fake", "names in common"]);
+}
+
+#[test]
 fn every_task_trains_on_made_up_scenes() {
     let folder = folder();
     for task in ["super_resolution", "decompression", "paired"] {

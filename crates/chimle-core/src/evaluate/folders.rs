@@ -88,11 +88,7 @@ pub fn evaluate_folders<B: Kernels>(
     let mut skipped = fakes.skipped.clone();
     skipped.extend(real_folder.iter().flat_map(|real| real.skipped.clone()));
     let of_sets = |folder: &Folder| {
-        if sets.is_some() {
-            folder.files.len()
-        } else {
-            0
-        }
+        if sets.is_some() { folder.in_sets } else { 0 }
     };
     let in_sets = of_sets(&fakes) + real_folder.as_ref().map_or(0, of_sets);
     let mut done = 0;
@@ -162,6 +158,8 @@ struct Folder {
     path: PathBuf,
     /// Paths below it, in order.
     files: Vec<String>,
+    /// So many of them, from the first on, are compared as a set.
+    in_sets: usize,
     skipped: Vec<String>,
 }
 
@@ -175,7 +173,8 @@ impl Folder {
         Ok(Self {
             path: path.to_owned(),
             skipped: skipped.map(|file| file.reason.to_string()).collect(),
-            files: files.take(limit.unwrap_or(usize::MAX)).collect(),
+            in_sets: limit.unwrap_or(usize::MAX).min(dataset.len()),
+            files: files.collect(),
         })
     }
 
@@ -184,7 +183,7 @@ impl Folder {
         Ok(Planes::from_rgb(&image))
     }
 
-    /// Reads all images and hands them on as `[n, 3, h, w]`, those of one size that follow one
+    /// Reads the images of the set and hands them on as `[n, 3, h, w]`, those of one size that follow one
     /// another together. Returns how many could be read.
     fn each<B: Backend>(
         &self,
@@ -194,7 +193,7 @@ impl Folder {
         mut take: impl FnMut(burn::tensor::Tensor<B, 4>) -> Result<(), Error>,
     ) -> Result<usize, Error> {
         let mut count = 0;
-        for files in self.files.chunks(AT_ONCE) {
+        for files in self.files[..self.in_sets].chunks(AT_ONCE) {
             let read: Vec<_> = files.par_iter().map(|file| self.read(file)).collect();
             let mut images = Vec::new();
             for image in read {
@@ -226,14 +225,15 @@ impl Folder {
         Ok(count)
     }
 
-    /// Files here and in another folder with the same path but for the extension, where it is the
-    /// only one.
+    /// The first files of another folder, and those here with the same path but for the extension,
+    /// where it is the only one.
     fn pairs(&self, other: &Self) -> Vec<(usize, usize)> {
         let others = other.by_stem();
         let mut pairs: Vec<_> = self
             .by_stem()
             .into_iter()
             .filter_map(|(stem, index)| Some((index?, (*others.get(&stem)?)?)))
+            .filter(|&(_, of_other)| of_other < other.in_sets)
             .collect();
         pairs.sort_unstable();
         pairs
