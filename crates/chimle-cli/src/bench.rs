@@ -57,7 +57,7 @@ pub struct Bench {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::at_least_one::<usize>)]
     chunk: usize,
 
-    /// The type of feature maps: f32, bf16 or f16
+    /// The type within dense blocks: f32, bf16 or f16
     #[arg(long, value_name = "TYPE", default_value_t = Precision::F32)]
     precision: Precision,
 

@@ -120,7 +120,7 @@ pub struct Evaluate {
         value_parser = flags::at_least_one::<usize>)]
     set_resamples: usize,
 
-    /// The type of the model's feature maps: f32, bf16 or f16
+    /// The type within the model's dense blocks: f32, bf16 or f16
     #[arg(long, value_name = "TYPE", default_value_t = Precision::F32, conflicts_with = "folders")]
     precision: Precision,
 

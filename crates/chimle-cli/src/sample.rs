@@ -52,7 +52,7 @@ pub struct Sample {
     #[arg(long, value_name = "PIXELS", value_parser = flags::at_least_one::<u32>)]
     size: Option<u32>,
 
-    /// The type of feature maps: f32, bf16 or f16
+    /// The type within dense blocks: f32, bf16 or f16
     #[arg(long, value_name = "TYPE", default_value_t = Precision::F32)]
     precision: Precision,
 

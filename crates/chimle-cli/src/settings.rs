@@ -83,7 +83,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
     chunk: Option<usize>,
 
-    /// The type of feature maps: f32 or bf16 [default: f32]
+    /// The type within dense blocks: f32 or bf16 [default: f32]
     #[arg(long, value_name = "TYPE")]
     precision: Option<Precision>,
 

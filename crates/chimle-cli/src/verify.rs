@@ -24,7 +24,8 @@ pub struct Verify {
     #[arg(long, value_name = "DIR")]
     reference: PathBuf,
 
-    /// A folder with the weights of VGG16 and LPIPS; without it the checks that need them are absent
+    /// A folder with the weights of VGG16 (vgg16*.safetensors or .pth) and LPIPS (lpips*/vgg.pth or lpips*vgg.pth);
+    /// without it the checks that need them are absent
     #[arg(long, value_name = "DIR")]
     weights: Option<PathBuf>,
 }

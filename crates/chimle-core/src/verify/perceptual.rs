@@ -46,9 +46,13 @@ impl<B: TrainingBackend> PerceptualWeights<B> {
         };
         let vgg = Vgg16::load(vgg, device)?;
 
-        let linear = matching(folder, "lpips", "")?;
-        let linear = linear.into_iter().map(|folder| folder.join("vgg.pth"));
-        let lpips = match linear.into_iter().find(|path| path.exists()) {
+        // As LPIPS publishes them, or as the cache of `chimle weights` has them.
+        let linear = matching(folder, "lpips", "")?.into_iter();
+        let mut linear = linear.map(|path| match path.is_dir() {
+            true => path.join("vgg.pth"),
+            false => path,
+        });
+        let lpips = match linear.find(|path| path.exists() && name_of(path).ends_with("vgg.pth")) {
             Some(path) => {
                 let linear = WeightFile::open(path)?;
                 Ok(Distance::Lpips(Lpips::weighted(
@@ -57,7 +61,7 @@ impl<B: TrainingBackend> PerceptualWeights<B> {
                     device,
                 )?))
             }
-            None => missing("lpips*/vgg.pth"),
+            None => missing("lpips*/vgg.pth or lpips*vgg.pth"),
         };
         Ok(Self {
             lpips,
