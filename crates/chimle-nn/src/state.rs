@@ -1,6 +1,7 @@
 //! What stands between two levels of the generator.
 
 use burn::tensor::{Int, Tensor, backend::Backend};
+use chimle_kernels::select_rows;
 
 /// The latent code of one level, standard normal.
 #[derive(Clone, Debug)]
@@ -58,7 +59,10 @@ impl<B: Backend> State<B> {
 
     /// The given rows of the batch, in the given order; a row may be named many times.
     pub fn select(&self, rows: Tensor<B, 1, Int>) -> Self {
-        self.map(|x| x.select(0, rows.clone()), |x| x.select(0, rows.clone()))
+        self.map(
+            |x| select_rows(x, rows.clone()),
+            |x| x.select(0, rows.clone()),
+        )
     }
 
     /// `count` rows of the batch from row `start`.

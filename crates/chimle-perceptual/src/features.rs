@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor};
+use chimle_kernels::select_rows;
 
 /// What a [`Distance`](crate::Distance) needs to know of a batch of images: the images
 /// themselves, their Laplacian bands, or normalized VGG features, each `[n, c, h, w]`.
@@ -20,7 +21,7 @@ impl<B: Backend> Features<B> {
 
     /// The features of the images with these indices, in this order; an index may repeat.
     pub fn select(&self, rows: Tensor<B, 1, Int>) -> Self {
-        self.map(|part| part.select(0, rows.clone()))
+        self.map(|part| select_rows(part, rows.clone()))
     }
 
     /// The features of consecutive images.
