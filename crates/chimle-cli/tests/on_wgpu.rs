@@ -52,32 +52,6 @@ fn a_run_goes_on_from_device_to_device_and_gives_the_same_samples() {
     chimle(path, "train --device cpu --resume run --steps 4").succeeds();
 }
 
-/// As the search selects the features of its targets. Burn's own `select` gives wrong values here.
-#[test]
-fn rows_of_features_of_one_pixel_are_selected() {
-    use burn::tensor::backend::Backend;
-    use burn::tensor::module::conv2d;
-    use burn::tensor::ops::ConvOptions;
-    use burn::tensor::{Distribution, Int, Tensor};
-    type Wgpu = burn_wgpu::Wgpu;
-
-    if !is_there(folder().path()) {
-        return;
-    }
-    let device = Default::default();
-    let random =
-        |shape: [usize; 4]| Tensor::<Wgpu, 4>::random(shape, Distribution::Default, &device);
-    let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
-    let features = conv2d(random([3, 8, 2, 2]), random([512, 8, 2, 2]), None, options);
-    let all: Vec<f32> = features.to_data().iter::<f32>().collect();
-
-    let rows = Tensor::<Wgpu, 1, Int>::from_ints([2, 0], &device);
-    let selected = chimle_core::perceptual::Features(vec![features]).select(rows);
-    Wgpu::sync(&device).unwrap();
-    let selected: Vec<f32> = selected.0[0].to_data().iter::<f32>().collect();
-    assert_eq!(selected, [&all[1024..], &all[..512]].concat());
-}
-
 /// Without the perceptual weights: a software driver takes too long over VGG16.
 #[test]
 fn the_reference_numbers_are_met() {
