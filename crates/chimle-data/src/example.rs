@@ -56,6 +56,15 @@ impl Example {
         }
     }
 
+    /// The outputs known to be right, at full size: a procedural scene's modes, else the true one alone.
+    pub fn truths(&self) -> &[Planes] {
+        if self.modes.is_empty() {
+            std::slice::from_ref(self.truth())
+        } else {
+            &self.modes
+        }
+    }
+
     /// The true output at full size, RGB in [0, 1].
     pub fn truth(&self) -> &Planes {
         &self.targets[self.targets.len() - 1]

@@ -144,19 +144,12 @@ pub fn sampled<B: Kernels>(
         let example = &group[0];
         let conditioning = example.input_picture().to_rgb();
         let seed = seed.wrapping_add(index as u64);
-        let truths = match example.modes.as_slice() {
-            [] => group
-                .iter()
-                .map(Example::truth)
-                .map(Planes::to_rgb)
-                .collect(),
-            modes => modes.iter().map(Planes::to_rgb).collect(),
-        };
+        let truths = group.iter().flat_map(Example::truths);
         Ok(Input {
             name: example.name.clone(),
             samples: model.sample(&conditioning, samples, seed)?,
             conditioning,
-            truths,
+            truths: truths.map(Planes::to_rgb).collect(),
         })
     });
     let inputs = inputs.collect::<Result<_, Failure>>();

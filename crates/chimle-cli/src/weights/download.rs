@@ -45,15 +45,26 @@ pub fn check(published: &Published, path: &Path) -> Result<(), Failure> {
 pub fn fetch(published: &Published, url: &str, path: &Path) -> Result<(), Failure> {
     let part = path.with_added_extension("part");
     let mut download = Download::open(published, &part)?;
-    download.finish(url).map_err(|reason| Failure::Download {
-        url: url.to_owned(),
-        reason,
-        kept: download.held,
-        path: path.to_owned(),
-    })?;
-    let sync = download.file.sync_all();
+    let finished = download.finish(url);
+    // Closed before it is renamed or removed, which not every system allows of an open file.
+    let Download {
+        file, hash, held, ..
+    } = download;
+    let sync = file.sync_all();
+    drop(file);
+    if let Err(reason) = finished {
+        if held == 0 {
+            fs::remove_file(&part).map_err(Failure::file("remove", &part))?;
+        }
+        return Err(Failure::Download {
+            url: url.to_owned(),
+            reason,
+            kept: held,
+            path: path.to_owned(),
+        });
+    }
     sync.map_err(Failure::file("write", &part))?;
-    let found = hexadecimal(download.hash);
+    let found = hexadecimal(hash);
     if found != published.sha256 {
         fs::remove_file(&part).map_err(Failure::file("remove", &part))?;
         return Err(Failure::Checksum {
@@ -79,7 +90,8 @@ struct Download<'a> {
 impl<'a> Download<'a> {
     fn open(published: &'a Published, part: &Path) -> Result<Self, Failure> {
         let mut options = OpenOptions::new();
-        let file = options.read(true).append(true).create(true).open(part);
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(part);
         let mut file = file.map_err(Failure::file("write", part))?;
         file.try_lock().map_err(|error| {
             let reason = match error {

@@ -36,10 +36,10 @@ impl Keeper {
 
     /// `images` are the samples for the example's input, `[samples, 3, h, w]`.
     pub(super) fn push<B: Backend>(&mut self, example: &Example, images: &Tensor<B, 4>) {
-        let truth = example.truth().to_rgb();
+        let truths = example.truths().iter().map(Planes::to_rgb);
         if self.last.as_ref() == Some(&example.conditioning) {
             if let Some(same) = self.kept.last_mut() {
-                same.truths.push(truth);
+                same.truths.extend(truths);
             }
             return;
         }
@@ -51,10 +51,7 @@ impl Keeper {
         self.kept.push(Kept {
             name: example.name.clone(),
             input: example.input_picture().to_rgb(),
-            truths: match example.modes.as_slice() {
-                [] => vec![truth],
-                modes => modes.iter().map(Planes::to_rgb).collect(),
-            },
+            truths: truths.collect(),
             samples: planes_from_tensor(images.clone())
                 .iter()
                 .map(Planes::to_rgb)

@@ -141,6 +141,8 @@ fn what_a_server_does_not_have_is_named() {
     let path = folder.path().join("small.pth");
     let (results, _) = fetched(&[Answer::Missing], &path);
     let reason = results[0].as_ref().expect_err("it is missing");
+    let left = fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(left, 0, "an empty file is left");
     assert!(
         reason.contains("404") && reason.contains("small.pth"),
         "{reason}"
