@@ -5,43 +5,44 @@ use std::path::Path;
 use std::sync::Arc;
 
 use image::{RgbImage, imageops};
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::example::task_input;
-use crate::geometry::check_sides;
 use crate::read::{read_rgb, read_size};
-use crate::source::{Files, NamedFiles, list_folder, list_pairs};
+use crate::source::{Files, InputFiles, NamedFiles, list_folder, list_pairs};
 use crate::view::View;
-use crate::{DataError, Example, Source, Task, procedural};
+use crate::{DataError, Example, InputId, Planes, Sizes, Source, TaskHandle, procedural};
 
-/// What examples a [`Dataset`] makes of its images.
+/// How a [`Dataset`] makes examples of its images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DatasetConfig {
     /// The task, which decides the conditioning.
-    pub task: Task,
-    /// Levels of the generator.
+    pub task: TaskHandle,
+    /// The number of levels of the generator.
     pub levels: usize,
-    /// Height of the output; a multiple of 2^(levels - 1), for super-resolution of 2^levels.
+    /// The height of the output in pixels, a multiple of [`Sizes::multiple`].
     pub height: usize,
-    /// Width of the output; as `height`.
+    /// The width of the output in pixels; see `height`.
     pub width: usize,
-    /// Whether examples of photographs are cropped, flipped and (where square) transposed at random. Without, the
-    /// largest central region is shown. Procedural scenes are never augmented.
+    /// Whether photographs are cropped, flipped and (where square) transposed at random. Otherwise
+    /// the largest central region is shown. Procedural scenes are never augmented.
     pub augment: bool,
-    /// The smallest random crop, as a share in (0, 1] of the largest region of the right aspect ratio. A crop is
-    /// never smaller than the output whatever this says, so images of exactly the output's size are not cropped.
+    /// The smallest random crop, relative to the largest region of the right aspect ratio: above 0
+    /// and at most 1. A crop is never smaller than the output, so images of exactly the output's
+    /// size are not cropped.
     pub smallest_crop: f32,
-    /// Number of the first procedural scene, so that two sets can hold different scenes.
+    /// The number of the first procedural scene. Two sets with different numbers can hold different
+    /// scenes.
     pub first_scene: u64,
 }
 
 impl DatasetConfig {
-    /// An output of `height` x `width`, without augmentation; crops down to 0.75 once it is switched on.
-    pub fn new(task: Task, levels: usize, height: usize, width: usize) -> Self {
+    /// Creates a configuration for outputs of `height` x `width`, without augmentation. Random crops
+    /// go down to 0.75 once augmentation is switched on.
+    pub fn new(task: impl Into<TaskHandle>, levels: usize, height: usize, width: usize) -> Self {
         Self {
-            task,
+            task: task.into(),
             levels,
             height,
             width,
@@ -51,16 +52,25 @@ impl DatasetConfig {
         }
     }
 
-    /// The same with or without augmentation.
+    /// Sets whether examples are augmented.
     pub fn with_augment(mut self, augment: bool) -> Self {
         self.augment = augment;
         self
     }
 
-    fn check(&self) -> Result<(), DataError> {
-        check_sides(self.task, self.levels, self.height, self.width)?;
+    /// Computes the sizes of the images of an example.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sizes::new`].
+    pub fn sizes(&self) -> Result<Sizes, DataError> {
+        Sizes::new(&*self.task, self.levels, self.height, self.width)
+    }
+
+    fn check(&self) -> Result<Sizes, DataError> {
+        let sizes = self.sizes()?;
         if self.smallest_crop > 0.0 && self.smallest_crop <= 1.0 {
-            return Ok(());
+            return Ok(sizes);
         }
         Err(DataError::Setting {
             field: "smallest_crop",
@@ -90,10 +100,19 @@ pub struct Dataset {
 #[derive(Debug)]
 struct Inner {
     config: DatasetConfig,
+    sizes: Sizes,
     entries: Entries,
-    /// Where the examples of each input begin, and at last their number.
-    inputs: Vec<usize>,
+    inputs: Vec<Input>,
     skipped: Vec<Skipped>,
+}
+
+/// An input and its examples.
+#[derive(Debug)]
+struct Input {
+    id: InputId,
+    examples: Range<usize>,
+    /// No image of the input, and none of its outputs, may be cropped further.
+    smallest_crop: f64,
 }
 
 #[derive(Debug)]
@@ -116,9 +135,9 @@ impl Dataset {
     /// - [`DataError::UnmatchedPairs`] or [`DataError::AmbiguousPair`] for two folders of pairs,
     /// - [`DataError::NothingUsable`] if every image was passed over.
     pub fn open(source: Source, config: DatasetConfig) -> Result<Self, DataError> {
-        config.check()?;
+        let sizes = config.check()?;
         let wrong = |source_kind, needed| DataError::WrongSource {
-            task: config.task,
+            task: config.task.to_string(),
             source_kind,
             needed,
         };
@@ -132,11 +151,7 @@ impl Dataset {
                 });
             }
             (Source::Procedural { scenes }, _) => {
-                return Ok(Self::from_entries(
-                    config,
-                    Entries::Scenes(*scenes),
-                    Vec::new(),
-                ));
+                return Ok(Self::of_scenes(config, sizes, *scenes));
             }
             (Source::Photographs(folder), false) => list_folder(folder, Files::Photograph)?,
             (Source::SideBySide(folder), true) => list_folder(folder, Files::SideBySide)?,
@@ -152,20 +167,35 @@ impl Dataset {
             }
         };
 
-        let reasons: Vec<_> = found
+        let checked: Vec<_> = found
             .par_iter()
-            .map(|(_, files)| check_files(files, &config).err())
+            .map(|(_, files)| check_files(files, &config))
             .collect();
         let count = found.len();
         let (mut usable, mut skipped) = (Vec::new(), Vec::new());
-        for (entry, reason) in found.into_iter().zip(reasons) {
-            match reason {
-                None => usable.push(entry),
-                Some(reason) => skipped.push(Skipped {
-                    name: entry.0,
-                    reason,
+        let mut inputs: Vec<Input> = Vec::new();
+        for ((name, files), checked) in found.into_iter().zip(checked) {
+            let smallest_crop = match checked {
+                Ok(smallest_crop) => smallest_crop,
+                Err(reason) => {
+                    skipped.push(Skipped { name, reason });
+                    continue;
+                }
+            };
+            let index = usable.len();
+            let id = InputId::of_name(&files.input_name);
+            match inputs.last_mut().filter(|input| input.id == id) {
+                Some(input) => {
+                    input.examples.end = index + 1;
+                    input.smallest_crop = input.smallest_crop.max(smallest_crop);
+                }
+                None => inputs.push(Input {
+                    id,
+                    examples: index..index + 1,
+                    smallest_crop,
                 }),
             }
+            usable.push((name, files));
         }
         if usable.is_empty() {
             return Err(DataError::NothingUsable {
@@ -173,25 +203,38 @@ impl Dataset {
                 first: Box::new(skipped.swap_remove(0).reason),
             });
         }
-        Ok(Self::from_entries(config, Entries::Files(usable), skipped))
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config,
+                sizes,
+                entries: Entries::Files(usable),
+                inputs,
+                skipped,
+            }),
+        })
     }
 
-    fn from_entries(config: DatasetConfig, entries: Entries, skipped: Vec<Skipped>) -> Self {
-        let inputs = match &entries {
-            Entries::Files(files) => first_of_each_input(files),
-            Entries::Scenes(count) => (0..=*count).collect(),
+    fn of_scenes(config: DatasetConfig, sizes: Sizes, scenes: usize) -> Self {
+        let input = |index: usize| {
+            let number = config.first_scene.wrapping_add(index as u64);
+            Input {
+                id: InputId::of_name(&procedural::scene_name(number)),
+                examples: index..index + 1,
+                smallest_crop: 1.0,
+            }
         };
         Self {
             inner: Arc::new(Inner {
+                inputs: (0..scenes).map(input).collect(),
                 config,
-                entries,
-                inputs,
-                skipped,
+                sizes,
+                entries: Entries::Scenes(scenes),
+                skipped: Vec::new(),
             }),
         }
     }
 
-    /// The configuration it was opened with.
+    /// Returns the configuration that the data set was opened with.
     pub fn config(&self) -> &DatasetConfig {
         &self.inner.config
     }
@@ -212,19 +255,27 @@ impl Dataset {
     /// Number of distinct inputs. Only where an input of a pair has several outputs is it below the
     /// number of examples.
     pub fn inputs(&self) -> usize {
-        self.inner.inputs.len() - 1
+        self.inner.inputs.len()
+    }
+
+    /// Returns the identity of an input.
+    ///
+    /// # Panics
+    ///
+    /// If there is no input `input`.
+    pub fn input_id(&self, input: usize) -> InputId {
+        self.inner.inputs[input].id
     }
 
     /// The examples of an input: its observed outputs.
     ///
-    /// Two of them asked for with one seed are augmented alike, so that their conditioning is the
-    /// same if their outputs are of one size.
+    /// With one seed they are all augmented in the same way, so their conditioning is the same.
     ///
     /// # Panics
     ///
     /// If there is no input `input`.
     pub fn observed(&self, input: usize) -> Range<usize> {
-        self.inner.inputs[input]..self.inner.inputs[input + 1]
+        self.inner.inputs[input].examples.clone()
     }
 
     /// The images passed over on opening.
@@ -242,21 +293,22 @@ impl Dataset {
             Entries::Files(files) => files[index].0.clone(),
             Entries::Scenes(count) => {
                 assert!(index < *count, "scene {index} of {count}");
-                format!(
-                    "scene-{}",
-                    self.inner.config.first_scene.wrapping_add(index as u64)
-                )
+                procedural::scene_name(self.scene(index))
             }
         }
     }
 
-    /// The example `index`, augmented (or, of a procedural scene, its mode drawn) as a pure function of its input
-    /// and `seed`.
+    fn scene(&self, index: usize) -> u64 {
+        self.inner.config.first_scene.wrapping_add(index as u64)
+    }
+
+    /// Makes the example `index`. Its augmentation, its random degradation and (for a procedural
+    /// scene) its mode are functions of its input's identity and `seed`.
     ///
     /// # Errors
     ///
-    /// As [`read_rgb`]: opening a data set reads only headers, so that a file found to be damaged or truncated
-    /// here is an error naming it. [`DataError::Setting`] if there is no example `index`.
+    /// As [`read_rgb`]: opening a data set reads only headers, so a file that is damaged or truncated
+    /// is found here, and the error names it. [`DataError::Setting`] if there is no example `index`.
     pub fn example(&self, index: usize, seed: u64) -> Result<Example, DataError> {
         if index >= self.len() {
             return Err(DataError::Setting {
@@ -265,55 +317,48 @@ impl Dataset {
                 needed: "below the number of examples",
             });
         }
-        let config = &self.inner.config;
-        let input = self.inner.inputs.partition_point(|&first| first <= index) - 1;
-        let mut rng = example_rng(input, seed);
+        let Inner { config, sizes, .. } = &*self.inner;
+        let inputs = &self.inner.inputs;
+        let input = &inputs[inputs.partition_point(|input| input.examples.end <= index)];
+        let mut rng = example_rng(input.id, seed);
         let files = match &self.inner.entries {
             Entries::Files(files) => &files[index].1,
             Entries::Scenes(_) => {
-                let scene = config.first_scene.wrapping_add(index as u64);
-                return procedural::example(config, scene, &mut rng);
+                return procedural::example(&*config.task, sizes, self.scene(index), &mut rng);
             }
         };
 
-        let (input, output) = read_files(files)?;
+        let (picture, output) = read_files(&files.files)?;
         let (height, width) = (config.height, config.width);
-        let image_size = output.dimensions();
+        // All outputs of an input are cropped as the input is.
+        let image_size = picture.as_ref().unwrap_or(&output).dimensions();
         let view = if config.augment {
-            View::random(image_size, height, width, config.smallest_crop, &mut rng)
+            let smallest = f64::from(config.smallest_crop).max(input.smallest_crop);
+            View::random(image_size, height, width, smallest, &mut rng)
         } else {
             View::center(image_size, height, width)
         };
         let output = view.of(&output, height, width)?;
-        let input = match input {
-            Some(input) => view.of(&input, height, width)?,
-            None => task_input(config.task, config.levels, &output)?,
+        let degraded = match picture {
+            Some(picture) => Planes::from_rgb(&view.of(&picture, height, width)?),
+            None => config.task.degrade(&output, sizes, rng.next_u64())?,
         };
-        Example::from_images(
+        Example::new(
             self.name(index),
-            config.task,
-            config.levels,
-            &input,
+            input.id,
+            &*config.task,
+            sizes,
+            &degraded,
             &output,
         )
     }
 }
 
-/// Where the entries of each input begin, and at last their number.
-fn first_of_each_input(files: &[NamedFiles]) -> Vec<usize> {
-    let input = |index: usize| match &files[index].1 {
-        Files::Pair { input, .. } | Files::Photograph(input) | Files::SideBySide(input) => input,
-    };
-    let begins = |index: &usize| *index == 0 || input(*index) != input(index - 1);
-    let first = (0..files.len()).filter(begins);
-    first.chain([files.len()]).collect()
-}
-
-/// Random numbers of their own for each (input, seed).
-fn example_rng(input: usize, seed: u64) -> ChaCha8Rng {
+/// The random numbers of an input and a seed.
+fn example_rng(input: InputId, seed: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..16].copy_from_slice(&(input as u64).to_le_bytes());
+    key[8..16].copy_from_slice(&input.0.to_le_bytes());
     ChaCha8Rng::from_seed(key)
 }
 
@@ -333,31 +378,35 @@ fn read_files(files: &Files) -> Result<(Option<RgbImage>, RgbImage), DataError> 
     })
 }
 
-/// Whether examples can be made of an entry, as far as headers tell.
-fn check_files(files: &Files, config: &DatasetConfig) -> Result<(), DataError> {
-    match files {
-        Files::Photograph(path) => check_size(path, 1, config).map(|_| ()),
-        Files::SideBySide(path) => check_size(path, 2, config).map(|_| ()),
+/// Checks, as far as headers tell, that examples can be made of an entry. Returns its smallest crop.
+fn check_files(files: &InputFiles, config: &DatasetConfig) -> Result<f64, DataError> {
+    let smallest_crop = |size| View::smallest_crop(size, config.height, config.width);
+    match &files.files {
+        Files::Photograph(path) => check_size(path, 1, config).map(smallest_crop),
+        Files::SideBySide(path) => {
+            let (width, height) = check_size(path, 2, config)?;
+            Ok(smallest_crop((width / 2, height)))
+        }
         Files::Pair { input, output } => {
-            let (input_width, input_height) = check_size(input, 1, config)?;
-            let (output_width, output_height) = check_size(output, 1, config)?;
-            let input_aspect = f64::from(input_width) / f64::from(input_height);
-            let output_aspect = f64::from(output_width) / f64::from(output_height);
+            let input_size = check_size(input, 1, config)?;
+            let output_size = check_size(output, 1, config)?;
+            let aspect = |(width, height): (u32, u32)| f64::from(width) / f64::from(height);
             // Rounding of a scaled image's sides changes its aspect ratio a little.
-            if (input_aspect / output_aspect - 1.0).abs() > 0.02 {
+            if (aspect(input_size) / aspect(output_size) - 1.0).abs() > 0.02 {
+                let shown = |(width, height): (u32, u32)| format!("{width}x{height}");
                 return Err(DataError::PairShapes {
                     input: input.clone(),
                     output: output.clone(),
-                    input_size: format!("{input_width}x{input_height}"),
-                    output_size: format!("{output_width}x{output_height}"),
+                    input_size: shown(input_size),
+                    output_size: shown(output_size),
                 });
             }
-            Ok(())
+            Ok(smallest_crop(input_size).max(smallest_crop(output_size)))
         }
     }
 }
 
-/// The size of an image that holds `columns` outputs side by side, if it is large enough.
+/// Returns the size of an image that holds `columns` outputs side by side, if it is large enough.
 fn check_size(path: &Path, columns: u32, config: &DatasetConfig) -> Result<(u32, u32), DataError> {
     let (width, height) = read_size(path)?;
     let (needed_width, needed_height) = (config.width as u32 * columns, config.height as u32);

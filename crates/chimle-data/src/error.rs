@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// An error in a data set, naming the file, folder or setting at fault.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// The file or folder cannot be opened or read.
     #[error("cannot read {path}: {reason}")]
@@ -134,19 +135,25 @@ pub enum DataError {
     /// The task and the source do not go together, for example colorization of pairs of folders.
     #[error("{task} cannot use {source_kind}: {needed}")]
     WrongSource {
-        /// The task.
-        task: crate::Task,
+        /// The name of the task.
+        task: String,
         /// The kind of source.
         source_kind: &'static str,
         /// What would do.
         needed: &'static str,
     },
-    /// The name of no task.
-    #[error(
-        "no task is called {name:?}: use super-resolution, colorization, decompression or night-to-day"
-    )]
+    /// No task has this name.
+    #[error("no task is called {name:?}: use one of {}", known.join(", "))]
     UnknownTask {
         /// The name given.
+        name: String,
+        /// The names of the known tasks.
+        known: Vec<String>,
+    },
+    /// A task of this name is known already.
+    #[error("a task called {name:?} is registered already")]
+    TaskExists {
+        /// The name.
         name: String,
     },
     /// The number of values is not channels x height x width, or two images that must agree in shape do not.

@@ -1,5 +1,7 @@
 //! An image of floating-point values, the form in which examples leave this crate.
 
+use std::ops::Range;
+
 use image::{Rgb, RgbImage};
 
 use crate::DataError;
@@ -115,6 +117,29 @@ impl Planes {
     pub fn plane(&self, channel: usize) -> &[f32] {
         let size = self.height * self.width;
         &self.data[channel * size..(channel + 1) * size]
+    }
+
+    /// Returns some of the channels, as an image of their own.
+    ///
+    /// # Panics
+    ///
+    /// If the image does not have these channels.
+    pub fn channels(&self, range: Range<usize>) -> Self {
+        let size = self.height * self.width;
+        Self {
+            channels: range.len(),
+            height: self.height,
+            width: self.width,
+            data: self.data[range.start * size..range.end * size].to_vec(),
+        }
+    }
+
+    /// Clips every value to [0, 1].
+    pub fn clipped(mut self) -> Self {
+        for value in &mut self.data {
+            *value = value.clamp(0.0, 1.0);
+        }
+        self
     }
 
     /// The image mirrored left to right.

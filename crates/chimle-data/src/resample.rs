@@ -7,7 +7,7 @@
 
 use image::RgbImage;
 
-use crate::DataError;
+use crate::{DataError, Planes};
 
 /// Reach of the cubic kernel, in pixels of the smaller image.
 const SUPPORT: f64 = 2.0;
@@ -38,6 +38,38 @@ pub fn downsample(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage,
     }
     if height != image.height() {
         resized = resample_columns(&resized, height);
+    }
+    Ok(resized)
+}
+
+/// Resizes an image of any number of channels, each rounded to 8 bits before and after; otherwise as
+/// [`downsample`].
+///
+/// # Errors
+///
+/// As [`downsample`].
+pub fn downsample_planes(image: &Planes, height: usize, width: usize) -> Result<Planes, DataError> {
+    let mut resized = Planes {
+        channels: image.channels,
+        height,
+        width,
+        data: Vec::with_capacity(image.channels * height * width),
+    };
+    for first in (0..image.channels).step_by(3) {
+        // Channels are resized independently, so three at a time can stand for a color image.
+        let part = image.channels(first..image.channels.min(first + 3));
+        let channels = part.channels;
+        let three = if channels == 3 {
+            part
+        } else {
+            let channel = |c: usize| c.min(channels - 1);
+            Planes::from_fn(3, part.height, part.width, |c, row, column| {
+                part.get(channel(c), row, column)
+            })
+        };
+        let small = downsample(&three.to_rgb(), width as u32, height as u32)?;
+        let small = Planes::from_rgb(&small);
+        resized.data.extend_from_slice(&small.channels(0..channels).data);
     }
     Ok(resized)
 }

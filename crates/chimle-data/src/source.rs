@@ -52,7 +52,7 @@ impl Source {
     /// # Errors
     ///
     /// [`DataError::Unreadable`] if `dir` is not a folder that can be read.
-    pub fn detect(task: Task, dir: &Path) -> Result<Self, DataError> {
+    pub fn detect(task: &dyn Task, dir: &Path) -> Result<Self, DataError> {
         check_folder(dir)?;
         if !task.is_paired() {
             return Ok(Self::Photographs(dir.to_owned()));
@@ -76,8 +76,17 @@ pub(crate) enum Files {
     SideBySide(PathBuf),
 }
 
+/// The files of an entry, and what its input is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InputFiles {
+    /// The path of the input below its folder (of a pair without extension). Entries with the same
+    /// input share it.
+    pub(crate) input_name: String,
+    pub(crate) files: Files,
+}
+
 /// An entry and its name: the path below the folder.
-pub(crate) type NamedFiles = (String, Files);
+pub(crate) type NamedFiles = (String, InputFiles);
 
 /// All entries of a folder, in order of their names.
 pub(crate) fn list_folder(
@@ -86,7 +95,14 @@ pub(crate) fn list_folder(
 ) -> Result<Vec<NamedFiles>, DataError> {
     Ok(list_images(folder)?
         .into_iter()
-        .map(|path| (name_below(folder, &path), entry(path)))
+        .map(|path| {
+            let name = name_below(folder, &path);
+            let files = InputFiles {
+                input_name: name.clone(),
+                files: entry(path),
+            };
+            (name, files)
+        })
         .collect())
 }
 
@@ -104,8 +120,11 @@ pub(crate) fn list_pairs(input: &Path, output: &Path) -> Result<Vec<NamedFiles>,
             continue;
         };
         let input = input.clone();
-        let pair = (stem, Files::Pair { input, output });
-        observed.entry(name).or_default().push(pair);
+        let files = InputFiles {
+            input_name: name.clone(),
+            files: Files::Pair { input, output },
+        };
+        observed.entry(name).or_default().push((stem, files));
     }
     let without_output = inputs
         .keys()
@@ -148,8 +167,15 @@ fn by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
     Ok(files)
 }
 
-/// The files below a folder that have an image's extension, sorted; links are followed.
-fn list_images(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+/// Lists the files below a folder that have the extension of an image, sorted by path.
+///
+/// Subfolders are searched and links are followed. Files whose name begins with a dot are left out.
+///
+/// # Errors
+///
+/// [`DataError::Unreadable`] if the folder cannot be read, [`DataError::EmptyFolder`] if it holds no
+/// image.
+pub fn list_images(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     check_folder(folder)?;
     let mut files = Vec::new();
     for entry in WalkDir::new(folder).follow_links(true) {

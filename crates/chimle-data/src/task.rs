@@ -1,84 +1,324 @@
-//! The four tasks of the paper.
+//! What a generator is asked to do: the trait of a task, and the names by which tasks are found.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use serde::{Deserialize, Serialize};
+use image::RgbImage;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::DataError;
+use crate::procedural::{self, Scene};
+use crate::resample::downsample_planes;
+use crate::tasks::{Colorization, Decompression, NightToDay, SuperResolution};
+use crate::{DataError, Planes, Sizes, gray_of_lightness, targets};
 
-/// What the generator is asked to do. Shown, parsed and serialized in kebab case, as `super-resolution`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Task {
-    /// A small image to one of twice the side per level (16x with four levels).
-    SuperResolution,
-    /// Lightness to color. Also parsed from `colourization` and `colourisation`.
-    #[serde(alias = "colourization", alias = "colourisation")]
-    Colorization,
-    /// A heavily compressed JPEG to a clean image.
-    Decompression,
-    /// Photographs by night to the same scene by day, or any other task given by pairs of images.
-    /// Also parsed from `paired` and `image-to-image`.
-    #[serde(alias = "paired", alias = "image-to-image")]
-    NightToDay,
+/// How the size of a task's input relates to the size of its output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputSize {
+    /// The input has the output's size. Every level is conditioned on the input at the level's size.
+    SameAsOutput,
+    /// The input is smaller than the output by 2 per level. It conditions the first level.
+    Reduced,
 }
 
-impl Task {
-    /// Every task, in the paper's order.
-    pub const ALL: [Self; 4] = [
-        Self::NightToDay,
-        Self::SuperResolution,
-        Self::Colorization,
-        Self::Decompression,
-    ];
+/// What the generator's output means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputSpace {
+    /// The output is an RGB image.
+    Rgb,
+    /// The input is a lightness, and the generator adds the two color channels of CIE Lab.
+    Lab,
+}
 
-    /// Channels of the conditioning image: 1 (lightness) for colorization, else 3.
-    pub fn conditioning_channels(self) -> usize {
-        match self {
-            Self::Colorization => 1,
-            Self::SuperResolution | Self::Decompression | Self::NightToDay => 3,
+/// A task: how a photograph becomes an input, how sizes relate, and how an output is shown.
+///
+/// The paper's four tasks are [`Colorization`], [`SuperResolution`], [`Decompression`] and
+/// [`NightToDay`]. A program adds its own by implementing this trait. After [`register`] the task is
+/// found by its name in configurations, models and run folders, as the four are.
+///
+/// Pictures are 8-bit RGB. What the generator is given are [`Planes`] of any number of channels.
+///
+/// # Examples
+///
+/// A task that removes noise. The degradation is random, so it depends on the seed:
+///
+/// ```
+/// use chimle_data::{DataError, Planes, Sizes, Task, TaskHandle, register};
+/// use image::RgbImage;
+/// use rand::{RngExt, SeedableRng, rngs::SmallRng};
+///
+/// #[derive(Debug)]
+/// struct Denoising;
+///
+/// impl Task for Denoising {
+///     fn name(&self) -> &str {
+///         "denoising"
+///     }
+///
+///     fn degrade(&self, photograph: &RgbImage, _: &Sizes, seed: u64) -> Result<Planes, DataError> {
+///         let mut rng = SmallRng::seed_from_u64(seed);
+///         let mut noisy = Planes::from_rgb(photograph);
+///         for value in &mut noisy.data {
+///             *value = (*value + rng.random_range(-0.2..0.2)).clamp(0.0, 1.0);
+///         }
+///         Ok(noisy)
+///     }
+/// }
+///
+/// register(Denoising)?;
+/// let task: TaskHandle = "denoising".parse()?;
+/// assert_eq!(task.conditioning_channels(), 3);
+/// # Ok::<(), DataError>(())
+/// ```
+pub trait Task: fmt::Debug + Send + Sync + 'static {
+    /// Returns the name in kebab case, as in `super-resolution`.
+    fn name(&self) -> &str;
+
+    /// Returns other names by which configurations and the command line may call the task.
+    fn aliases(&self) -> &[&str] {
+        &[]
+    }
+
+    /// Returns how the input's size relates to the output's.
+    fn input_size(&self) -> InputSize {
+        InputSize::SameAsOutput
+    }
+
+    /// Returns the number of channels of a conditioning image.
+    fn conditioning_channels(&self) -> usize {
+        3
+    }
+
+    /// Returns the number of channels of an output, as in [`targets`](Self::targets).
+    fn output_channels(&self) -> usize {
+        3
+    }
+
+    /// Returns what the generator's output means.
+    fn output_space(&self) -> OutputSpace {
+        OutputSpace::Rgb
+    }
+
+    /// Returns whether inputs are images of their own, as in pairs of night and day. Otherwise they
+    /// are made from the outputs by [`degrade`](Self::degrade).
+    fn is_paired(&self) -> bool {
+        false
+    }
+
+    /// Makes the input from a photograph of the output's size, values in [0, 1].
+    ///
+    /// A random degradation is a function of `seed`. The input of a paired task is not made from
+    /// the output, so this is not called for one.
+    ///
+    /// # Errors
+    ///
+    /// If the photograph cannot be degraded; the built-in tasks fail only in JPEG compression.
+    fn degrade(
+        &self,
+        photograph: &RgbImage,
+        sizes: &Sizes,
+        seed: u64,
+    ) -> Result<Planes, DataError>;
+
+    /// Degrades an output once more, where this is deterministic, to see how near it comes to the
+    /// input. The default is `None`: outputs are not checked in this way.
+    ///
+    /// # Errors
+    ///
+    /// As [`degrade`](Self::degrade).
+    fn degrade_again(&self, output: &RgbImage, sizes: &Sizes) -> Result<Option<Planes>, DataError> {
+        let _ = (output, sizes);
+        Ok(None)
+    }
+
+    /// Turns a picture that a user brings into an input. The default takes the picture as it is.
+    ///
+    /// # Errors
+    ///
+    /// If the task needs more than a picture. The default has none.
+    fn input_of_picture(&self, picture: &RgbImage) -> Result<Planes, DataError> {
+        Ok(Planes::from_rgb(picture))
+    }
+
+    /// Makes the conditioning images from an input: one per size of
+    /// [`Sizes::conditioning`], `[conditioning_channels, h, w]`.
+    ///
+    /// The default resizes the input with Pillow's bicubic filter, rounded to 8 bits.
+    ///
+    /// # Errors
+    ///
+    /// If the input cannot be resized.
+    fn conditioning(&self, input: &Planes, sizes: &Sizes) -> Result<Vec<Planes>, DataError> {
+        let sizes = sizes.conditioning().into_iter();
+        sizes
+            .map(|(height, width)| downsample_planes(input, height, width))
+            .collect()
+    }
+
+    /// Makes the true outputs at every level, coarse to fine, from the output at its full size. The
+    /// default gives RGB in [0, 1].
+    ///
+    /// # Errors
+    ///
+    /// If the output cannot be resized.
+    fn targets(&self, output: &RgbImage, sizes: &Sizes) -> Result<Vec<Planes>, DataError> {
+        targets(output, sizes)
+    }
+
+    /// Returns the input as a picture, RGB in [0, 1], given its conditioning images.
+    ///
+    /// The default takes the finest one: one channel is a lightness, and of more than three channels
+    /// the first three are shown.
+    fn picture_of_input(&self, conditioning: &[Planes]) -> Planes {
+        let finest = &conditioning[conditioning.len() - 1];
+        match finest.channels {
+            1 | 2 => gray_of_lightness(finest),
+            3 => finest.clone(),
+            _ => finest.channels(0..3),
         }
     }
 
-    /// Whether the input is an image of its own rather than made from the output.
-    pub fn is_paired(self) -> bool {
-        self == Self::NightToDay
+    /// Returns a generated image as it is shown and measured, RGB in [0, 1], given the conditioning
+    /// images of its input.
+    ///
+    /// The default clips values to [0, 1]. A task that knows part of the output can put it in here.
+    fn show(&self, conditioning: &[Planes], output: Planes) -> Planes {
+        let _ = conditioning;
+        output.clipped()
     }
 
-    /// The name in kebab case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SuperResolution => "super-resolution",
-            Self::Colorization => "colorization",
-            Self::Decompression => "decompression",
-            Self::NightToDay => "night-to-day",
-        }
+    /// Draws the made-up scene of this number.
+    ///
+    /// The default is a picture of shapes that stands for a photograph: its plausible outputs are
+    /// not known.
+    ///
+    /// # Errors
+    ///
+    /// The default has none.
+    fn scene(&self, sizes: &Sizes, number: u64) -> Result<Scene, DataError> {
+        Ok(procedural::picture(sizes, number))
     }
 }
 
-impl fmt::Display for Task {
+/// A [`Task`] that is shared and known by its name.
+///
+/// It is displayed, parsed, compared and serialized as the name. Parsing finds the four built-in
+/// tasks and those that the program has [registered](register).
+#[derive(Clone)]
+pub struct TaskHandle(Arc<dyn Task>);
+
+/// The tasks that the program has registered.
+static REGISTERED: RwLock<Vec<TaskHandle>> = RwLock::new(Vec::new());
+
+/// Makes a task known by its name, and returns its handle.
+///
+/// # Errors
+///
+/// [`DataError::TaskExists`] if a task of this name, or of one of its other names, is known already.
+pub fn register(task: impl Task) -> Result<TaskHandle, DataError> {
+    let task = TaskHandle::new(task);
+    let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+    let mut known = TaskHandle::built_in().into_iter().chain(registered.clone());
+    let taken = |name: &&str| known.any(|other| other.is_called(name));
+    let names: Vec<&str> = [task.name()].into_iter().chain(task.aliases().iter().copied()).collect();
+    if let Some(name) = names.into_iter().find(taken) {
+        let name = name.to_owned();
+        return Err(DataError::TaskExists { name });
+    }
+    registered.push(task.clone());
+    Ok(task)
+}
+
+impl TaskHandle {
+    /// Wraps a task. It need not be registered, but then a configuration that names it cannot be
+    /// read again.
+    pub fn new(task: impl Task) -> Self {
+        Self(Arc::new(task))
+    }
+
+    /// Returns the paper's four tasks, in its order.
+    pub fn built_in() -> [Self; 4] {
+        [
+            Self::new(NightToDay),
+            Self::new(SuperResolution),
+            Self::new(Colorization),
+            Self::new(Decompression),
+        ]
+    }
+
+    /// Returns all tasks known by name: the built-in ones, then those registered.
+    pub fn all() -> Vec<Self> {
+        let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+        let built_in = Self::built_in().into_iter();
+        built_in.chain(registered.iter().cloned()).collect()
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        self.0.name() == name || self.0.aliases().contains(&name)
+    }
+}
+
+impl<T: Task> From<T> for TaskHandle {
+    fn from(task: T) -> Self {
+        Self::new(task)
+    }
+}
+
+impl Deref for TaskHandle {
+    type Target = dyn Task;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref()
+    }
+}
+
+impl PartialEq for TaskHandle {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for TaskHandle {}
+
+impl fmt::Debug for TaskHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 
-impl FromStr for Task {
+impl fmt::Display for TaskHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for TaskHandle {
     type Err = DataError;
 
     /// # Errors
     ///
     /// [`DataError::UnknownTask`].
     fn from_str(name: &str) -> Result<Self, DataError> {
-        match name {
-            "super-resolution" => Ok(Self::SuperResolution),
-            "colorization" | "colourization" | "colourisation" => Ok(Self::Colorization),
-            "decompression" => Ok(Self::Decompression),
-            "night-to-day" | "paired" | "image-to-image" => Ok(Self::NightToDay),
-            _ => Err(DataError::UnknownTask {
-                name: name.to_owned(),
-            }),
-        }
+        let all = Self::all();
+        let found = all.iter().find(|task| task.is_called(name)).cloned();
+        found.ok_or_else(|| DataError::UnknownTask {
+            name: name.to_owned(),
+            known: all.iter().map(|task| task.name().to_owned()).collect(),
+        })
+    }
+}
+
+impl Serialize for TaskHandle {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for TaskHandle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -87,28 +327,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_is_parsed_from_what_it_shows() {
-        for task in Task::ALL {
-            assert_eq!(task.to_string().parse::<Task>().unwrap(), task);
+    fn a_task_is_parsed_and_read_by_all_of_its_names_and_written_by_its_own() {
+        for task in TaskHandle::built_in() {
+            let text = serde_json::to_string(&task).unwrap();
+            assert_eq!(text, format!("\"{task}\""));
+            assert_eq!(serde_json::from_str::<TaskHandle>(&text).unwrap(), task);
+            assert_eq!(task.to_string().parse::<TaskHandle>().unwrap(), task);
         }
-        assert_eq!("colourisation".parse::<Task>().unwrap(), Task::Colorization);
-        assert_eq!("paired".parse::<Task>().unwrap(), Task::NightToDay);
-        assert!("colour".parse::<Task>().is_err());
+        for (name, task) in [
+            ("colourisation", "colorization"),
+            ("colourization", "colorization"),
+            ("paired", "night-to-day"),
+            ("image-to-image", "night-to-day"),
+        ] {
+            assert_eq!(name.parse::<TaskHandle>().unwrap().name(), task);
+        }
+        let error = "colour".parse::<TaskHandle>().unwrap_err().to_string();
+        assert!(error.contains("\"colour\"") && error.contains("super-resolution"), "{error}");
+    }
+
+    #[derive(Debug)]
+    struct Named(&'static str, &'static [&'static str]);
+
+    impl Task for Named {
+        fn name(&self) -> &str {
+            self.0
+        }
+        fn aliases(&self) -> &[&str] {
+            self.1
+        }
+        fn degrade(&self, photograph: &RgbImage, _: &Sizes, _: u64) -> Result<Planes, DataError> {
+            Ok(Planes::from_rgb(photograph))
+        }
     }
 
     #[test]
-    fn a_task_is_serialized_as_it_is_shown_and_read_by_its_other_names() {
-        for task in Task::ALL {
-            let text = serde_json::to_string(&task).unwrap();
-            assert_eq!(text, format!("\"{task}\""));
-            assert_eq!(serde_json::from_str::<Task>(&text).unwrap(), task);
-        }
-        for (name, task) in [
-            ("colourisation", Task::Colorization),
-            ("image-to-image", Task::NightToDay),
+    fn a_registered_task_is_found_and_no_name_is_given_twice() {
+        register(Named("copying", &["copy"])).unwrap();
+        assert_eq!("copy".parse::<TaskHandle>().unwrap().name(), "copying");
+        for taken in [
+            Named("copying", &[]),
+            Named("other", &["copying"]),
+            Named("colorization", &[]),
+            Named("new", &["paired"]),
         ] {
-            let text = format!("\"{name}\"");
-            assert_eq!(serde_json::from_str::<Task>(&text).unwrap(), task);
+            let error = register(taken).unwrap_err();
+            assert!(matches!(error, DataError::TaskExists { .. }), "{error}");
         }
     }
 }

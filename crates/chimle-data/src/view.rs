@@ -22,27 +22,29 @@ impl View {
         Self::of_share(image_size, height, width, 1.0, [0.5, 0.5])
     }
 
-    /// A region of the right aspect ratio whose side is a share in [`smallest_crop`, 1] of the largest one's,
+    /// A region of the right aspect ratio whose side is between `smallest_crop` and 1 times the largest one's,
     /// flipped by chance and, where the output is square, transposed by chance.
-    ///
-    /// The region is never smaller than the output, so that no example is an enlargement.
     pub fn random(
         image_size: (u32, u32),
         height: usize,
         width: usize,
-        smallest_crop: f32,
+        smallest_crop: f64,
         rng: &mut ChaCha8Rng,
     ) -> Self {
-        let largest = Self::center(image_size, height, width).region[3];
-        let no_enlargement = (height as f64 / largest).min(1.0);
-        let smallest = f64::from(smallest_crop).max(no_enlargement);
-        let share = rng.random_range(smallest..=1.0);
+        let share = rng.random_range(smallest_crop..=1.0);
         let place = [rng.random(), rng.random()];
         Self {
             flip: rng.random(),
             transpose: rng.random::<bool>() && height == width,
             ..Self::of_share(image_size, height, width, share, place)
         }
+    }
+
+    /// The smallest crop of an image that is not smaller than the output, relative to the largest region. With it,
+    /// no example is an enlargement.
+    pub fn smallest_crop(image_size: (u32, u32), height: usize, width: usize) -> f64 {
+        let largest = Self::center(image_size, height, width).region[3];
+        (height as f64 / largest).min(1.0)
     }
 
     fn of_share(
@@ -99,7 +101,8 @@ mod tests {
     fn a_crop_keeps_the_aspect_ratio_stays_inside_and_never_enlarges() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for _ in 0..500 {
-            let view = View::random((640, 400), 100, 200, 0.25, &mut rng);
+            let smallest = View::smallest_crop((640, 400), 100, 200).max(0.25);
+            let view = View::random((640, 400), 100, 200, smallest, &mut rng);
             let [left, top, width, height] = view.region;
             assert!(left >= 0.0 && top >= 0.0);
             assert!(left + width <= 640.0 && top + height <= 400.0);

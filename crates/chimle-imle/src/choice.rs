@@ -2,56 +2,73 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Int, Tensor, TensorData};
-use chimle_nn::{Generator, Kernels, State};
-use chimle_perceptual::{Distance, Features};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
 
+use crate::chosen::Chosen;
+use crate::code::{Candidate, CodePool, ExampleId};
+use crate::distance::Distance;
+use crate::error::SearchError;
+use crate::generator::{Output, StagedGenerator};
 use crate::neighbors::Neighbors;
-use crate::objective::{diverged, shown_to_rgb};
-use crate::pool::CodePool;
-use crate::search::{Chosen, SearchError};
+use crate::rows::{Rows, Selection};
 use crate::target::Target;
 
 /// What stays the same during one search.
-pub(crate) struct Run<'a, B: Kernels, P> {
-    pub(crate) generator: &'a Generator<B>,
-    pub(crate) distance: &'a Distance<B>,
-    pub(crate) target: &'a Target<B>,
+pub(crate) struct Run<'a, B: Backend, G, D: Distance<B>, P> {
+    pub(crate) generator: &'a G,
+    pub(crate) distance: &'a D,
+    pub(crate) target: &'a Target<D::Features>,
     pub(crate) pool: &'a P,
-    pub(crate) first: usize,
+    /// The identity of each row of the conditioning.
+    pub(crate) examples: &'a [ExampleId],
     pub(crate) chunk: usize,
     pub(crate) neighbors: &'a Neighbors,
+    pub(crate) device: B::Device,
 }
 
-/// How far the search has come: the distinct prefixes that were chosen so far.
-pub(crate) struct Front<B: Kernels> {
-    /// The generator after each prefix. Not kept after the last level.
-    pub(crate) state: Option<State<B>>,
+/// The distinct prefixes that were chosen so far.
+pub(crate) struct Front<S> {
+    /// The generator after each prefix, one row per prefix. `None` after the last level.
+    pub(crate) state: Option<S>,
     pub(crate) prefixes: Vec<Prefix>,
 }
 
-/// Codes chosen alike, at all levels so far, by some of an input's observed outputs.
+/// Codes that some of an input's observed outputs have all chosen, at all levels so far.
 #[derive(Clone)]
 pub(crate) struct Prefix {
     pub(crate) input: usize,
     pub(crate) outputs: Vec<usize>,
 }
 
-/// A candidate continuing a prefix: the prefix's row in its group, and the candidate.
-pub(crate) type Pick = (usize, usize);
+/// A candidate that continues a prefix.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pick {
+    /// The prefix, as a row of its group.
+    pub(crate) row: usize,
+    /// The candidate's index in the pool.
+    pub(crate) candidate: usize,
+}
 
-impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
-    /// Each level is evaluated once over the prefixes chosen below it, never a prefix again.
+impl<B, G, D, P> Run<'_, B, G, D, P>
+where
+    B: Backend,
+    G: StagedGenerator<B>,
+    D: Distance<B, Output = G::Output>,
+    P: CodePool<B>,
+{
+    /// Evaluates each level over the prefixes chosen below it. A prefix is never evaluated again.
     pub(crate) fn hierarchical(
         &self,
-        start: State<B>,
+        start: G::State,
         pools: &[usize],
     ) -> Result<Vec<Chosen>, SearchError> {
         let mut found = vec![Chosen::default(); self.target.inputs().len()];
         let mut front = Front::new(start, self.target.inputs());
         for (level, &candidates) in pools.iter().enumerate() {
-            let advance = |group: &Front<B>, picks: &[Pick]| {
-                let (state, code) = self.prepare(level, group, picks);
+            let advance = |group: &Front<G::State>, picks: &[Pick]| {
+                let state = group.continued(picks);
+                let code = self.draw(level, group, picks, &state);
                 self.generator.advance(state, code)
             };
             front = self.level(level, front, candidates, advance, &mut found)?;
@@ -59,16 +76,17 @@ impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
         Ok(found)
     }
 
-    /// Candidate k takes the k-th code of every level.
+    /// Evaluates whole codes: candidate k takes the k-th code of every level.
     pub(crate) fn flat(
         &self,
-        start: State<B>,
+        start: G::State,
         candidates: usize,
     ) -> Result<Vec<Chosen>, SearchError> {
-        let levels = self.generator.levels.len();
+        let levels = self.generator.levels();
         let mut found = vec![Chosen::default(); self.target.inputs().len()];
-        let through_all = |group: &Front<B>, picks: &[Pick]| {
-            let (state, code) = self.prepare(0, group, picks);
+        let through_all = |group: &Front<G::State>, picks: &[Pick]| {
+            let state = group.continued(picks);
+            let code = self.draw(0, group, picks, &state);
             let mut reached = self.generator.advance(state, code);
             for level in 1..levels {
                 let code = self.draw(level, group, picks, &reached.0);
@@ -88,11 +106,11 @@ impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
     fn level(
         &self,
         level: usize,
-        front: Front<B>,
+        front: Front<G::State>,
         candidates: usize,
-        evaluate: impl Fn(&Front<B>, &[Pick]) -> (State<B>, Tensor<B, 4>),
+        evaluate: impl Fn(&Front<G::State>, &[Pick]) -> (G::State, G::Output),
         found: &mut [Chosen],
-    ) -> Result<Front<B>, SearchError> {
+    ) -> Result<Front<G::State>, SearchError> {
         let mut reached = Vec::new();
         let shortlist = self.neighbors.shortlist();
         let projection = shortlist.map(|shortlist| self.projection(level, shortlist));
@@ -108,104 +126,97 @@ impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
             };
             reached.push(chosen?);
         }
-        Ok(Front::cat(reached))
+        Ok(Front::concat(reached))
     }
 
     /// Compares every candidate of `level` with each observed output of a group.
     fn level_by_all(
         &self,
         level: usize,
-        group: &Front<B>,
+        group: &Front<G::State>,
         candidates: usize,
-        evaluate: &impl Fn(&Front<B>, &[Pick]) -> (State<B>, Tensor<B, 4>),
+        evaluate: &impl Fn(&Front<G::State>, &[Pick]) -> (G::State, G::Output),
         found: &mut [Chosen],
-    ) -> Result<Front<B>, SearchError> {
+    ) -> Result<Front<G::State>, SearchError> {
         let comparisons = self.comparisons(level, group);
+        let is_last = self.is_last(level);
         let mut nearest = Nearest::new(group);
         for part in ranges(candidates, self.chunk) {
             let rows = 0..group.prefixes.len();
             let picks: Vec<Pick> = rows
-                .flat_map(|row| part.clone().map(move |candidate| (row, candidate)))
+                .flat_map(|row| part.clone().map(move |candidate| Pick { row, candidate }))
                 .collect();
-            let (state, image) = evaluate(group, &picks);
-            let distances = self.measure(&comparisons, image, part.len());
+            let (state, output) = evaluate(group, &picks);
+            let distances = self.measure(&comparisons, output, part.len());
             self.check(level, group, &distances, part.start)?;
-            nearest.offer(distances, part.len(), state);
+            nearest.offer(distances, part.len(), (!is_last).then_some(state));
         }
         Ok(nearest.conclude(group, found))
     }
 
-    /// The state and the code from which each pick is evaluated.
-    fn prepare(
-        &self,
-        level: usize,
-        group: &Front<B>,
-        picks: &[Pick],
-    ) -> (State<B>, chimle_nn::LatentCode<B>) {
-        let state = group.state.as_ref().expect("a level is still to come");
-        let rows = indices(picks.iter().map(|&(row, _)| row), &state.device());
-        let state = state.select(rows);
-        let code = self.draw(level, group, picks, &state);
-        (state, code)
+    /// Whether nothing continues from the states after `level`.
+    pub(crate) fn is_last(&self, level: usize) -> bool {
+        level + 1 == self.generator.levels()
     }
 
+    /// Draws the code of each pick.
     fn draw(
         &self,
         level: usize,
-        group: &Front<B>,
+        group: &Front<G::State>,
         picks: &[Pick],
-        state: &State<B>,
-    ) -> chimle_nn::LatentCode<B> {
-        let size = state.code_size().expect("a level is still to come");
-        let rows: Vec<(usize, usize)> = picks
+        state: &G::State,
+    ) -> G::Code {
+        let candidates: Vec<Candidate> = picks
             .iter()
-            .map(|&(row, candidate)| (self.first + group.prefixes[row].input, candidate))
+            .map(|pick| Candidate {
+                example: self.examples[group.prefixes[pick.row].input],
+                index: pick.candidate,
+            })
             .collect();
-        self.pool.draw(level, &rows, size, &state.device())
+        let len = self.generator.code_len(state);
+        let values = self.pool.draw(level, &candidates, len, &self.device);
+        self.generator.code(state, values)
     }
 
     /// The features with which a group's candidates are compared: first those of every prefix's
-    /// first observed output, then of the second ones, and so on.
-    fn comparisons(&self, level: usize, group: &Front<B>) -> Vec<Comparison<B>> {
+    /// first observed output, then those of the second ones, and so on.
+    fn comparisons(&self, level: usize, group: &Front<G::State>) -> Vec<Comparison<D::Features>> {
         let features = &self.target.levels()[level];
-        let device = features.0[0].device();
         let most = group.prefixes.iter().map(|prefix| prefix.outputs.len());
         (0..most.max().unwrap_or(0))
             .map(|place| {
                 let has_one = |row: &usize| group.prefixes[*row].outputs.len() > place;
                 let rows: Vec<usize> = (0..group.prefixes.len()).filter(has_one).collect();
                 let outputs = rows.iter().map(|&row| group.prefixes[row].outputs[place]);
-                let target = features.select(indices(outputs, &device));
+                let target = features.select_rows(&Selection::indices(outputs));
                 let all = rows.len() == group.prefixes.len();
                 Comparison { rows, all, target }
             })
             .collect()
     }
 
-    /// The distance of each candidate's image to each observed output of its prefix: a pool of
-    /// `count` for each, by prefix and place. NaN for an image that is not finite.
+    /// Measures the distance of each candidate's output to each observed output of its prefix: a
+    /// pool of `count` distances for each, by prefix and place. An output with NaN has distance NaN.
     fn measure(
         &self,
-        comparisons: &[Comparison<B>],
-        image: Tensor<B, 4>,
+        comparisons: &[Comparison<D::Features>],
+        output: G::Output,
         count: usize,
     ) -> Vec<Vec<Vec<f32>>> {
-        let diverged = diverged(&image);
-        let prefixes = image.dims()[0] / count;
-        let rgb = shown_to_rgb(self.generator.config().architecture, image);
-        let features = self.distance.features(rgb);
+        let diverged = output.has_nan();
+        let prefixes = diverged.dims()[0] / count;
+        let features = self.distance.features(output);
         let measured = comparisons.iter().map(|comparison| {
-            let (features, diverged) = if comparison.all {
-                (features.clone(), diverged.clone())
-            } else {
-                let rows = comparison.rows.iter();
-                let candidates = rows.flat_map(|&row| row * count..(row + 1) * count);
-                let candidates = indices(candidates, &diverged.device());
-                (
-                    features.select(candidates.clone()),
-                    diverged.clone().select(0, candidates),
-                )
-            };
+            if comparison.all {
+                let distances = self.distance.compare(&features, &comparison.target);
+                return distances.mask_fill(diverged.clone(), f32::NAN);
+            }
+            let rows = comparison.rows.iter();
+            let candidates = rows.flat_map(|&row| row * count..(row + 1) * count);
+            let candidates = Selection::indices(candidates);
+            let features = features.select_rows(&candidates);
+            let diverged = diverged.clone().select(0, candidates.tensor(&self.device));
             self.distance
                 .compare(&features, &comparison.target)
                 .mask_fill(diverged, f32::NAN)
@@ -225,7 +236,7 @@ impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
     fn check(
         &self,
         level: usize,
-        group: &Front<B>,
+        group: &Front<G::State>,
         distances: &[Vec<Vec<f32>>],
         first_candidate: usize,
     ) -> Result<(), SearchError> {
@@ -233,7 +244,8 @@ impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
             for pool in pools {
                 if let Some(at) = pool.iter().position(|distance| !distance.is_finite()) {
                     let candidate = first_candidate + at;
-                    return Err(self.not_finite(level, group, row, candidate, pool[at]));
+                    let pick = Pick { row, candidate };
+                    return Err(self.not_finite(level, group, pick, pool[at]));
                 }
             }
         }
@@ -243,33 +255,35 @@ impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
     pub(crate) fn not_finite(
         &self,
         level: usize,
-        group: &Front<B>,
-        row: usize,
-        candidate: usize,
+        group: &Front<G::State>,
+        pick: Pick,
         value: f32,
     ) -> SearchError {
         SearchError::NotFinite {
-            example: self.first + group.prefixes[row].input,
+            example: self.examples[group.prefixes[pick.row].input],
             level: level + 1,
-            candidate,
+            candidate: pick.candidate,
             value,
         }
     }
 }
 
-/// Observed outputs, at most one for each prefix of a group.
-struct Comparison<B: Kernels> {
+/// Observed outputs, at most one per prefix of a group.
+struct Comparison<F> {
     /// The prefixes that have one.
     rows: Vec<usize>,
     /// Whether these are all.
     all: bool,
-    /// Of the observed outputs.
-    target: Features<B>,
+    /// The features of the observed outputs.
+    target: F,
 }
 
-impl<B: Kernels> Front<B> {
-    /// Nothing chosen yet: one prefix for each input that has an observed output.
-    fn new(start: State<B>, inputs: &[usize]) -> Self {
+impl<S> Front<S> {
+    /// The front before the first level: one prefix per input that has an observed output.
+    fn new<B: Backend>(start: S, inputs: &[usize]) -> Self
+    where
+        S: Rows<B>,
+    {
         let count = inputs.iter().max().map_or(0, |&last| last + 1);
         let mut outputs = vec![Vec::new(); count];
         for (output, &input) in inputs.iter().enumerate() {
@@ -280,54 +294,71 @@ impl<B: Kernels> Front<B> {
             .map(|(input, outputs)| Prefix { input, outputs })
             .filter(|prefix| !prefix.outputs.is_empty())
             .collect();
-        let rows = indices(prefixes.iter().map(|prefix| prefix.input), &start.device());
+        let rows = prefixes.iter().map(|prefix| prefix.input);
         Self {
-            state: Some(start.select(rows)),
+            state: Some(start.select_rows(&Selection::indices(rows))),
             prefixes,
         }
     }
 
-    fn narrow(&self, rows: Range<usize>) -> Self {
-        let state = self.state.as_ref();
+    fn narrow<B: Backend>(&self, rows: Range<usize>) -> Self
+    where
+        S: Rows<B>,
+    {
         Self {
-            state: state.map(|state| state.narrow(rows.start, rows.len())),
+            state: self.state.select_rows(&Selection::range(rows.clone())),
             prefixes: self.prefixes[rows].to_vec(),
         }
     }
 
-    fn cat(parts: Vec<Self>) -> Self {
+    /// The state that each pick continues from.
+    fn continued<B: Backend>(&self, picks: &[Pick]) -> S
+    where
+        S: Rows<B>,
+    {
+        let state = self.state.as_ref().expect("a level is still to come");
+        state.select_rows(&Selection::indices(picks.iter().map(|pick| pick.row)))
+    }
+
+    fn concat<B: Backend>(parts: Vec<Self>) -> Self
+    where
+        S: Rows<B>,
+    {
         let (states, prefixes): (Vec<_>, Vec<_>) = parts
             .into_iter()
             .map(|part| (part.state, part.prefixes))
             .unzip();
-        let states: Option<Vec<State<B>>> = states.into_iter().collect();
+        let states: Option<Vec<S>> = states.into_iter().collect();
         Self {
-            state: states.filter(|states| !states.is_empty()).map(State::cat),
+            state: states.filter(|states| !states.is_empty()).map(S::concat),
             prefixes: prefixes.concat(),
         }
     }
 }
 
-/// The nearest candidate so far of each observed output of a group, and the states these lead to.
-struct Nearest<B: Kernels> {
+/// The nearest candidate so far of each observed output of a group, and the states that these
+/// candidates lead to.
+struct Nearest<S> {
     best: Vec<Best>,
-    /// Distinct states, as several may have chosen alike.
-    state: Option<State<B>>,
+    /// Distinct states: several observed outputs may have chosen the same candidate.
+    state: Option<S>,
+    /// The number of rows in `state`.
+    kept: usize,
 }
 
 struct Best {
     output: usize,
-    /// Its prefix in the group.
+    /// The prefix of the observed output in the group.
     row: usize,
-    /// The distances of its candidates seen so far.
+    /// The distances of the candidates seen so far.
     distances: Vec<f32>,
     candidate: usize,
-    /// The row of the kept state that it leads to.
+    /// The row of the kept states that the candidate leads to.
     kept: usize,
 }
 
-impl<B: Kernels> Nearest<B> {
-    fn new(group: &Front<B>) -> Self {
+impl<S> Nearest<S> {
+    fn new(group: &Front<S>) -> Self {
         let prefixes = group.prefixes.iter().enumerate();
         let best = prefixes.flat_map(|(row, prefix)| {
             prefix.outputs.iter().map(move |&output| Best {
@@ -341,74 +372,78 @@ impl<B: Kernels> Nearest<B> {
         Self {
             best: best.collect(),
             state: None,
+            kept: 0,
         }
     }
 
-    /// Compares `count` more candidates of each prefix, which lead to the rows of `state`; of equals
-    /// the first stays.
-    fn offer(&mut self, distances: Vec<Vec<Vec<f32>>>, count: usize, state: State<B>) {
-        let kept = self.state.as_ref().map_or(0, State::batch);
+    /// Compares `count` more candidates of each prefix, which lead to the rows of `state`. Of equal
+    /// candidates the first is kept.
+    fn offer<B: Backend>(
+        &mut self,
+        distances: Vec<Vec<Vec<f32>>>,
+        count: usize,
+        state: Option<S>,
+    ) where
+        S: Rows<B>,
+    {
         for (best, pool) in self.best.iter_mut().zip(distances.into_iter().flatten()) {
             let seen = best.distances.len();
             let nearest = (0..count).fold(0, |a, b| if pool[b] < pool[a] { b } else { a });
             if seen == 0 || pool[nearest] < best.distances[best.candidate] {
                 best.candidate = seen + nearest;
-                // Rows of the states kept so far come first, then those of `state`.
-                best.kept = kept + best.row * count + nearest;
+                // The kept states come first, then the rows of `state`.
+                best.kept = self.kept + best.row * count + nearest;
             }
             best.distances.extend(pool);
         }
-        if state.code_size().is_none() {
-            return; // Nothing continues from here.
+        if let Some(state) = state {
+            self.keep(state);
         }
-        let mut distinct: Vec<usize> = Vec::new();
-        for best in &mut self.best {
-            let place = distinct.iter().position(|&row| row == best.kept);
-            best.kept = match place {
-                Some(place) => place,
-                None => {
-                    distinct.push(best.kept);
-                    distinct.len() - 1
-                }
-            };
-        }
-        let all = State::cat(self.state.take().into_iter().chain([state]).collect());
-        let rows = indices(distinct.into_iter(), &all.device());
-        self.state = Some(all.select(rows));
     }
 
-    /// Notes what was chosen, and goes on from the states chosen.
-    fn conclude(self, group: &Front<B>, found: &mut [Chosen]) -> Front<B> {
-        let mut prefixes: Vec<Prefix> = Vec::new();
+    /// Keeps the states that are still the nearest of some observed output, and only these rows.
+    fn keep<B: Backend>(&mut self, offered: S)
+    where
+        S: Rows<B>,
+    {
+        let mut distinct: Vec<usize> = self.best.iter().map(|best| best.kept).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        for best in &mut self.best {
+            best.kept = distinct.partition_point(|&row| row < best.kept);
+        }
+        let (old, new) = distinct.split_at(distinct.partition_point(|&row| row < self.kept));
+        let mut parts = Vec::with_capacity(2);
+        if let (Some(state), false) = (self.state.take(), old.is_empty()) {
+            parts.push(state.select_rows(&Selection::indices(old.iter().copied())));
+        }
+        if !new.is_empty() {
+            let rows = new.iter().map(|row| row - self.kept);
+            parts.push(offered.select_rows(&Selection::indices(rows)));
+        }
+        self.kept = distinct.len();
+        self.state = Some(S::concat(parts));
+    }
+
+    /// Notes what was chosen, and returns the front that continues from the chosen states.
+    fn conclude(self, group: &Front<S>, found: &mut [Chosen]) -> Front<S> {
+        let mut prefixes: Vec<Option<Prefix>> = vec![None; self.kept];
         for best in self.best {
             found[best.output].candidates.push(best.candidate);
             found[best.output].distances.push(best.distances);
-            if self.state.is_none() {
-                continue;
-            }
-            if best.kept == prefixes.len() {
-                let input = group.prefixes[best.row].input;
-                prefixes.push(Prefix {
-                    input,
+            if self.state.is_some() {
+                let prefix = prefixes[best.kept].get_or_insert_with(|| Prefix {
+                    input: group.prefixes[best.row].input,
                     outputs: Vec::new(),
                 });
+                prefix.outputs.push(best.output);
             }
-            prefixes[best.kept].outputs.push(best.output);
         }
         Front {
             state: self.state,
-            prefixes,
+            prefixes: prefixes.into_iter().flatten().collect(),
         }
     }
-}
-
-pub(crate) fn indices<B: Kernels>(
-    rows: impl Iterator<Item = usize>,
-    device: &B::Device,
-) -> Tensor<B, 1, Int> {
-    let rows: Vec<i64> = rows.map(|row| row as i64).collect();
-    let count = rows.len();
-    Tensor::from_data(TensorData::new(rows, [count]), device)
 }
 
 /// `0..len` in pieces of at most `size`.

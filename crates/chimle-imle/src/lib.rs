@@ -1,62 +1,136 @@
-//! The latent search and the objective of CHIMLE, for any Burn backend.
+//! The latent search and the objective of CHIMLE, for any generator, any distance and any Burn
+//! backend.
 //!
 //! Implicit maximum likelihood estimation (IMLE) draws many latent codes for each observed pair,
-//! keeps the code whose output lies nearest to the observed output, and moves that output closer,
-//! so that every observed output keeps a sample near it. CHIMLE (Peng, Moazeni, Li, NeurIPS 2022)
-//! searches the code level by level: m candidates at each of L levels stand for m^L combinations.
+//! keeps the code whose output is nearest to the observed output, and moves that output closer. So
+//! every observed output keeps a sample near it. CHIMLE (Peng, Moazeni, Li, NeurIPS 2022,
+//! arXiv 2211.14286) searches the code level by level: m candidates at each of L levels stand for
+//! m^L combinations.
 //!
-//! - [`Search`] finds the codes: [`Strategy::Hierarchical`] (CHIMLE) or [`Strategy::Flat`] (cIMLE).
-//! - A [`Target`] is what it looks for: one observed output for each input, or a set of them that
-//!   share the input's candidates.
-//! - A [`CodePool`] is where candidates come from: [`SeededPool`] draws them from a seed, so that a
-//!   chosen code is remembered by its index alone; [`GivenPool`] holds codes made elsewhere.
+//! Use this crate to train a network of your own with this objective. To train or sample the
+//! network of the paper, use `chimle-core`, which is built on this crate.
+//!
+//! # Main types
+//!
+//! - [`StagedGenerator`] is what the search needs of a network: it begins with a conditioning and
+//!   is evaluated level by level. One level gives cIMLE. The conditioning [`Unconditional`] gives
+//!   IMLE.
+//! - [`Distance`] is what the search minimizes. [`TrainingDistance`] is its form for a backend that
+//!   differentiates.
+//! - [`Rows`] is what both need of their batches: rows can be selected and joined.
+//! - [`Search`] finds the codes, with [`Strategy::Hierarchical`] (CHIMLE) or [`Strategy::Flat`]
+//!   (cIMLE).
+//! - A [`Target`] holds what the search looks for: one observed output per input, or a set of them
+//!   that share the input's candidates.
+//! - A [`CodePool`] is where candidates come from. [`SeededPool`] draws them from a seed, so a
+//!   chosen code is remembered by its index. [`GivenPool`] holds codes that were made elsewhere.
 //! - [`Objective`] is the training loss, with or without intermediate supervision.
 //! - [`nearest`] is an exact search among the rows of any two tensors, on their own device.
 //!
+//! # Example
+//!
+//! One search with a generator of two levels. A point in the plane is refined twice, and the search
+//! finds the codes that bring it near three observed points:
+//!
 //! ```
-//! use burn::tensor::{Distribution, Tensor};
+//! use burn::tensor::{Tensor, backend::Backend};
 //! use burn_flex::Flex;
-//! use chimle_imle::{Search, SeededPool, Strategy, Target};
-//! use chimle_nn::{Architecture, GeneratorConfig, Preset};
-//! use chimle_perceptual::Distance;
-//!
-//! type B = Flex;
-//! let device = Default::default();
-//! let config = GeneratorConfig::preset(Preset::Tiny, Architecture::Colorization);
-//! let generator = config.init::<B>(&device).fold();
-//! let random = |channels, side| {
-//!     Tensor::<B, 4>::random([2, channels, side, side], Distribution::Uniform(0., 1.), &device)
+//! use chimle_imle::{
+//!     Distance, ExampleId, Search, SeededPool, StagedGenerator, Strategy, Target,
 //! };
-//! let lightness = [8, 16, 32].map(|side| random(1, side)).to_vec();
-//! let images = [8, 16, 32].map(|side| random(3, side)).to_vec();
 //!
-//! let distance = Distance::L2;
-//! let search = Search::new(Strategy::Hierarchical { pools: vec![4, 2, 2] }, 32);
+//! /// Adds a code to a point, at each level a smaller one.
+//! struct Walk;
+//!
+//! #[derive(Clone)]
+//! struct Squared;
+//!
+//! impl<B: Backend> StagedGenerator<B> for Walk {
+//!     type Conditioning = Tensor<B, 2>; // where each walk begins, [batch, 2]
+//!     type State = (Tensor<B, 2>, Tensor<B, 1>); // the point, and the scale of the next step
+//!     type Code = Tensor<B, 2>;
+//!     type Output = Tensor<B, 2>;
+//!
+//!     fn levels(&self) -> usize {
+//!         2
+//!     }
+//!     fn device(&self) -> B::Device {
+//!         Default::default()
+//!     }
+//!     fn begin(&self, points: Tensor<B, 2>) -> Self::State {
+//!         let scale = Tensor::ones([points.dims()[0]], &points.device());
+//!         (points, scale)
+//!     }
+//!     fn code_len(&self, _: &Self::State) -> usize {
+//!         2
+//!     }
+//!     fn code(&self, _: &Self::State, values: Tensor<B, 2>) -> Tensor<B, 2> {
+//!         values
+//!     }
+//!     fn advance(&self, (points, scale): Self::State, code: Tensor<B, 2>) -> (Self::State, Tensor<B, 2>) {
+//!         let points = points + code * scale.clone().unsqueeze_dim(1);
+//!         ((points.clone(), scale / 10.0), points)
+//!     }
+//! }
+//!
+//! impl<B: Backend> Distance<B> for Squared {
+//!     type Output = Tensor<B, 2>;
+//!     type Features = Tensor<B, 2>;
+//!
+//!     fn features(&self, points: Tensor<B, 2>) -> Tensor<B, 2> {
+//!         points
+//!     }
+//!     fn compare(&self, candidates: &Tensor<B, 2>, targets: &Tensor<B, 2>) -> Tensor<B, 1> {
+//!         let ([n, d], [g, _]) = (candidates.dims(), targets.dims());
+//!         let targets = targets.clone().reshape([g, 1, d]);
+//!         let difference = candidates.clone().reshape([g, n / g, d]) - targets;
+//!         difference.square().mean_dim(2).reshape([n])
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), chimle_imle::SearchError> {
+//! let device = Default::default();
+//! let observed = Tensor::<Flex, 2>::from_floats([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]], &device);
+//! let target = Target::new(&Squared, vec![observed.clone(), observed]);
+//! let search = Search::new(Strategy::Hierarchical { pools: vec![100, 100] }, 64);
 //! let found = search.run(
-//!     &generator,
-//!     &distance,
-//!     lightness,
-//!     &Target::new(&distance, images),
-//!     &SeededPool::new(&config, 7),
-//!     0,
+//!     &Walk,
+//!     &Squared,
+//!     Tensor::<Flex, 2>::zeros([3, 2], &device),
+//!     &target,
+//!     &SeededPool::new(7),
+//!     &[ExampleId(0), ExampleId(1), ExampleId(2)],
 //! )?;
-//! assert_eq!(found.len(), 2);
-//! assert!(found[0].candidates[0] < 4);
-//! # Ok::<(), chimle_imle::SearchError>(())
+//! for chosen in found {
+//!     let nearest = chosen.nearest();
+//!     assert!(nearest[1] < nearest[0]); // the second level came nearer
+//! }
+//! # Ok(())
+//! # }
 //! ```
 
 mod choice;
+mod chosen;
+mod code;
+mod distance;
+mod error;
+mod generator;
 mod nearest;
 mod neighbors;
 mod objective;
-mod pool;
+mod rows;
 mod search;
 mod shortlist;
 mod target;
 
+pub use chosen::Chosen;
+pub use code::{Candidate, CodePool, ExampleId, GivenPool, SeededPool};
+pub use distance::{Distance, TrainingDistance};
+pub use error::SearchError;
+pub use generator::{Output, StagedGenerator};
 pub use nearest::nearest;
 pub use neighbors::{Neighbors, Shortlist};
-pub use objective::{Objective, shown_to_rgb};
-pub use pool::{CodePool, GivenPool, SeededPool};
-pub use search::{Chosen, Search, SearchError, Strategy};
+pub use objective::Objective;
+pub use rows::{Rows, Selection, Unconditional};
+pub use search::{Search, Strategy};
 pub use target::Target;

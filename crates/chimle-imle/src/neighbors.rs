@@ -3,27 +3,24 @@
 use chimle_knn::{KnnError, PrioritizedDciConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::search::SearchError;
+use crate::error::SearchError;
 
-/// How the candidate nearest to an observed output is found among a pool that has been evaluated.
+/// How the candidate nearest to an observed output is found in a pool that has been evaluated.
 ///
-/// Evaluating a candidate costs far more than measuring its distance, so that [`Exact`](Self::Exact)
-/// is the default. The others are what the authors' release does, where many outputs share a pool:
-/// they need a distance that is a squared Euclidean one between features, [`Distance::L2`] or
-/// [`Distance::Lpips`].
-///
-/// [`Distance::L2`]: chimle_perceptual::Distance::L2
-/// [`Distance::Lpips`]: chimle_perceptual::Distance::Lpips
+/// Evaluating a candidate costs far more than measuring its distance, so [`Exact`](Self::Exact) is
+/// the default. The other two do what the authors' release does, where many outputs share a pool.
+/// They need a distance that is a squared Euclidean distance between features: one with an
+/// [embedding](crate::Distance::embed).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Neighbors {
-    /// The distance of every candidate to every observed output.
+    /// Measures the distance of every candidate to every observed output.
     #[default]
     Exact,
-    /// The features are projected onto random directions, the nearest by the projections are
-    /// shortlisted, and only these are measured (and evaluated once more).
+    /// Projects the features onto random directions, shortlists the nearest by their projections,
+    /// and measures only these. (They are evaluated once more.)
     Projected(Shortlist),
-    /// As `Projected`, but the shortlist is made by Prioritized DCI.
+    /// The same as `Projected`, with a shortlist made by Prioritized DCI.
     PrioritizedDci {
         /// The projection.
         shortlist: Shortlist,

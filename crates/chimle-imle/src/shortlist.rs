@@ -1,37 +1,45 @@
-//! The choice among a pool by way of a shortlist, made from random projections of features.
+//! The choice among a pool by a shortlist that is made from random projections of features.
 
+use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use chimle_knn::{NearestNeighbors, Points, PrioritizedDci, RandomProjection};
-use chimle_nn::{Kernels, State};
-use chimle_perceptual::Features;
 
-use crate::choice::{Front, Pick, Prefix, Run, indices, ranges};
+use crate::choice::{Front, Pick, Prefix, Run, ranges};
+use crate::chosen::Chosen;
+use crate::code::CodePool;
+use crate::distance::Distance;
+use crate::error::SearchError;
+use crate::generator::{Output, StagedGenerator};
 use crate::nearest;
 use crate::neighbors::{Neighbors, Shortlist};
-use crate::objective::{diverged, shown_to_rgb};
-use crate::pool::CodePool;
-use crate::search::{Chosen, SearchError};
+use crate::rows::{Rows, Selection};
 
-/// What a level's features are projected onto.
-pub(crate) struct Projection<B: Kernels> {
-    /// Candidates measured for each observed output.
+/// The random directions of one level, and the level's targets projected onto them.
+pub(crate) struct Projection<B: Backend> {
+    /// The number of candidates measured per observed output.
     measured: usize,
     /// `[features, directions]`
     directions: Tensor<B, 2>,
-    /// The level's targets, projected: `[observed outputs, directions]`.
+    /// `[observed outputs, directions]`
     targets: Tensor<B, 2>,
 }
 
 /// An observed output of a group, and the candidates that are to be measured for it.
 struct Listed {
     output: usize,
-    /// Its prefix in the group.
+    /// The prefix of the observed output in the group.
     row: usize,
-    /// In ascending order, so that of equals the first is chosen.
+    /// In ascending order, so the first of equal candidates is chosen.
     candidates: Vec<usize>,
 }
 
-impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
+impl<B, G, D, P> Run<'_, B, G, D, P>
+where
+    B: Backend,
+    G: StagedGenerator<B>,
+    D: Distance<B, Output = G::Output>,
+    P: CodePool<B>,
+{
     /// Draws the directions for the features of `level`.
     pub(crate) fn projection(
         &self,
@@ -53,42 +61,41 @@ impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
         })
     }
 
-    /// Shortlists candidates of `level` for each observed output of a group, and notes which of them
-    /// was nearest.
+    /// Shortlists candidates of `level` for each observed output of a group, and notes which of
+    /// them was nearest.
     pub(crate) fn level_by_shortlist(
         &self,
         level: usize,
-        group: &Front<B>,
+        group: &Front<G::State>,
         candidates: usize,
         projection: &Projection<B>,
-        evaluate: &impl Fn(&Front<B>, &[Pick]) -> (State<B>, Tensor<B, 4>),
+        evaluate: &impl Fn(&Front<G::State>, &[Pick]) -> (G::State, G::Output),
         found: &mut [Chosen],
-    ) -> Result<Front<B>, SearchError> {
+    ) -> Result<Front<G::State>, SearchError> {
         let all_listed = self.list(level, group, candidates, projection, evaluate)?;
         let measured = projection.measured.min(candidates);
-        let mut kept: Vec<State<B>> = Vec::new();
+        let mut kept: Vec<G::State> = Vec::new();
         let mut chosen: Vec<Pick> = Vec::new();
         let mut prefixes: Vec<Prefix> = Vec::new();
         for part in ranges(all_listed.len(), (self.chunk / measured).max(1)) {
             let listed = &all_listed[part];
             let (state, distances) = self.measure_listed(level, group, listed, evaluate);
-            let mut continued = Vec::new(); // Rows of `state` that the search goes on from.
+            let mut continued = Vec::new(); // Rows of `state` that the search continues from.
             for (k, (one, distances)) in listed.iter().zip(distances.chunks(measured)).enumerate() {
                 if let Some(at) = distances.iter().position(|distance| !distance.is_finite()) {
-                    let candidate = one.candidates[at];
-                    return Err(self.not_finite(level, group, one.row, candidate, distances[at]));
+                    let pick = one.pick(one.candidates[at]);
+                    return Err(self.not_finite(level, group, pick, distances[at]));
                 }
                 let nearest =
                     (0..measured).fold(0, |a, b| if distances[b] < distances[a] { b } else { a });
-                let candidate = one.candidates[nearest];
+                let pick = one.pick(one.candidates[nearest]);
                 let mut pool = vec![f32::NAN; candidates];
                 for (&candidate, &distance) in one.candidates.iter().zip(distances) {
                     pool[candidate] = distance;
                 }
-                found[one.output].candidates.push(candidate);
+                found[one.output].candidates.push(pick.candidate);
                 found[one.output].distances.push(pool);
 
-                let pick = (one.row, candidate);
                 if let Some(known) = chosen.iter().position(|known| *known == pick) {
                     prefixes[known].outputs.push(one.output);
                 } else {
@@ -100,13 +107,12 @@ impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
                     });
                 }
             }
-            if state.code_size().is_some() && !continued.is_empty() {
-                let rows = indices(continued.into_iter(), &state.device());
-                kept.push(state.select(rows));
+            if !self.is_last(level) && !continued.is_empty() {
+                kept.push(state.select_rows(&Selection::indices(continued)));
             }
         }
         Ok(Front {
-            state: (!kept.is_empty()).then(|| State::cat(kept)),
+            state: (!kept.is_empty()).then(|| G::State::concat(kept)),
             prefixes,
         })
     }
@@ -115,22 +121,21 @@ impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
     fn measure_listed(
         &self,
         level: usize,
-        group: &Front<B>,
+        group: &Front<G::State>,
         listed: &[Listed],
-        evaluate: &impl Fn(&Front<B>, &[Pick]) -> (State<B>, Tensor<B, 4>),
-    ) -> (State<B>, Vec<f32>) {
+        evaluate: &impl Fn(&Front<G::State>, &[Pick]) -> (G::State, G::Output),
+    ) -> (G::State, Vec<f32>) {
         let picks: Vec<Pick> = listed
             .iter()
-            .flat_map(|one| one.candidates.iter().map(|&candidate| (one.row, candidate)))
+            .flat_map(|one| one.candidates.iter().map(|&candidate| one.pick(candidate)))
             .collect();
-        let (state, image) = evaluate(group, &picks);
-        let nan = diverged(&image);
-        let rgb = shown_to_rgb(self.generator.config().architecture, image);
-        let outputs = indices(listed.iter().map(|one| one.output), &rgb.device());
-        let target = self.target.levels()[level].select(outputs);
+        let (state, output) = evaluate(group, &picks);
+        let nan = output.has_nan();
+        let outputs = Selection::indices(listed.iter().map(|one| one.output));
+        let target = self.target.levels()[level].select_rows(&outputs);
         let distances = self
             .distance
-            .distance(rgb, &target)
+            .distance(output, &target)
             .mask_fill(nan, f32::NAN);
         (state, distances.into_data().iter::<f32>().collect())
     }
@@ -139,29 +144,30 @@ impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
     fn list(
         &self,
         level: usize,
-        group: &Front<B>,
+        group: &Front<G::State>,
         candidates: usize,
         projection: &Projection<B>,
-        evaluate: &impl Fn(&Front<B>, &[Pick]) -> (State<B>, Tensor<B, 4>),
+        evaluate: &impl Fn(&Front<G::State>, &[Pick]) -> (G::State, G::Output),
     ) -> Result<Vec<Listed>, SearchError> {
         let mut listed = Vec::new();
         for (row, prefix) in group.prefixes.iter().enumerate() {
             let mut points = Vec::new();
             for part in ranges(candidates, self.chunk) {
                 let first = part.start;
-                let picks: Vec<Pick> = part.map(|candidate| (row, candidate)).collect();
-                let (_, image) = evaluate(group, &picks);
-                let nan: Vec<bool> = diverged(&image).into_data().iter::<bool>().collect();
+                let picks: Vec<Pick> = part.map(|candidate| Pick { row, candidate }).collect();
+                let (_, output) = evaluate(group, &picks);
+                let nan: Vec<bool> = output.has_nan().into_data().iter::<bool>().collect();
                 if let Some(at) = nan.iter().position(|&nan| nan) {
-                    return Err(self.not_finite(level, group, row, first + at, f32::NAN));
+                    let candidate = first + at;
+                    let pick = Pick { row, candidate };
+                    return Err(self.not_finite(level, group, pick, f32::NAN));
                 }
-                let rgb = shown_to_rgb(self.generator.config().architecture, image);
-                let features = self.embed(&self.distance.features(rgb))?;
+                let features = self.embed(&self.distance.features(output))?;
                 points.push(features.matmul(projection.directions.clone()));
             }
-            let points = Tensor::cat(points, 0);
-            let outputs = indices(prefix.outputs.iter().copied(), &points.device());
-            let queries = projection.targets.clone().select(0, outputs);
+            let points = Tensor::concat(points);
+            let outputs = Selection::indices(prefix.outputs.iter().copied());
+            let queries = projection.targets.select_rows(&outputs);
             let lists = self.shortlist(points, queries, projection.measured.min(candidates))?;
             let outputs = prefix.outputs.iter().zip(lists);
             listed.extend(outputs.map(|(&output, mut candidates)| {
@@ -203,9 +209,16 @@ impl<B: Kernels, P: CodePool<B>> Run<'_, B, P> {
             .collect())
     }
 
-    fn embed(&self, features: &Features<B>) -> Result<Tensor<B, 2>, SearchError> {
+    fn embed(&self, features: &D::Features) -> Result<Tensor<B, 2>, SearchError> {
         self.distance
             .embed(features)
             .ok_or(SearchError::NotEuclidean)
+    }
+}
+
+impl Listed {
+    fn pick(&self, candidate: usize) -> Pick {
+        let row = self.row;
+        Pick { row, candidate }
     }
 }

@@ -1,69 +1,105 @@
 //! The observed outputs that a search looks for and a loss compares with.
 
-use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
-use chimle_nn::Kernels;
-use chimle_perceptual::{Distance, Features};
+use burn::tensor::backend::{AutodiffBackend, Backend};
 
-/// The observed outputs of a batch of inputs: what the distance needs to know of them, at each
-/// level.
+use crate::distance::{Distance, TrainingDistance};
+use crate::rows::{Rows, Selection};
+
+/// The observed outputs of a batch of inputs: their features at each level.
 ///
-/// An input has one observed output ([`new`](Self::new)) or several
-/// ([`of_sets`](Self::of_sets)), as one night scene has many days.
+/// An input has one observed output ([`new`](Self::new)) or several ([`of_sets`](Self::of_sets)),
+/// as one night scene has many days. `F` is [`Distance::Features`].
 #[derive(Clone, Debug)]
-pub struct Target<B: Kernels> {
-    levels: Vec<Features<B>>,
+pub struct Target<F> {
+    levels: Vec<F>,
     /// The input of each observed output.
     inputs: Vec<usize>,
 }
 
-impl<B: Kernels> Target<B> {
-    /// One observed output for each input, in the same order.
+impl<F> Target<F> {
+    /// Computes the features of one observed output per input, in the order of the inputs.
     ///
-    /// Works out the features once. `images` holds the true image at each level's own resolution,
-    /// `[batch, 3, h, w]` in [0, 1], coarse to fine.
-    pub fn new(distance: &Distance<B>, images: Vec<Tensor<B, 4>>) -> Self {
-        let outputs = images.first().map_or(0, |image| image.dims()[0]);
-        Self::of_sets(distance, images, (0..outputs).collect())
+    /// `outputs` holds the true outputs of each level, coarse to fine.
+    pub fn new<B, D>(distance: &D, outputs: Vec<D::Output>) -> Self
+    where
+        B: Backend,
+        D: Distance<B, Features = F>,
+        F: Rows<B>,
+    {
+        let levels: Vec<F> = outputs
+            .into_iter()
+            .map(|output| distance.features(output))
+            .collect();
+        let count = levels.first().map_or(0, Rows::rows);
+        Self::of_features(levels, (0..count).collect())
     }
 
-    /// Observed outputs of which number t belongs to the input `inputs[t]`, a row of the
-    /// conditioning; an input may have any number of them.
-    ///
-    /// `images` are as in [`new`](Self::new), with `inputs.len()` rows.
+    /// Computes the features of observed outputs of which number t belongs to the input
+    /// `inputs[t]`, a row of the conditioning. An input may have any number of them.
     ///
     /// # Panics
-    /// If the number of rows is another.
-    pub fn of_sets(distance: &Distance<B>, images: Vec<Tensor<B, 4>>, inputs: Vec<usize>) -> Self {
-        for image in &images {
-            assert_eq!(image.dims()[0], inputs.len(), "observed outputs");
-        }
-        Self {
-            levels: images
-                .into_iter()
-                .map(|image| distance.features(image))
-                .collect(),
-            inputs,
-        }
-    }
-
-    /// Features worked out without autodiff, as constants of a loss.
-    pub fn from_inner(inner: Target<B::InnerBackend>) -> Self
+    ///
+    /// If `outputs` does not have `inputs.len()` rows.
+    pub fn of_sets<B, D>(distance: &D, outputs: Vec<D::Output>, inputs: Vec<usize>) -> Self
     where
-        B: AutodiffBackend<InnerBackend: Kernels>,
+        B: Backend,
+        D: Distance<B, Features = F>,
+        F: Rows<B>,
     {
-        Self {
-            levels: inner.levels.into_iter().map(Features::from_inner).collect(),
-            inputs: inner.inputs,
+        let levels = outputs.into_iter();
+        let levels = levels.map(|output| distance.features(output)).collect();
+        Self::of_features(levels, inputs)
+    }
+
+    /// Takes features that are computed already, level by level; otherwise as
+    /// [`of_sets`](Self::of_sets).
+    ///
+    /// # Panics
+    ///
+    /// If a level does not have `inputs.len()` rows.
+    pub fn of_features<B: Backend>(levels: Vec<F>, inputs: Vec<usize>) -> Self
+    where
+        F: Rows<B>,
+    {
+        for level in &levels {
+            assert_eq!(level.rows(), inputs.len(), "observed outputs");
+        }
+        Self { levels, inputs }
+    }
+
+    /// Turns the features into constants of a loss on the backend `B`. `D` is the distance that is
+    /// trained with.
+    pub fn constants<B, D>(self) -> Target<D::Features>
+    where
+        B: AutodiffBackend,
+        D: TrainingDistance<B>,
+        D::Valid: Distance<B::InnerBackend, Features = F>,
+    {
+        Target {
+            levels: self.levels.into_iter().map(D::constants).collect(),
+            inputs: self.inputs,
         }
     }
 
-    /// The features at each level.
-    pub fn levels(&self) -> &[Features<B>] {
+    /// Returns the observed outputs with these indices, in this order, each as the only one of its
+    /// input: the target of a training step.
+    pub fn select<B: Backend>(&self, rows: &Selection<B>) -> Self
+    where
+        F: Rows<B>,
+    {
+        let count = rows.count(self.inputs.len());
+        Self {
+            levels: self.levels.iter().map(|level| level.select_rows(rows)).collect(),
+            inputs: (0..count).collect(),
+        }
+    }
+
+    /// Returns the features of each level.
+    pub fn levels(&self) -> &[F] {
         &self.levels
     }
 
-    /// The input of each observed output.
+    /// Returns the input of each observed output.
     pub fn inputs(&self) -> &[usize] {
         &self.inputs
     }

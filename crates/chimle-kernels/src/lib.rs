@@ -71,7 +71,6 @@ mod flex;
 mod kernels;
 mod modulation;
 mod recomputed;
-mod rows;
 
 pub use activation::Activation;
 pub use comparison::{normalize_channels, squared_differences};
@@ -80,4 +79,3 @@ pub use dense_block::{DenseBlockGradients, DenseBlockParameters, dense_block};
 pub use kernels::{Kernels, TrainingBackend};
 pub use modulation::{ModulationGradients, modulate};
 pub use recomputed::{DenseBlocksParameters, dense_blocks_recomputed};
-pub use rows::select_rows;

@@ -1,32 +1,35 @@
 //! How much the samples for one input differ.
 
+use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
-use chimle_perceptual::{Distance, Features, Kernels};
+use chimle_perceptual::{Distance, Rows, Selection};
 
 use crate::error::MetricsError;
 
-/// The mean distance over all pairs of samples for one input; with LPIPS, the LPIPS diversity.
+/// Computes the mean distance over all pairs of samples for one input. With LPIPS this is the LPIPS
+/// diversity.
 ///
-/// `samples` is `[n, 3, h, w]`, RGB in [0, 1]. Features are computed once a sample.
+/// `samples` has one row per sample; images are `[n, 3, h, w]`, RGB in [0, 1]. The features of each
+/// sample are computed once.
 ///
 /// # Errors
 ///
 /// [`MetricsError::TooFew`] for fewer than two samples.
-pub fn diversity<B: Kernels>(
-    distance: &Distance<B>,
-    samples: Tensor<B, 4>,
+pub fn diversity<B: Backend, D: Distance<B>>(
+    distance: &D,
+    samples: D::Output,
 ) -> Result<f64, MetricsError> {
     diversity_of_features(distance, &distance.features(samples))
 }
 
-/// As [`diversity`], of samples whose features are at hand.
+/// Computes the [`diversity`] of samples from their features.
 ///
 /// # Errors
 ///
 /// As [`diversity`].
-pub fn diversity_of_features<B: Kernels>(
-    distance: &Distance<B>,
-    features: &Features<B>,
+pub fn diversity_of_features<B: Backend, D: Distance<B>>(
+    distance: &D,
+    features: &D::Features,
 ) -> Result<f64, MetricsError> {
     let n = features.rows();
     if n < 2 {
@@ -35,10 +38,8 @@ pub fn diversity_of_features<B: Kernels>(
             needed: 2,
         });
     }
-    let from_later_samples = |i: usize| {
-        let later = features.slice(i + 1..n);
-        distance.compare(&later, &features.slice(i..i + 1))
-    };
+    let select = |rows| features.select_rows(&Selection::range(rows));
+    let from_later_samples = |i: usize| distance.compare(&select(i + 1..n), &select(i..i + 1));
     let pairs = Tensor::cat((0..n - 1).map(from_later_samples).collect(), 0);
     Ok(pairs.mean().into_scalar().elem())
 }

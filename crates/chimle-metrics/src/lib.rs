@@ -28,7 +28,7 @@
 //! use burn::tensor::{Tensor, TensorData};
 //! use burn_flex::Flex;
 //! use chimle_metrics::{Better, Summary, diversity, psnr};
-//! use chimle_perceptual::Distance;
+//! use chimle_perceptual::ImageDistance;
 //!
 //! # fn main() -> Result<(), chimle_metrics::MetricsError> {
 //! let truth = [0.5f32; 3 * 16 * 16];
@@ -39,7 +39,7 @@
 //! assert!((summary.best - 40.0).abs() < 1e-3); // 0.01 off: 40 dB
 //!
 //! let all = TensorData::new(samples.concat(), [3, 3, 16, 16]);
-//! let spread = diversity(&Distance::L1, Tensor::<Flex, 4>::from_data(all, &Default::default()))?;
+//! let spread = diversity(&ImageDistance::L1, Tensor::<Flex, 4>::from_data(all, &Default::default()))?;
 //! assert!((spread - (0.2 + 0.11 + 0.09) / 3.0).abs() < 1e-6);
 //! # Ok(())
 //! # }

@@ -8,27 +8,34 @@ use crate::generator::Generator;
 use crate::level::LevelConfig;
 use crate::mapping::MappingNetworkConfig;
 
-/// How a level's parts join, by the kind of task.
+/// How the parts of a level are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Architecture {
-    /// Level 1 is conditioned on the low-resolution input, a level above on the raw image of the
-    /// level below. A level enlarges, then shows: its image has twice its side.
+    /// Level 1 is conditioned on the low-resolution input. Each higher level is conditioned on the
+    /// raw image of the level below. A level enlarges its features, then computes its image, which
+    /// has twice the level's side. The conditioning and the output have the same channels.
     SuperResolution,
-    /// Every level is conditioned on the lightness at its side. A level shows, then enlarges; the
-    /// last refines in place of enlarging, before it shows.
+    /// Every level is conditioned on the lightness at its side. A level computes its image, then
+    /// enlarges its features. The last level refines its features instead, before its image.
     Colorization,
-    /// Every level is conditioned on the input image at its side. A level shows, then enlarges;
-    /// the last does not.
+    /// Every level is conditioned on the input image at its side. A level computes its image, then
+    /// enlarges its features. The last level does not enlarge.
     ImageToImage,
 }
 
+/// The channels of colorization: lightness in, a' and b' out.
+const COLORIZATION_CHANNELS: (usize, usize) = (1, 2);
+
+/// The channels of RGB images in and out.
+const RGB_CHANNELS: (usize, usize) = (3, 3);
+
 impl Architecture {
-    /// Channels of a conditioning image, and of the raw image a level puts out.
-    pub fn channels(self) -> (usize, usize) {
+    /// Returns the usual channels of a conditioning image and of a level's output.
+    fn usual_channels(self) -> (usize, usize) {
         match self {
-            Self::Colorization => (1, 2),
-            Self::SuperResolution | Self::ImageToImage => (3, 3),
+            Self::Colorization => COLORIZATION_CHANNELS,
+            Self::SuperResolution | Self::ImageToImage => RGB_CHANNELS,
         }
     }
 }
@@ -49,27 +56,59 @@ pub enum Preset {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GeneratorConfig {
-    /// How a level's parts join.
+    /// How the parts of a level are joined.
     pub architecture: Architecture,
-    /// Channels of a conditioning image.
+    /// The number of channels of a conditioning image. In colorization it is 1.
     pub in_channels: usize,
-    /// Channels of a level's raw image.
+    /// The number of channels of the last convolution of a level. In colorization it is 2.
     pub out_channels: usize,
-    /// Channels of the local part of a code.
+    /// The number of channels of the local part of a code.
     pub code_channels: usize,
-    /// Residual channels of each level, coarse to fine; their number is the number of levels.
+    /// The residual channels per level, coarse to fine. The length is the number of levels.
     pub residual_channels: Vec<usize>,
-    /// Growth channels of each level.
+    /// The growth channels per level.
     pub growth_channels: Vec<usize>,
-    /// RRDBs in each level.
-    pub rrdb_per_level: usize,
-    /// Values in the global part of a code.
+    /// The number of RRDBs: one number for all levels, or one per level.
+    pub rrdb_per_level: RrdbCount,
+    /// The number of values in the global part of a code.
     pub map_code: usize,
-    /// Length of a style vector.
+    /// The length of a style vector.
     pub latent: usize,
-    /// Linear layers start as Kaiming normal (fan in) times this; 0.1 in the authors' release.
+    /// The scale of the linear layers' initialization, which is Kaiming normal (fan in) times this
+    /// value. The authors' release uses 0.1.
     #[serde(default = "release_linear_scale")]
     pub linear_scale: f64,
+}
+
+/// The number of RRDBs in a level. A configuration holds one number, or a list of one per level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RrdbCount {
+    /// The same number in every level.
+    Same(usize),
+    /// One number per level, coarse to fine.
+    PerLevel(Vec<usize>),
+}
+
+impl RrdbCount {
+    /// Returns the number of RRDBs in a level (from 0).
+    ///
+    /// # Panics
+    ///
+    /// If the list has no such level.
+    pub fn of(&self, level: usize) -> usize {
+        match self {
+            Self::Same(count) => *count,
+            Self::PerLevel(counts) => counts[level],
+        }
+    }
+
+    fn smallest(&self) -> usize {
+        match self {
+            Self::Same(count) => *count,
+            Self::PerLevel(counts) => counts.iter().copied().min().unwrap_or(0),
+        }
+    }
 }
 
 fn release_linear_scale() -> f64 {
@@ -77,9 +116,10 @@ fn release_linear_scale() -> f64 {
 }
 
 impl GeneratorConfig {
-    /// A preset for an architecture.
+    /// Returns a preset for an architecture, with the usual channels: lightness to a' and b' for
+    /// colorization, RGB to RGB otherwise.
     pub fn preset(preset: Preset, architecture: Architecture) -> Self {
-        let (in_channels, out_channels) = architecture.channels();
+        let (in_channels, out_channels) = architecture.usual_channels();
         let base = Self {
             architecture,
             in_channels,
@@ -87,7 +127,7 @@ impl GeneratorConfig {
             code_channels: 5,
             residual_channels: vec![128, 64, 64, 64],
             growth_channels: vec![256, 192, 128, 64],
-            rrdb_per_level: 6,
+            rrdb_per_level: RrdbCount::Same(6),
             map_code: 128,
             latent: 512,
             linear_scale: release_linear_scale(),
@@ -97,7 +137,7 @@ impl GeneratorConfig {
             Preset::Small => Self {
                 residual_channels: vec![32, 32, 24, 16],
                 growth_channels: vec![16, 16, 12, 8],
-                rrdb_per_level: 2,
+                rrdb_per_level: RrdbCount::Same(2),
                 map_code: 64,
                 latent: 128,
                 ..base
@@ -105,7 +145,7 @@ impl GeneratorConfig {
             Preset::Tiny => Self {
                 residual_channels: vec![32, 24, 16],
                 growth_channels: vec![16, 12, 8],
-                rrdb_per_level: 1,
+                rrdb_per_level: RrdbCount::Same(1),
                 map_code: 16,
                 latent: 32,
                 // At 0.1 the eight layers of a mapping network start 10^8 times too quiet for the
@@ -116,12 +156,12 @@ impl GeneratorConfig {
         }
     }
 
-    /// Levels in the chain.
+    /// Returns the number of levels.
     pub fn levels(&self) -> usize {
         self.residual_channels.len()
     }
 
-    /// Images that [`Generator::begin`] takes.
+    /// Returns the number of images in the generator's conditioning.
     pub fn conditioning_images(&self) -> usize {
         match self.architecture {
             Architecture::SuperResolution => 1,
@@ -129,37 +169,18 @@ impl GeneratorConfig {
         }
     }
 
-    /// How many times the side of the coarsest conditioning image the last level's image has.
-    pub fn enlargement(&self) -> usize {
-        match self.architecture {
-            Architecture::SuperResolution => 1 << self.levels(),
-            Architecture::Colorization | Architecture::ImageToImage => 1 << (self.levels() - 1),
-        }
-    }
-
-    /// Height and width of each level's local code, coarse to fine, when the coarsest conditioning
-    /// image has the given ones.
-    pub fn code_sizes(&self, [height, width]: [usize; 2]) -> Vec<[usize; 2]> {
-        (0..self.levels())
-            .map(|level| [height << level, width << level])
-            .collect()
-    }
-
-    /// Values in one level's code when its local part is `height` x `width`.
-    pub fn code_len(&self, [height, width]: [usize; 2]) -> usize {
-        self.map_code + self.code_channels * height * width
-    }
-
-    /// Whether a generator can be made from it.
+    /// Checks that a generator can be made from the configuration.
     ///
     /// # Errors
-    /// Names the field that is zero, or whose length is not the number of levels.
+    ///
+    /// Names the field that is zero, that has the wrong length, or that does not fit the
+    /// architecture.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let sizes = [
             ("in_channels", self.in_channels),
             ("out_channels", self.out_channels),
             ("code_channels", self.code_channels),
-            ("rrdb_per_level", self.rrdb_per_level),
+            ("rrdb_per_level", self.rrdb_per_level.smallest()),
             ("map_code", self.map_code),
             ("latent", self.latent),
             (
@@ -174,25 +195,34 @@ impl GeneratorConfig {
         if let Some((field, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
             return Err(ConfigError::Zero { field });
         }
-        if self.growth_channels.len() != self.levels() {
+        let mut lists = vec![("growth_channels", self.growth_channels.len())];
+        if let RrdbCount::PerLevel(counts) = &self.rrdb_per_level {
+            lists.push(("rrdb_per_level", counts.len()));
+        }
+        if let Some(&(field, found)) = lists.iter().find(|(_, len)| *len != self.levels()) {
             return Err(ConfigError::Levels {
                 levels: self.levels(),
-                growth: self.growth_channels.len(),
+                field,
+                found,
             });
         }
-        let (inputs, outputs) = self.architecture.channels();
-        for (field, expected, found) in [
-            ("in_channels", inputs, self.in_channels),
-            ("out_channels", outputs, self.out_channels),
-        ] {
-            if expected != found {
-                return Err(ConfigError::Channels {
-                    field,
-                    architecture: self.architecture,
-                    expected,
-                    found,
-                });
-            }
+        let channels = (self.in_channels, self.out_channels);
+        let fits = match self.architecture {
+            Architecture::Colorization => channels == COLORIZATION_CHANNELS,
+            // Each level is conditioned on the image of the level below.
+            Architecture::SuperResolution => self.in_channels == self.out_channels,
+            Architecture::ImageToImage => true,
+        };
+        if !fits {
+            return Err(ConfigError::Channels {
+                architecture: self.architecture,
+                in_channels: self.in_channels,
+                out_channels: self.out_channels,
+                needed: match self.architecture {
+                    Architecture::Colorization => "1 and 2",
+                    Architecture::SuperResolution | Architecture::ImageToImage => "equal",
+                },
+            });
         }
         if !(self.linear_scale.is_finite() && self.linear_scale > 0.0) {
             return Err(ConfigError::LinearScale(self.linear_scale));
@@ -200,11 +230,14 @@ impl GeneratorConfig {
         Ok(())
     }
 
-    /// A generator with fresh weights: convolutions as PyTorch makes them, linear layers Kaiming
-    /// normal times [`linear_scale`](Self::linear_scale), all biases zero. The weights follow from
-    /// the backend's random state: seed it first (`B::seed`) to repeat them.
+    /// Creates a generator with fresh weights: convolutions initialized as in PyTorch, linear
+    /// layers Kaiming normal times [`linear_scale`](Self::linear_scale), all biases zero.
+    ///
+    /// The weights depend on the random state of the backend. Seed it first (`B::seed`) to repeat
+    /// them.
     ///
     /// # Panics
+    ///
     /// If [`validate`](Self::validate) would return an error.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Generator<B> {
         self.validate().expect("a valid configuration");
@@ -226,7 +259,7 @@ impl GeneratorConfig {
             growth_channels: self.growth_channels[index],
             channels_out: self.out_channels,
             code_channels: self.code_channels,
-            rrdbs: self.rrdb_per_level,
+            rrdbs: self.rrdb_per_level.of(index),
             mapping: MappingNetworkConfig {
                 map_code: self.map_code,
                 latent: self.latent,

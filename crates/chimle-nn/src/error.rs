@@ -4,6 +4,7 @@ use crate::config::Architecture;
 
 /// A configuration from which no generator can be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// A size that is zero, or a list of sizes that is empty.
     #[error("generator: `{field}` must be at least 1")]
@@ -12,26 +13,28 @@ pub enum ConfigError {
         field: &'static str,
     },
     /// Lists of different lengths.
-    #[error(
-        "generator: `residual_channels` has {levels} levels but `growth_channels` has {growth}"
-    )]
+    #[error("generator: `residual_channels` has {levels} levels but `{field}` has {found}")]
     Levels {
         /// Length of `residual_channels`.
         levels: usize,
-        /// Length of `growth_channels`.
-        growth: usize,
-    },
-    /// Channels that the architecture does not have.
-    #[error("generator: `{field}` must be {expected} for {architecture:?}, not {found}")]
-    Channels {
-        /// The field at fault.
+        /// The field of another length.
         field: &'static str,
+        /// Its length.
+        found: usize,
+    },
+    /// Channels that the architecture cannot have.
+    #[error(
+        "generator: `in_channels` and `out_channels` must be {needed} for {architecture:?}, not {in_channels} and {out_channels}"
+    )]
+    Channels {
         /// The architecture.
         architecture: Architecture,
-        /// What it takes.
-        expected: usize,
-        /// What was given.
-        found: usize,
+        /// The channels of the conditioning.
+        in_channels: usize,
+        /// The channels of the output.
+        out_channels: usize,
+        /// What they must be.
+        needed: &'static str,
     },
     /// A scale that is not a positive number.
     #[error("generator: `linear_scale` must be a positive number, not {0}")]

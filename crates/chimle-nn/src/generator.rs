@@ -2,22 +2,26 @@
 
 use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
+use chimle_imle::{Rows, StagedGenerator};
 use chimle_kernels::Kernels;
 
 use crate::compute::Compute;
 use crate::config::{Architecture, GeneratorConfig};
+use crate::lab::lab_to_rgb;
 use crate::level::Level;
 use crate::state::{LatentCode, State};
 
-/// The CHIMLE generator: a fold over its levels.
+/// The CHIMLE generator: a chain of levels that is evaluated one level at a time.
 ///
-/// What the three architectures show at a level:
+/// It implements [`StagedGenerator`], whose outputs are RGB images `[batch, 3, h, w]`. In
+/// colorization a level computes network Lab first, which [`advance_raw`](Self::advance_raw)
+/// returns:
 ///
-/// | architecture | image shown, `[batch, channels, h, w]` |
+/// | architecture | raw image of a level, `[batch, channels, h, w]` |
 /// |---|---|
-/// | super-resolution | RGB in [0, 1], at twice the level's side |
-/// | colorization | network Lab `[L', a', b']` in [0, 1] x [-1, 1]^2 |
-/// | image to image | RGB in [0, 1] |
+/// | super-resolution | the output channels in [0, 1], at twice the level's side |
+/// | colorization | network Lab `[L', a', b']` in [0, 1] x [-1, 1]^2; see [`lab_to_rgb`] |
+/// | image to image | the output channels in [0, 1] |
 #[derive(Module, Debug)]
 pub struct Generator<B: Backend> {
     /// Coarse to fine.
@@ -37,47 +41,30 @@ impl<B: Backend> Generator<B> {
         }
     }
 
-    /// The same generator, evaluated in another way.
+    /// Sets how the generator is evaluated.
     pub fn with_compute(self, compute: Compute) -> Self {
         Self { compute, ..self }
     }
 
-    /// How it is evaluated.
+    /// Returns how the generator is evaluated.
     pub fn compute(&self) -> Compute {
         self.compute
     }
 
-    /// The configuration it was made from.
+    /// Returns the configuration that the generator was made from.
     pub fn config(&self) -> &GeneratorConfig {
         &self.config
     }
 }
 
 impl<B: Kernels> Generator<B> {
-    /// A state in which nothing is evaluated yet.
-    ///
-    /// `conditioning` is one image `[batch, in_channels, h, w]` for super-resolution, and one for
-    /// each level, coarse to fine, each twice the side of the one before, otherwise.
+    /// Evaluates the next level: the state after it, and its raw image (see [`Generator`]).
     ///
     /// # Panics
-    /// If the number of images is not the one that the architecture takes.
-    pub fn begin(&self, conditioning: Vec<Tensor<B, 4>>) -> State<B> {
-        let expected = self.config.conditioning_images();
-        assert_eq!(conditioning.len(), expected, "conditioning images");
-        State {
-            conditioning,
-            handed_up: None,
-            styles: Vec::new(),
-            levels: self.levels.len(),
-        }
-    }
-
-    /// Evaluates the next level with its code: the state after it, and the image it shows.
     ///
-    /// # Panics
-    /// If every level has been evaluated, or the code's shapes are not those that
-    /// [`State::code_size`] and the configuration ask for.
-    pub fn advance(&self, mut state: State<B>, code: LatentCode<B>) -> (State<B>, Tensor<B, 4>) {
+    /// If every level has been evaluated, or the code's shapes do not fit [`State::code_size`] and
+    /// the configuration.
+    pub fn advance_raw(&self, mut state: State<B>, code: LatentCode<B>) -> (State<B>, Tensor<B, 4>) {
         let index = state.level();
         let level = &self.levels[index];
         let last = index + 1 == self.levels.len();
@@ -87,7 +74,7 @@ impl<B: Kernels> Generator<B> {
             level.streams(base.clone(), code, handed_up, &state.styles, self.compute);
         state.styles.push(style);
 
-        // A last level hands nothing up.
+        // The last level hands nothing up.
         let (handed_up, shown) = match self.config.architecture {
             Architecture::SuperResolution => {
                 let features = level.up(features);
@@ -115,29 +102,51 @@ impl<B: Kernels> Generator<B> {
         (state, shown)
     }
 
-    /// Every level in turn: the images they show, coarse to fine.
+    /// Evaluates every level and returns the raw images, coarse to fine.
     ///
     /// # Panics
-    /// As [`begin`](Self::begin) and [`advance`](Self::advance); also if there are more codes than
-    /// levels.
-    pub fn forward(
+    ///
+    /// As [`begin`](StagedGenerator::begin) and [`advance_raw`](Self::advance_raw); also if there
+    /// are more codes than levels.
+    pub fn forward_raw(
         &self,
         conditioning: Vec<Tensor<B, 4>>,
         codes: Vec<LatentCode<B>>,
     ) -> Vec<Tensor<B, 4>> {
         let mut state = self.begin(conditioning);
-        codes
-            .into_iter()
-            .map(|code| {
-                let (next, image) = self.advance(state.clone(), code);
-                state = next;
-                image
-            })
-            .collect()
+        let mut images = Vec::with_capacity(codes.len());
+        for code in codes {
+            let (next, image) = self.advance_raw(state, code);
+            state = next;
+            images.push(image);
+        }
+        images
     }
 
-    /// The generator with every weight normalization worked out once: the same images, faster, for
-    /// evaluation only. A search or a sampler folds first.
+    /// Evaluates every level and returns the RGB images, coarse to fine.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward_raw`](Self::forward_raw).
+    pub fn forward(
+        &self,
+        conditioning: Vec<Tensor<B, 4>>,
+        codes: Vec<LatentCode<B>>,
+    ) -> Vec<Tensor<B, 4>> {
+        let images = self.forward_raw(conditioning, codes).into_iter();
+        images.map(|image| self.raw_to_rgb(image)).collect()
+    }
+
+    /// Converts a raw image of a level to the RGB image that it stands for.
+    pub fn raw_to_rgb(&self, image: Tensor<B, 4>) -> Tensor<B, 4> {
+        match self.config.architecture {
+            Architecture::Colorization => lab_to_rgb(image),
+            Architecture::SuperResolution | Architecture::ImageToImage => image,
+        }
+    }
+
+    /// Computes every weight normalization once, for evaluation only: the images are the same, and
+    /// evaluation is faster. A search or a sampler folds the generator first.
     pub fn fold(self) -> Self {
         Self {
             levels: self.levels.into_iter().map(Level::fold).collect(),
@@ -147,7 +156,66 @@ impl<B: Kernels> Generator<B> {
     }
 }
 
-/// tanh's [-1, 1] to [0, 1].
+impl<B: Kernels> StagedGenerator<B> for Generator<B> {
+    /// One image `[batch, in_channels, h, w]` for super-resolution. Otherwise one image per level,
+    /// coarse to fine, each with twice the side of the one before.
+    type Conditioning = Vec<Tensor<B, 4>>;
+    type State = State<B>;
+    type Code = LatentCode<B>;
+    /// RGB in [0, 1], `[batch, 3, h, w]`. Colors outside sRGB exceed the range.
+    type Output = Tensor<B, 4>;
+
+    fn levels(&self) -> usize {
+        self.levels.len()
+    }
+
+    fn device(&self) -> B::Device {
+        self.levels[0].out.bias.val().device()
+    }
+
+    /// # Panics
+    ///
+    /// If the number of images does not fit the architecture.
+    fn begin(&self, conditioning: Vec<Tensor<B, 4>>) -> State<B> {
+        let expected = self.config.conditioning_images();
+        assert_eq!(conditioning.len(), expected, "conditioning images");
+        State {
+            conditioning,
+            handed_up: None,
+            styles: Vec::new(),
+            levels: self.levels.len(),
+        }
+    }
+
+    fn code_len(&self, state: &State<B>) -> usize {
+        let [height, width] = state.code_size().expect("a level is still to come");
+        self.config.map_code + self.config.code_channels * height * width
+    }
+
+    /// The global part comes first, then the local part `[code_channels, h, w]` in row-major order,
+    /// as in the authors' release.
+    fn code(&self, state: &State<B>, values: Tensor<B, 2>) -> LatentCode<B> {
+        let [height, width] = state.code_size().expect("a level is still to come");
+        let (rows, map_code) = (values.rows(), self.config.map_code);
+        let local_len = self.config.code_channels * height * width;
+        LatentCode {
+            global: values.clone().narrow(1, 0, map_code),
+            local: values.narrow(1, map_code, local_len).reshape([
+                rows,
+                self.config.code_channels,
+                height,
+                width,
+            ]),
+        }
+    }
+
+    fn advance(&self, state: State<B>, code: LatentCode<B>) -> (State<B>, Tensor<B, 4>) {
+        let (state, image) = self.advance_raw(state, code);
+        (state, self.raw_to_rgb(image))
+    }
+}
+
+/// Maps tanh's [-1, 1] to [0, 1].
 fn unit_range<B: Backend>(image: Tensor<B, 4>) -> Tensor<B, 4> {
     (image + 1.0).div_scalar(2.0)
 }

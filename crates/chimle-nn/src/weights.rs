@@ -9,7 +9,7 @@ use burn::module::Param;
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use chimle_weights::{WeightFile, WeightsError};
 
-use crate::config::{Architecture, GeneratorConfig};
+use crate::config::{Architecture, GeneratorConfig, Preset, RrdbCount};
 use crate::generator::Generator;
 use crate::names::{NamedMapper, NamedVisitor};
 
@@ -138,9 +138,7 @@ impl GeneratorConfig {
         let out_channels = first("level_1_out.0.bias".to_owned())?;
         let architecture = match architecture {
             Some(architecture) => architecture,
-            None if out_channels == Architecture::Colorization.channels().1 => {
-                Architecture::Colorization
-            }
+            None if out_channels == 2 => Architecture::Colorization,
             None => {
                 return Err(unsuitable(
                     "they carry no configuration, and their parameters do not tell super-resolution from image to \
@@ -149,8 +147,9 @@ impl GeneratorConfig {
                 ));
             }
         };
-        let (in_channels, expected) = architecture.channels();
-        if out_channels != expected {
+        let usual = Self::preset(Preset::Paper, architecture);
+        if out_channels != usual.out_channels {
+            let expected = usual.out_channels;
             return Err(unsuitable(format!(
                 "`level_1_out.0.bias` has shape [{out_channels}], expected [{expected}] for {architecture:?}"
             )));
@@ -160,17 +159,23 @@ impl GeneratorConfig {
             .get(1)
             .copied()
             .unwrap_or(0);
+        let rrdbs: Vec<usize> = (1..=levels)
+            .map(|level| count(&|k| format!("level_{level}_style.sub.{k}.RDB1.conv1.0.bias")))
+            .collect();
+        let rrdbs = match rrdbs[..] {
+            [first, ref others @ ..] if others.iter().all(|&other| other == first) => {
+                RrdbCount::Same(first)
+            }
+            _ => RrdbCount::PerLevel(rrdbs),
+        };
         let config = Self {
-            architecture,
-            in_channels,
-            out_channels,
-            code_channels: inputs.saturating_sub(in_channels),
+            code_channels: inputs.saturating_sub(usual.in_channels),
             residual_channels: each("feat.0.bias")?,
             growth_channels: each("style.sub.0.RDB1.conv1.0.bias")?,
-            rrdb_per_level: count(&|k| format!("level_1_style.sub.{k}.RDB1.conv1.0.bias")),
+            rrdb_per_level: rrdbs,
             map_code,
             latent,
-            ..Self::preset(crate::config::Preset::Paper, architecture)
+            ..usual
         };
         config.validate().map_err(|e| unreadable(e.to_string()))?;
         Ok(config)

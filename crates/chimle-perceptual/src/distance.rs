@@ -1,20 +1,22 @@
-//! The distance between images that the search minimizes and training lowers.
+//! Distances between images.
 
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use chimle_kernels::{Kernels, squared_differences};
+use burn::tensor::backend::Backend;
+use chimle_imle::{Distance, TrainingDistance};
+use chimle_kernels::{Kernels, TrainingBackend, squared_differences};
 
 use crate::features::Features;
 use crate::laplacian;
 use crate::lpips::Lpips;
 
-/// A distance between RGB images in [0, 1].
+/// A distance between RGB images `[n, 3, h, w]` in [0, 1].
 ///
-/// All are zero for equal images, and differentiable with finite gradients. None has parameters
-/// to train: it holds plain tensors that no optimizer sees.
+/// Every distance is zero for equal images and has finite gradients. None has parameters to train:
+/// it holds plain tensors that no optimizer sees. For a distance of your own, implement
+/// [`Distance`].
 #[derive(Clone, Debug)]
-pub enum Distance<B: Backend> {
+pub enum ImageDistance<B: Backend> {
     /// Mean absolute difference over pixels and channels.
     L1,
     /// Mean squared difference over pixels and channels.
@@ -22,17 +24,19 @@ pub enum Distance<B: Backend> {
     /// Mean absolute difference of each band of a Laplacian pyramid, summed over the bands.
     ///
     /// The Lap1 loss of GLO (Bojanowski et al. 2018): there the absolute differences of band j
-    /// are summed over its pixels and weighted by 4^j, which undoes the band's having 4^j times
-    /// fewer of them. Here it is divided by the number of values in the image. Up to five bands,
-    /// fewer for small images (down to one pixel, where it is [`Distance::L1`]).
+    /// are summed over its pixels and weighted by 4^j, because the band has 4^j times fewer pixels.
+    /// Here the sum is also divided by the number of values in the image. There are at most five
+    /// bands, and fewer for small images. For one pixel this is [`L1`](Self::L1).
     LaplacianPyramid,
     /// LPIPS, or the unweighted distance of a network's features.
     Lpips(Lpips<B>),
 }
 
-impl<B: Kernels> Distance<B> {
-    /// What this distance needs to know of images `[n, 3, h, w]` in [0, 1].
-    pub fn features(&self, rgb: Tensor<B, 4>) -> Features<B> {
+impl<B: Kernels> Distance<B> for ImageDistance<B> {
+    type Output = Tensor<B, 4>;
+    type Features = Features<B>;
+
+    fn features(&self, rgb: Tensor<B, 4>) -> Features<B> {
         match self {
             Self::L1 | Self::L2 => Features(vec![rgb]),
             Self::LaplacianPyramid => Features(laplacian::bands(rgb)),
@@ -40,39 +44,17 @@ impl<B: Kernels> Distance<B> {
         }
     }
 
-    /// Distances `[n]` of images `[n, 3, h, w]` in [0, 1] from targets of the same size.
-    ///
-    /// With g targets, n = g c, and the images lie target by target: image j is compared with
-    /// target j / c. (g = n compares one to one.) The targets are not copied.
-    ///
     /// # Panics
     ///
-    /// If n is no multiple of g, the sizes differ, or the features are of another distance.
-    pub fn distance(&self, rgb: Tensor<B, 4>, target: &Features<B>) -> Tensor<B, 1> {
-        self.compare(&self.features(rgb), target)
-    }
-
-    /// Distances `[n]` of images from images, one to one, both `[n, 3, h, w]` in [0, 1].
-    ///
-    /// # Panics
-    ///
-    /// If the shapes differ.
-    pub fn between(&self, a: Tensor<B, 4>, b: Tensor<B, 4>) -> Tensor<B, 1> {
-        self.compare(&self.features(a), &self.features(b))
-    }
-
-    /// As [`distance`](Self::distance), from the features of both sides.
-    ///
-    /// # Panics
-    ///
-    /// As [`distance`](Self::distance).
-    pub fn compare(&self, images: &Features<B>, targets: &Features<B>) -> Tensor<B, 1> {
+    /// If n is not a multiple of g, the sizes of the images differ, or the features are those of
+    /// another distance.
+    fn compare(&self, candidates: &Features<B>, targets: &Features<B>) -> Tensor<B, 1> {
         assert_eq!(
-            images.0.len(),
+            candidates.0.len(),
             targets.0.len(),
             "features of two different distances, or of images of different size"
         );
-        images
+        candidates
             .0
             .iter()
             .zip(&targets.0)
@@ -83,6 +65,21 @@ impl<B: Kernels> Distance<B> {
             .flatten(0, 1)
     }
 
+    /// L2 and LPIPS are squared Euclidean distances. L1 and the Laplacian pyramid are not.
+    fn embed(&self, features: &Features<B>) -> Option<Tensor<B, 2>> {
+        match self {
+            Self::L1 | Self::LaplacianPyramid => None,
+            Self::L2 => {
+                let flat: Tensor<B, 2> = features.0[0].clone().flatten(1, 3);
+                let values = flat.dims()[1];
+                Some(flat.div_scalar((values as f64).sqrt()))
+            }
+            Self::Lpips(lpips) => Some(lpips.embed(features)),
+        }
+    }
+}
+
+impl<B: Kernels> ImageDistance<B> {
     /// One feature's share of the distance, `[g, c]`.
     fn part(&self, feature: usize, images: &Tensor<B, 4>, targets: &Tensor<B, 4>) -> Tensor<B, 2> {
         match self {
@@ -99,26 +96,8 @@ impl<B: Kernels> Distance<B> {
     }
 }
 
-impl<B: Backend> Distance<B> {
-    /// Features `[n, ..]` as points `[n, d]` of which the squared Euclidean distance is this one;
-    /// `None` for a distance that is not of that kind (L1 and the Laplacian pyramid).
-    ///
-    /// # Panics
-    ///
-    /// If the features are of another distance.
-    pub fn embed(&self, features: &Features<B>) -> Option<Tensor<B, 2>> {
-        match self {
-            Self::L1 | Self::LaplacianPyramid => None,
-            Self::L2 => {
-                let flat: Tensor<B, 2> = features.0[0].clone().flatten(1, 3);
-                let values = flat.dims()[1];
-                Some(flat.div_scalar((values as f64).sqrt()))
-            }
-            Self::Lpips(lpips) => Some(lpips.embed(features)),
-        }
-    }
-
-    /// The same distance on another device.
+impl<B: Backend> ImageDistance<B> {
+    /// Moves the distance to another device.
     pub fn to_device(self, device: &B::Device) -> Self {
         match self {
             Self::Lpips(lpips) => Self::Lpips(lpips.to_device(device)),
@@ -127,15 +106,20 @@ impl<B: Backend> Distance<B> {
     }
 }
 
-impl<B: AutodiffBackend> Distance<B> {
-    /// The same distance without autodiff: for the search and for the features of targets.
-    pub fn valid(&self) -> Distance<B::InnerBackend> {
+impl<B: TrainingBackend> TrainingDistance<B> for ImageDistance<B> {
+    type Valid = ImageDistance<B::InnerBackend>;
+
+    fn valid(&self) -> ImageDistance<B::InnerBackend> {
         match self {
-            Self::L1 => Distance::L1,
-            Self::L2 => Distance::L2,
-            Self::LaplacianPyramid => Distance::LaplacianPyramid,
-            Self::Lpips(lpips) => Distance::Lpips(lpips.valid()),
+            Self::L1 => ImageDistance::L1,
+            Self::L2 => ImageDistance::L2,
+            Self::LaplacianPyramid => ImageDistance::LaplacianPyramid,
+            Self::Lpips(lpips) => ImageDistance::Lpips(lpips.valid()),
         }
+    }
+
+    fn constants(features: Features<B::InnerBackend>) -> Features<B> {
+        Features::from_inner(features)
     }
 }
 

@@ -1,14 +1,14 @@
 //! Distances between images as people see them, on any [Burn](burn) backend.
 //!
-//! - [`Distance`] is what a search minimizes and training lowers: [`Distance::Lpips`], or one
-//!   that needs no weights ([`Distance::L1`], [`Distance::L2`], [`Distance::LaplacianPyramid`]).
-//! - [`Features`] is what a distance keeps of a target. Compute it once, then compare any number
-//!   of candidates with it: [`Distance::distance`].
+//! - [`ImageDistance`] is what a search minimizes and training lowers: LPIPS, or a distance that
+//!   needs no weights (L1, L2, a Laplacian pyramid). It implements the [`Distance`] of
+//!   `chimle-imle`, as your own distance can.
+//! - [`Features`] is what a distance keeps of an image. The features of a target are computed once
+//!   and compared with any number of candidates.
 //! - [`Lpips`] is the perceptual distance itself, on VGG16, AlexNet or SqueezeNet 1.1
 //!   ([`Backbone`]).
-//! - [`Extractor`] describes an image by one vector, for measures of sets of images: by
-//!   [`InceptionV3`] the features of the Fréchet inception distance (FID).
-//! - [`lab_to_rgb`] turns a colorization network's output into the RGB that distances compare.
+//! - [`Extractor`] describes an image by one vector, for measures of sets of images. On
+//!   [`InceptionV3`] these are the features of the Fréchet inception distance (FID).
 //!
 //! Images are `[batch, 3, height, width]`, sRGB in [0, 1]. No distance and no network has
 //! parameters to train; gradients flow to the images alone. What evaluates a network asks for a
@@ -30,23 +30,22 @@
 //!
 //! # Example
 //!
-//! Two targets, three candidates for each; on the inner backend, `distance.valid()` does the same
-//! without a graph.
+//! Two targets with three candidates each:
 //!
 //! ```
 //! use burn::tensor::{Distribution, Tensor};
 //! use burn_flex::Flex;
-//! use chimle_perceptual::Distance;
+//! use chimle_perceptual::{Distance, ImageDistance};
 //!
 //! let device = Default::default();
 //! let uniform = Distribution::Uniform(0.0, 1.0);
 //! let targets = Tensor::<Flex, 4>::random([2, 3, 32, 32], uniform, &device);
 //! let candidates = Tensor::<Flex, 4>::random([6, 3, 32, 32], uniform, &device);
 //!
-//! let distance = Distance::LaplacianPyramid;
+//! let distance = ImageDistance::<Flex>::LaplacianPyramid;
 //! let features = distance.features(targets.clone());
 //! let distances = distance.distance(candidates, &features);
-//! let nearest = distances.reshape([2, 3]).argmin(1); // one index a target
+//! let nearest = distances.reshape([2, 3]).argmin(1); // one index per target
 //! assert_eq!(nearest.dims(), [2, 1]);
 //!
 //! let same = distance.distance(targets, &features);
@@ -61,7 +60,6 @@ mod features;
 mod frozen;
 mod imagenet;
 mod inception;
-mod lab;
 mod laplacian;
 mod lpips;
 mod squeezenet;
@@ -69,13 +67,13 @@ mod vgg16;
 
 pub use alexnet::AlexNet;
 pub use backbone::{Backbone, BackboneNetwork};
+pub use chimle_imle::{Distance, Rows, Selection, TrainingDistance};
 pub use chimle_kernels::Kernels;
 pub use chimle_weights::{WeightFile, WeightsError};
-pub use distance::Distance;
+pub use distance::ImageDistance;
 pub use extractor::Extractor;
 pub use features::Features;
 pub use inception::InceptionV3;
-pub use lab::lab_to_rgb;
 pub use lpips::Lpips;
 pub use squeezenet::SqueezeNet;
 pub use vgg16::{Vgg16, Vgg16Config};

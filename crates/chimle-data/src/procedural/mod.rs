@@ -1,18 +1,20 @@
 //! Made-up scenes whose plausible outputs are known: [`MODES`] for each input, all equally likely.
 //!
-//! Photographs come with one output for each input, so that it can never be counted how many of the possible
-//! ones a model produces. Here it can: [`Example::modes`] holds all of them, one drawn as the target, and
-//! [`nearest_mode`] says which one a sample has found.
+//! A photograph comes with one output for each input, so nobody can count how many of the possible
+//! outputs a model produces. With these scenes this can be counted: [`Example::modes`] holds all
+//! plausible outputs, one of them is drawn as the target, and [`nearest_mode`] tells which one a
+//! sample has found.
 //!
 //! | task | the input shows | the modes differ in |
 //! |---|---|---|
 //! | colorization | the lightness of a few shapes | the palette: all hues turned by a quarter of the circle |
 //! | night-to-day | a village by night | the daylight: noon, overcast, evening, dawn |
 //! | super-resolution, decompression | a few shapes | the direction of a fine pattern, which the degradation hides |
+//! | any other | whatever the task makes of a picture of shapes | (not known) |
 //!
-//! The conditioning is the mean of what the task makes of each mode, and thus cannot give away which one was
-//! drawn. (The four differ only by rounding and where contours are softened.) Scenes are functions of their number
-//! and size; the size may be any that the task allows.
+//! The conditioning is the mean of what the task makes of each mode, so it cannot tell which mode
+//! was drawn. (The modes' inputs differ only by rounding and where contours are softened.) A scene
+//! is a function of its number and its size. The size may be any that the task allows.
 
 mod canvas;
 mod palette;
@@ -21,15 +23,15 @@ mod texture;
 mod village;
 
 use image::RgbImage;
-use rand::{RngExt, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::example::{conditioning, targets, task_input};
-use crate::geometry::check_sides;
 use crate::planes::mean;
-use crate::{DataError, DatasetConfig, Example, Planes, Task};
+use crate::{DataError, Example, InputId, Planes, Sizes, Task};
 
-/// Number of equally likely outputs for each input.
+pub use texture::Texture;
+
+/// The number of equally likely outputs of a scene whose outputs are known.
 pub const MODES: usize = 4;
 
 /// A scene at full size.
@@ -38,81 +40,104 @@ pub struct Scene {
     /// The input, where it is an image of its own (night-to-day).
     pub input: Option<RgbImage>,
     /// The equally likely outputs, always in the same order.
-    pub modes: [RgbImage; MODES],
+    pub outputs: Vec<RgbImage>,
 }
 
-/// Draws scene `number` for a task, at `height` x `width`.
-///
-/// # Errors
-///
-/// [`DataError::Indivisible`] or [`DataError::Setting`] if the sides do not fit the levels.
-pub fn scene(
-    task: Task,
-    levels: usize,
-    height: usize,
-    width: usize,
-    number: u64,
-) -> Result<Scene, DataError> {
-    check_sides(task, levels, height, width)?;
-    let mut rng = scene_rng(number);
-    Ok(match task {
-        Task::Colorization => Scene {
-            input: None,
-            modes: shapes::draw(&mut rng, height, width).palettes(),
-        },
-        Task::NightToDay => village::draw(&mut rng, height, width),
-        Task::SuperResolution | Task::Decompression => {
-            let palettes = shapes::draw(&mut rng, height, width).palettes();
-            let plain = &palettes[rng.random_range(0..MODES)];
-            Scene {
-                input: None,
-                modes: texture::directions(task, levels, plain),
-            }
-        }
-    })
+/// Draws shapes in [`MODES`] palettes of one lightness.
+pub fn palettes(sizes: &Sizes, number: u64) -> Scene {
+    let (height, width) = sizes.output();
+    let outputs = shapes::draw(&mut scene_rng(number), height, width).palettes();
+    Scene {
+        input: None,
+        outputs: outputs.into(),
+    }
 }
 
-/// The example of scene `number`, its target drawn from the modes by `rng`.
+/// Draws shapes in one palette, a stand-in for a photograph.
+pub fn picture(sizes: &Sizes, number: u64) -> Scene {
+    Scene {
+        input: None,
+        outputs: vec![one_palette(sizes, &mut scene_rng(number))],
+    }
+}
+
+/// Draws shapes with a fine pattern in one of [`MODES`] directions.
+pub fn textures(sizes: &Sizes, number: u64, texture: Texture) -> Scene {
+    let plain = one_palette(sizes, &mut scene_rng(number));
+    Scene {
+        input: None,
+        outputs: texture.directions(&plain).into(),
+    }
+}
+
+/// Draws a village by night, and by the light of [`MODES`] times of day.
+pub fn villages(sizes: &Sizes, number: u64) -> Scene {
+    let (height, width) = sizes.output();
+    village::draw(&mut scene_rng(number), height, width)
+}
+
+fn one_palette(sizes: &Sizes, rng: &mut ChaCha8Rng) -> RgbImage {
+    let (height, width) = sizes.output();
+    let palettes = shapes::draw(rng, height, width).palettes();
+    palettes[rng.random_range(0..MODES)].clone()
+}
+
+/// Makes the example of scene `number`, its target drawn from the scene's outputs by `rng`.
 pub(crate) fn example(
-    config: &DatasetConfig,
+    task: &dyn Task,
+    sizes: &Sizes,
     number: u64,
     rng: &mut ChaCha8Rng,
 ) -> Result<Example, DataError> {
-    let (task, levels) = (config.task, config.levels);
-    let scene = scene(task, levels, config.height, config.width, number)?;
+    let scene = task.scene(sizes, number)?;
+    let drawn = rng.random_range(0..scene.outputs.len());
     let conditioning = match &scene.input {
-        Some(input) => conditioning(task, levels, input)?,
-        None => mean_conditioning(task, levels, &scene.modes)?,
+        Some(input) => task.conditioning(&task.input_of_picture(input)?, sizes)?,
+        None => mean_conditioning(task, sizes, &scene.outputs, rng.next_u64())?,
     };
-    let drawn = rng.random_range(0..MODES);
+    let name = scene_name(number);
+    let modes = if scene.outputs.len() > 1 {
+        scene.outputs.iter().map(Planes::from_rgb).collect()
+    } else {
+        Vec::new()
+    };
     Ok(Example {
-        name: format!("scene-{number}"),
+        input: InputId::of_name(&name),
+        name,
         conditioning,
-        targets: targets(levels, &scene.modes[drawn])?,
-        modes: scene.modes.iter().map(Planes::from_rgb).collect(),
+        targets: task.targets(&scene.outputs[drawn], sizes)?,
+        modes,
     })
 }
 
+/// The name of a scene.
+pub(crate) fn scene_name(number: u64) -> String {
+    format!("scene-{number}")
+}
+
 fn mean_conditioning(
-    task: Task,
-    levels: usize,
-    modes: &[RgbImage],
+    task: &dyn Task,
+    sizes: &Sizes,
+    outputs: &[RgbImage],
+    seed: u64,
 ) -> Result<Vec<Planes>, DataError> {
-    let of_modes = modes
+    let of_outputs = outputs
         .iter()
-        .map(|mode| conditioning(task, levels, &task_input(task, levels, mode)?))
+        .map(|output| task.conditioning(&task.degrade(output, sizes, seed)?, sizes))
         .collect::<Result<Vec<_>, _>>()?;
-    let images = of_modes[0].len();
+    let images = of_outputs[0].len();
     Ok((0..images)
-        .map(|i| mean(&of_modes.iter().map(|c| c[i].clone()).collect::<Vec<_>>()))
+        .map(|i| mean(&of_outputs.iter().map(|c| c[i].clone()).collect::<Vec<_>>()))
         .collect())
 }
 
-/// The mode nearest to an image of the same shape, by mean squared distance: (its index, the distance).
+/// Finds the mode nearest to an image of the same shape, by mean squared distance: its index and the
+/// distance.
 ///
 /// # Errors
 ///
-/// [`DataError::Shape`] if an image differs in shape from a mode, [`DataError::Setting`] if there are no modes.
+/// [`DataError::Shape`] if an image differs in shape from a mode, [`DataError::Setting`] if there
+/// are no modes.
 pub fn nearest_mode(modes: &[Planes], image: &Planes) -> Result<(usize, f32), DataError> {
     let mut nearest = None;
     for (i, mode) in modes.iter().enumerate() {
@@ -128,7 +153,7 @@ pub fn nearest_mode(modes: &[Planes], image: &Planes) -> Result<(usize, f32), Da
     })
 }
 
-/// Random numbers for a scene, apart from those that draw a mode.
+/// The random numbers of a scene. Those that draw a mode are others.
 fn scene_rng(number: u64) -> ChaCha8Rng {
     let mut key = *b"a procedural scene of CHIMLE    ";
     key[24..].copy_from_slice(&number.to_le_bytes());

@@ -123,7 +123,7 @@ pub(super) fn draw(rng: &mut ChaCha8Rng, height: usize, width: usize) -> Scene {
     let under = |light: &Light| to_rgb(&village.paint(light, height, width));
     Scene {
         input: Some(under(&NIGHT)),
-        modes: [&NOON, &OVERCAST, &EVENING, &DAWN].map(under),
+        outputs: [&NOON, &OVERCAST, &EVENING, &DAWN].map(under).into(),
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// Under this L' a color is divided by it instead of L', so that black has no chroma of its own.
+/// Colors with a lower L' are divided by this value instead of L', so black has no chroma.
 const DARKEST: f64 = 0.01;
 
 /// L = 100 L'; a = 127 a' / L', b = 127 b' / L'.
@@ -20,13 +20,15 @@ const XYZ_TO_RGB: [[f64; 3]; 3] = [
     [0.05564664, -0.20404134, 1.05731107],
 ];
 
-/// The network's [L', a', b'] to sRGB, both `[n, 3, h, w]`.
+/// Converts the network's `[L', a', b']` to sRGB, both `[n, 3, h, w]`.
 ///
 /// L' in [0, 1] and a', b' in [-1, 1] stand for CIE Lab (D65) with L = 100 max(L', 0.01),
 /// a = 127 a' / max(L', 0.01) and b likewise. Negative linear values become 0. A color outside
-/// sRGB can exceed 1 (far, where L' is small): clip before showing it. Values and gradients are
-/// finite on the whole range.
+/// sRGB can exceed 1 (far, where L' is small), so clip the result before showing it. Values and
+/// gradients are finite on the whole range. A pixel that contains NaN is NaN in all channels.
 pub fn lab_to_rgb<B: Backend>(lab: Tensor<B, 4>) -> Tensor<B, 4> {
+    // The clamps below could turn NaN into a number.
+    let nan = lab.clone().is_nan().any_dim(1).expand(lab.dims());
     let channel = |k| lab.clone().narrow(1, k, 1);
     let lightness = channel(0).clamp_min(DARKEST);
     let chroma = |k| channel(k) * CHROMA_RANGE / lightness.clone();
@@ -41,7 +43,7 @@ pub fn lab_to_rgb<B: Backend>(lab: Tensor<B, 4>) -> Tensor<B, 4> {
         let linear = x.clone() * from_x + y.clone() * from_y + z.clone() * from_z;
         srgb_curve(linear.clamp_min(0.0))
     });
-    Tensor::cat(rgb.to_vec(), 1)
+    Tensor::cat(rgb.to_vec(), 1).mask_fill(nan, f32::NAN)
 }
 
 /// The inverse of CIE Lab's f: t^3 above 6/29, else a line.

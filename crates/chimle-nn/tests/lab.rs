@@ -5,7 +5,7 @@ mod reference;
 use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
-use chimle_perceptual::lab_to_rgb;
+use chimle_nn::lab_to_rgb;
 use reference::values;
 
 type B = Autodiff<Flex>;

@@ -1,0 +1,138 @@
+//! The four tasks of the paper.
+
+use image::RgbImage;
+
+use crate::compress::{ChromaSubsampling, jpeg};
+use crate::procedural::{self, Scene, Texture};
+use crate::resample::downsample;
+use crate::{DataError, InputSize, OutputSpace, Planes, Sizes, Task, grayscale_lightness};
+
+/// The JPEG quality of [`Decompression`]'s inputs, on libjpeg's scale of 1 to 100.
+pub const DECOMPRESSION_QUALITY: u8 = 1;
+
+/// Gray to color: the generator adds color to the lightness of a photograph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colorization;
+
+impl Task for Colorization {
+    fn name(&self) -> &str {
+        "colorization"
+    }
+
+    fn aliases(&self) -> &[&str] {
+        &["colourization", "colorisation", "colourisation"]
+    }
+
+    fn conditioning_channels(&self) -> usize {
+        1
+    }
+
+    fn output_space(&self) -> OutputSpace {
+        OutputSpace::Lab
+    }
+
+    /// The photograph itself: only its lightness is used, at each level's size.
+    fn degrade(&self, photograph: &RgbImage, _: &Sizes, _: u64) -> Result<Planes, DataError> {
+        Ok(Planes::from_rgb(photograph))
+    }
+
+    fn conditioning(&self, input: &Planes, sizes: &Sizes) -> Result<Vec<Planes>, DataError> {
+        let picture = input.to_rgb();
+        let sizes = sizes.conditioning().into_iter();
+        sizes
+            .map(|(height, width)| {
+                let image = downsample(&picture, width as u32, height as u32)?;
+                Ok(grayscale_lightness(&image))
+            })
+            .collect()
+    }
+
+    fn scene(&self, sizes: &Sizes, number: u64) -> Result<Scene, DataError> {
+        Ok(procedural::palettes(sizes, number))
+    }
+}
+
+/// A small image to one of twice the side per level (16 times with four levels).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SuperResolution;
+
+impl Task for SuperResolution {
+    fn name(&self) -> &str {
+        "super-resolution"
+    }
+
+    fn input_size(&self) -> InputSize {
+        InputSize::Reduced
+    }
+
+    fn degrade(&self, photograph: &RgbImage, sizes: &Sizes, _: u64) -> Result<Planes, DataError> {
+        let (height, width) = sizes.input();
+        Ok(Planes::from_rgb(&downsample(
+            photograph,
+            width as u32,
+            height as u32,
+        )?))
+    }
+
+    fn degrade_again(&self, output: &RgbImage, sizes: &Sizes) -> Result<Option<Planes>, DataError> {
+        self.degrade(output, sizes, 0).map(Some)
+    }
+
+    /// The pattern hides from a reduction by 4 or more, or from one by exactly 2.
+    fn scene(&self, sizes: &Sizes, number: u64) -> Result<Scene, DataError> {
+        let texture = Texture::HiddenFromReduction {
+            times: 1 << sizes.levels(),
+        };
+        Ok(procedural::textures(sizes, number, texture))
+    }
+}
+
+/// A JPEG of quality 1 (of 100) to a clean image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decompression;
+
+impl Task for Decompression {
+    fn name(&self) -> &str {
+        "decompression"
+    }
+
+    fn degrade(&self, photograph: &RgbImage, _: &Sizes, _: u64) -> Result<Planes, DataError> {
+        let compressed = jpeg(photograph, DECOMPRESSION_QUALITY, ChromaSubsampling::Half)?;
+        Ok(Planes::from_rgb(&compressed))
+    }
+
+    fn degrade_again(&self, output: &RgbImage, sizes: &Sizes) -> Result<Option<Planes>, DataError> {
+        self.degrade(output, sizes, 0).map(Some)
+    }
+
+    fn scene(&self, sizes: &Sizes, number: u64) -> Result<Scene, DataError> {
+        Ok(procedural::textures(sizes, number, Texture::HiddenFromJpeg))
+    }
+}
+
+/// A scene by night to the same scene by day, or any other task given by pairs of images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NightToDay;
+
+impl Task for NightToDay {
+    fn name(&self) -> &str {
+        "night-to-day"
+    }
+
+    fn aliases(&self) -> &[&str] {
+        &["paired", "image-to-image"]
+    }
+
+    fn is_paired(&self) -> bool {
+        true
+    }
+
+    /// The photograph unchanged: the input of a pair is an image of its own.
+    fn degrade(&self, photograph: &RgbImage, _: &Sizes, _: u64) -> Result<Planes, DataError> {
+        Ok(Planes::from_rgb(photograph))
+    }
+
+    fn scene(&self, sizes: &Sizes, number: u64) -> Result<Scene, DataError> {
+        Ok(procedural::villages(sizes, number))
+    }
+}

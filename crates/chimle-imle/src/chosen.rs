@@ -1,0 +1,26 @@
+//! The result of a search.
+
+/// What the search found for one observed output.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chosen {
+    /// The index of the chosen candidate at each level.
+    pub candidates: Vec<usize>,
+    /// The distance of every candidate, at each level where candidates were compared: all levels
+    /// in the hierarchical search, the last level in the flat one.
+    ///
+    /// A distance is NaN where it was not measured. With [`Neighbors`](crate::Neighbors) other than
+    /// exact, most are not.
+    pub distances: Vec<Vec<f32>>,
+}
+
+impl Chosen {
+    /// Returns the distance of the chosen candidate, at each level where candidates were compared.
+    pub fn nearest(&self) -> Vec<f32> {
+        let compared = &self.candidates[self.candidates.len() - self.distances.len()..];
+        self.distances
+            .iter()
+            .zip(compared)
+            .map(|(pool, &chosen)| pool[chosen])
+            .collect()
+    }
+}

@@ -1,0 +1,124 @@
+//! Where candidate codes come from.
+
+use std::fmt;
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::rows::{Rows, Selection};
+
+/// The identity of an input. Its codes depend on it and not on the input's place in a batch.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct ExampleId(pub u64);
+
+impl fmt::Display for ExampleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One candidate of an input's pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Candidate {
+    /// The input.
+    pub example: ExampleId,
+    /// The candidate's index in the pool.
+    pub index: usize,
+}
+
+/// A supply of candidate codes, by input, level and candidate.
+pub trait CodePool<B: Backend> {
+    /// Returns one code of `level` (from 0) per candidate, as values `[candidates, len]`.
+    ///
+    /// `len` is the generator's [`code_len`](crate::StagedGenerator::code_len).
+    fn draw(
+        &self,
+        level: usize,
+        candidates: &[Candidate],
+        len: usize,
+        device: &B::Device,
+    ) -> Tensor<B, 2>;
+}
+
+/// Standard normal codes. Each is a function of the seed, the input, the level and the candidate.
+///
+/// So the codes do not depend on the batches in which they are drawn, they are the same on every
+/// device, and a chosen code is remembered by its index. Codes are drawn on all cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeededPool {
+    seed: u64,
+}
+
+impl SeededPool {
+    /// Creates the pool of a seed.
+    pub fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    /// The random numbers of one code. Every combination of the four numbers has its own key.
+    fn stream(self, level: usize, candidate: Candidate) -> ChaCha8Rng {
+        let mut key = [0; 32];
+        let parts = [
+            self.seed,
+            candidate.example.0,
+            level as u64,
+            candidate.index as u64,
+        ];
+        for (bytes, part) in key.chunks_exact_mut(8).zip(parts) {
+            bytes.copy_from_slice(&part.to_le_bytes());
+        }
+        ChaCha8Rng::from_seed(key)
+    }
+}
+
+impl<B: Backend> CodePool<B> for SeededPool {
+    fn draw(
+        &self,
+        level: usize,
+        candidates: &[Candidate],
+        len: usize,
+        device: &B::Device,
+    ) -> Tensor<B, 2> {
+        let mut values = vec![0f32; candidates.len() * len];
+        let rows = values.par_chunks_mut(len.max(1)).zip(candidates);
+        rows.for_each(|(row, &candidate)| {
+            let mut rng = self.stream(level, candidate);
+            for value in row {
+                *value = StandardNormal.sample(&mut rng);
+            }
+        });
+        Tensor::from_data(TensorData::new(values, [candidates.len(), len]), device)
+    }
+}
+
+/// Codes that were made elsewhere.
+#[derive(Clone, Debug)]
+pub struct GivenPool<B: Backend> {
+    /// One tensor per level, `[examples, candidates, code]`. The first index is the [`ExampleId`].
+    pub levels: Vec<Tensor<B, 3>>,
+}
+
+impl<B: Backend> CodePool<B> for GivenPool<B> {
+    fn draw(
+        &self,
+        level: usize,
+        candidates: &[Candidate],
+        _: usize,
+        _: &B::Device,
+    ) -> Tensor<B, 2> {
+        let pool = self.levels[level].clone();
+        let [examples, count, len] = pool.dims();
+        let rows = candidates.iter();
+        let rows = rows.map(|candidate| candidate.example.0 as usize * count + candidate.index);
+        pool.reshape([examples * count, len])
+            .select_rows(&Selection::indices(rows))
+    }
+}
