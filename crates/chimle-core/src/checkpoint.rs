@@ -1,171 +1,180 @@
-//! Checkpoints: all that a run needs to go on as if it had never stopped.
+//! Checkpoints: everything a run needs to continue as if it had never stopped.
 //!
-//! A checkpoint is a folder `checkpoints/step-00000400` with the weights, the optimizer's state
-//! and the position. It is written under a temporary name and renamed when complete, so that a
-//! folder of that name is always whole.
+//! A checkpoint is a folder `checkpoints/step-00000400` with the weights, the optimizer's state and
+//! the position. It is written under a temporary name and renamed when complete, so a folder of that
+//! name is always whole.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use burn::module::AutodiffModule;
 use burn::optim::Optimizer;
 use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
 use burn::tensor::backend::AutodiffBackend;
-use chimle_nn::{Generator, WeightFile};
+use chimle_data::TaskHandle;
+use chimle_weights::WeightFile;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::optimizer::GeneratorAdam;
-use crate::share::Share;
+use crate::generator::{ImageGenerator, TrainableGenerator};
+use crate::model::save_generator;
+use crate::optimizer::ModuleAdam;
+use crate::round::Round;
+use crate::run_folder::RunFolder;
 
 const PREFIX: &str = "step-";
 const GENERATOR: &str = "generator.safetensors";
 const OPTIMIZER: &str = "adam.mpk";
 const POSITION: &str = "position.json";
 
+/// A complete checkpoint of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    step: u64,
+    path: PathBuf,
+}
+
 /// Where a run stands.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Position {
-    /// Steps done.
+    /// The number of steps done.
     pub(crate) step: u64,
-    /// The round of the share in hand, if any.
-    pub(crate) round: u64,
-    /// Steps done on that share.
-    pub(crate) steps_on_share: u64,
-    /// For each member of the share its slot and its chosen candidates.
+    /// The round at hand. `None` before the first one.
+    pub(crate) round: Option<RoundPosition>,
+}
+
+/// Where a round stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RoundPosition {
+    /// The number of the round, from 0.
+    pub(crate) index: u64,
+    /// The number of steps trained on it.
+    pub(crate) steps: u64,
+    /// Whether its search is complete.
+    pub(crate) searched: bool,
+    /// The examples whose codes are found: the place of each in the drawing, and its candidates.
     pub(crate) chosen: Vec<(usize, Vec<usize>)>,
 }
 
 impl Position {
-    /// The position after `step` steps, with the share in hand.
-    pub(crate) fn of(step: u64, share: Option<&Share>) -> Self {
-        let chosen = |share: &Share| {
-            share
-                .members
-                .iter()
-                .map(|m| (m.loaded.slot, m.candidates.clone()))
-                .collect()
-        };
+    /// Returns the position after `step` steps, with the round at hand.
+    pub(crate) fn of(step: u64, round: Option<&Round>) -> Self {
         Self {
             step,
-            round: share.map_or(0, |share| share.round),
-            steps_on_share: share.map_or(0, |share| share.steps),
-            chosen: share.map(chosen).unwrap_or_default(),
+            round: round.map(Round::position),
         }
     }
 }
 
-/// The folder of a run's checkpoints.
-pub(crate) fn folder(run: &Path) -> PathBuf {
-    run.join("checkpoints")
-}
-
-/// The newest checkpoint of a run.
-pub(crate) fn newest(run: &Path) -> Result<PathBuf, Error> {
-    let missing = || Error::NoRun {
-        path: run.to_owned(),
-        what: "checkpoint",
-    };
-    list(run)?.pop().map(|(_, path)| path).ok_or_else(missing)
-}
-
-/// The weights in a checkpoint.
-pub(crate) fn weights(checkpoint: &Path) -> PathBuf {
-    checkpoint.join(GENERATOR)
-}
-
-/// Complete checkpoints by step, oldest first.
-fn list(run: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
-    let folder = folder(run);
-    if !folder.is_dir() {
-        return Ok(Vec::new());
+impl Checkpoint {
+    /// Returns the step after which the checkpoint was made.
+    pub fn step(&self) -> u64 {
+        self.step
     }
-    let mut found = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(Error::file("read", &folder))? {
-        let path = entry.map_err(Error::file("read", &folder))?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        if let Some(step) = name
-            .strip_prefix(PREFIX)
-            .and_then(|digits| digits.parse().ok())
-        {
-            found.push((step, path));
+
+    /// Returns the checkpoint's folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the path of the generator's weights.
+    pub fn generator_path(&self) -> PathBuf {
+        self.path.join(GENERATOR)
+    }
+
+    /// Lists the complete checkpoints in a folder, oldest first.
+    pub(crate) fn list(folder: &Path) -> Result<Vec<Self>, Error> {
+        if !folder.is_dir() {
+            return Ok(Vec::new());
         }
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).map_err(Error::file("read", folder))? {
+            let path = entry.map_err(Error::file("read", folder))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let step = name.and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
+            found.extend(step.map(|step| Self { step, path }));
+        }
+        found.sort_by_key(|checkpoint| checkpoint.step);
+        Ok(found)
     }
-    found.sort();
-    Ok(found)
-}
 
-/// Writes a checkpoint, and then removes all but the newest `keep`. Returns its folder.
-pub(crate) fn save<B: AutodiffBackend>(
-    run: &Path,
-    generator: &Generator<B>,
-    optimizer: &GeneratorAdam<B>,
-    position: &Position,
-    keep: usize,
-) -> Result<PathBuf, Error> {
-    let parent = folder(run);
-    fs::create_dir_all(&parent).map_err(Error::file("make", &parent))?;
-    let path = parent.join(format!("{PREFIX}{:08}", position.step));
-    // Removed on drop, should anything below fail.
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    let writing = builder
-        .prefix(".writing-")
-        .tempdir_in(&parent)
-        .map_err(Error::file("write", &parent))?;
+    /// Writes a checkpoint, and then removes all but the newest `keep`.
+    pub(crate) fn save<B: AutodiffBackend, G: TrainableGenerator<B>>(
+        run: &RunFolder,
+        generator: &G,
+        task: &TaskHandle,
+        optimizer: &ModuleAdam<B, G>,
+        position: &Position,
+        keep: usize,
+    ) -> Result<Self, Error> {
+        let parent = run.checkpoints_path();
+        fs::create_dir_all(&parent).map_err(Error::file("make", &parent))?;
+        let step = position.step;
+        let path = parent.join(format!("{PREFIX}{step:08}"));
+        // Removed on drop, should anything below fail.
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let writing = builder
+            .prefix(".writing-")
+            .tempdir_in(&parent)
+            .map_err(Error::file("write", &parent))?;
 
-    generator.valid().save(weights(writing.path()))?;
-    let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
-    let state = Recorder::<B>::record(&recorder, optimizer.to_record(), ()).map_err(|e| {
+        save_generator(&generator.valid(), task, &writing.path().join(GENERATOR))?;
+        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
+        let state = Recorder::<B>::record(&recorder, optimizer.to_record(), ()).map_err(|e| {
+            Error::Checkpoint {
+                path: path.join(OPTIMIZER),
+                reason: e.to_string(),
+            }
+        })?;
+        write_synced(&writing.path().join(OPTIMIZER), &state)?;
+        let position = serde_json::to_vec(position).expect("a position is plain data");
+        write_synced(&writing.path().join(POSITION), &position)?;
+
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(Error::file("replace", &path))?;
+        }
+        fs::rename(writing.keep(), &path).map_err(Error::file("write", &path))?;
+        sync_folder(&parent);
+
+        let old = Self::list(&parent)?;
+        for old in old.iter().take(old.len().saturating_sub(keep)) {
+            fs::remove_dir_all(&old.path).map_err(Error::file("remove", &old.path))?;
+        }
+        Ok(Self { step, path })
+    }
+
+    /// Reads the position, and puts the weights and the optimizer's state into those given.
+    pub(crate) fn load<B: AutodiffBackend, G: TrainableGenerator<B>>(
+        &self,
+        generator: G,
+        optimizer: ModuleAdam<B, G>,
+        device: &B::Device,
+    ) -> Result<(G, ModuleAdam<B, G>, Position), Error> {
+        let position: Position = serde_json::from_slice(&self.read(POSITION)?)
+            .map_err(|e| self.damaged(POSITION, e.to_string()))?;
+        let file = WeightFile::open(self.generator_path())?;
+        let generator = ImageGenerator::load(generator, &file)?;
+        let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
+        let state = Recorder::<B>::load(&recorder, self.read(OPTIMIZER)?, device)
+            .map_err(|_| self.damaged(OPTIMIZER, "it is damaged or truncated".to_owned()))?;
+        Ok((generator, optimizer.load_record(state), position))
+    }
+
+    fn read(&self, file: &str) -> Result<Vec<u8>, Error> {
+        let path = self.path.join(file);
+        fs::read(&path).map_err(Error::file("read", &path))
+    }
+
+    fn damaged(&self, file: &str, reason: String) -> Error {
         Error::Checkpoint {
-            path: path.join(OPTIMIZER),
-            reason: e.to_string(),
+            path: self.path.join(file),
+            reason,
         }
-    })?;
-    write_synced(&writing.path().join(OPTIMIZER), &state)?;
-    let position = serde_json::to_vec(position).expect("a position is plain data");
-    write_synced(&writing.path().join(POSITION), &position)?;
-
-    if path.exists() {
-        fs::remove_dir_all(&path).map_err(Error::file("replace", &path))?;
     }
-    fs::rename(writing.keep(), &path).map_err(Error::file("write", &path))?;
-    sync_folder(&parent);
-
-    let old = list(run)?;
-    for (_, path) in old.iter().take(old.len().saturating_sub(keep)) {
-        fs::remove_dir_all(path).map_err(Error::file("remove", path))?;
-    }
-    Ok(path)
-}
-
-/// A checkpoint's position, and its weights and optimizer state put into those given.
-pub(crate) fn load<B: AutodiffBackend>(
-    checkpoint: &Path,
-    generator: Generator<B>,
-    optimizer: GeneratorAdam<B>,
-    device: &B::Device,
-) -> Result<(Generator<B>, GeneratorAdam<B>, Position), Error> {
-    let damaged = |file: &str, reason: String| Error::Checkpoint {
-        path: checkpoint.join(file),
-        reason,
-    };
-    let read = |file: &str| {
-        fs::read(checkpoint.join(file)).map_err(Error::file("read", checkpoint.join(file)))
-    };
-
-    let position: Position =
-        serde_json::from_slice(&read(POSITION)?).map_err(|e| damaged(POSITION, e.to_string()))?;
-    let generator = generator.load(&WeightFile::open(weights(checkpoint))?)?;
-    let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
-    let state = Recorder::<B>::load(&recorder, read(OPTIMIZER)?, device)
-        .map_err(|_| damaged(OPTIMIZER, "it is damaged or truncated".to_owned()))?;
-    Ok((generator, optimizer.load_record(state), position))
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
@@ -174,7 +183,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         .map_err(Error::file("write", path))
 }
 
-/// So that the rename survives a power cut; systems that cannot sync a folder go without.
+/// Syncs a folder, so that a rename in it survives a power cut. Some systems cannot sync a folder.
 fn sync_folder(path: &Path) {
     let _ = fs::File::open(path).and_then(|folder| folder.sync_all());
 }

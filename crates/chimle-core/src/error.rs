@@ -6,6 +6,7 @@ use burn::tensor::backend::ExecutionError;
 
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// Images could not be read or made into examples.
     #[error(transparent)]
@@ -73,6 +74,22 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A run folder that another process is training.
+    #[error("{path} is being trained by another process: wait until it ends, or stop it")]
+    RunInUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run of an old format, which cannot be resumed.
+    #[error(
+        "{path} was made in format {format}, which chimle {} cannot resume: its model can still be used, and --init {path} starts a new run from it", env!("CARGO_PKG_VERSION")
+    )]
+    OldRun {
+        /// The folder.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+    },
     /// A folder that holds no run, or one without a checkpoint.
     #[error("{path} holds no {what}")]
     NoRun {
@@ -103,7 +120,7 @@ pub enum Error {
         /// Where the last good checkpoint lies.
         checkpoint: PathBuf,
     },
-    /// Too many images of a share could not be read.
+    /// None of the images of a round could be read.
     #[error("none of the {count} images drawn for the search could be read; the last: {last}")]
     NothingReadable {
         /// Images tried.

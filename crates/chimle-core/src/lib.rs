@@ -1,25 +1,25 @@
 //! CHIMLE in one crate: models that turn one image into many plausible ones.
 //!
 //! - [`Model`] loads a trained generator and draws samples for an image.
-//! - [`Trainer`] trains one, as a [`RunConfig`] says, into a run's folder; it stops and resumes.
-//! - [`evaluate`](evaluate()) measures a model on images it has not seen, [`evaluate_folders`]
-//!   images made by any program; both give a [`Report`].
-//! - [`verify`] checks a build and a device against reference numbers; [`bench`](mod@bench)
-//!   times them.
+//! - [`Trainer`] trains one, as a [`RunConfig`] says, into a [`RunFolder`]. A run stops and resumes.
+//! - [`evaluation`] measures a model on images it has not seen, or images made by any program.
 //!
-//! Everything is generic over a Burn backend; this crate names none. The crates it is made of are
-//! re-exported: [`data`], [`imle`], [`knn`], [`metrics`], [`nn`], [`perceptual`].
+//! The generator, the distance and the task can be your own: see [`ImageGenerator`],
+//! [`imle::Distance`] and [`data::Task`].
+//!
+//! Everything is generic over a Burn backend, and this crate names none. The crates that it is made
+//! of are re-exported: [`data`], [`imle`], [`knn`], [`metrics`], [`nn`], [`perceptual`].
 //!
 //! ```
 //! use burn_flex::Flex;
-//! use chimle_core::{Model, Preset, RunConfig, Silent, Task, Trainer};
+//! use chimle_core::{Colorization, Model, Preset, RunConfig, Silent, Trainer};
 //! # let folder = tempfile::tempdir()?;
 //! # let run = folder.path().join("run");
 //!
-//! // A few steps on the procedural set; real photographs take a folder and patience.
-//! let mut config = RunConfig::new(Task::Colorization, Preset::Tiny);
+//! // A few steps on the procedural set. Real photographs take a folder and patience.
+//! let mut config = RunConfig::new(Colorization, Preset::Tiny);
 //! config.training.steps = 2;
-//! config.training.share = 4;
+//! config.training.round = 4;
 //! config.training.batch = 2;
 //! let mut trainer = Trainer::<burn::backend::Autodiff<Flex>>::create(config, &run, Default::default())?;
 //! trainer.run(&mut Silent)?;
@@ -31,24 +31,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod bench;
 mod checkpoint;
 mod config;
 mod error;
-mod evaluate;
+pub mod evaluation;
 mod event;
+mod generator;
 mod log;
 mod memory;
 mod model;
-mod optimizer;
-mod peer_config;
+pub mod optimizer;
+mod parameters;
+mod round;
+mod run_folder;
 mod seed;
-mod self_test;
-mod share;
 mod sheet;
 mod trainer;
 mod validation;
-pub mod verify;
 mod whole_file;
 
 pub use chimle_data as data;
@@ -58,25 +57,23 @@ pub use chimle_metrics as metrics;
 pub use chimle_nn as nn;
 pub use chimle_perceptual as perceptual;
 
-pub use chimle_data::{Task, read_rgb};
+pub use checkpoint::Checkpoint;
+pub use chimle_data::{
+    Colorization, Decompression, NightToDay, SuperResolution, Task, TaskHandle, read_rgb, register,
+};
 pub use chimle_imle::Strategy;
 pub use chimle_nn::{
     Architecture, Compute, GeneratorConfig, Kernels, Precision, Preset, TrainingBackend,
 };
-pub use config::{
-    DataConfig, DataSource, DistanceConfig, RunConfig, SearchConfig, TrainingConfig, architecture,
-};
+pub use config::{DataConfig, DataSource, DistanceConfig, RunConfig, SearchConfig, TrainingConfig};
 pub use error::Error;
-pub use evaluate::{
-    AtBandwidth, Evaluation, EvaluationConfig, Figure, Instruments, Kept, Likeness, Measured,
-    Modes, NeighborhoodFigures, REPORT_FORMAT, RealImages, Report, SetConfig, Sets, Spread, digits,
-    evaluate, evaluate_folders,
-};
 pub use event::{Event, Observer, Silent};
-pub use log::read_log;
-pub use memory::{bytes_per_distance, bytes_per_output, explain};
-pub use model::{Model, Vary, load_generator};
-pub use self_test::self_test;
+pub use generator::{
+    ImageGenerator, NetworkConfig, TrainableDistance, TrainableGenerator, architecture,
+};
+pub use memory::explain;
+pub use model::{Model, Vary, check_precision, load_generator, load_weights, save_generator};
+pub use run_folder::RunFolder;
 pub use sheet::Sheet;
 pub use trainer::Trainer;
 pub use whole_file::write_whole;

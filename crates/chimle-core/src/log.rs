@@ -10,13 +10,9 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 
-/// The name of a run's configuration in its folder.
-pub(crate) const CONFIG: &str = "config.toml";
-const LOG: &str = "log.jsonl";
-
 /// Writes events to the log and passes them on.
 ///
-/// An error of writing is kept until [`check`](Log::check), so that what reports events need not
+/// An error of writing is kept until [`check`](Log::check), so code that reports events does not
 /// handle it.
 pub(crate) struct Log<'a> {
     path: PathBuf,
@@ -25,19 +21,16 @@ pub(crate) struct Log<'a> {
     observer: &'a mut dyn Observer,
 }
 
-/// The events in a run's log, in order. A last line that is not whole, as of a run that was killed while
-/// it wrote, is left out; of steps done twice, as after a run was killed and resumed, the last stands.
-///
-/// # Errors
-/// If the log cannot be read, or a line in it is no event.
-pub fn read_log(run: &Path) -> Result<Vec<Event>, Error> {
-    let path = run.join(LOG);
-    let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+/// Reads the events in a log, in order. A last line that is not whole is left out: a run that is
+/// killed while it writes leaves one. Of steps done twice, as after a run was killed and resumed, the
+/// last counts.
+pub(crate) fn read(path: &Path) -> Result<Vec<Event>, Error> {
+    let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let mut events: Vec<Event> = Vec::new();
     for (index, line) in whole.lines().enumerate() {
         let event = serde_json::from_str(line).map_err(|e| Error::Config {
-            path: path.clone(),
+            path: path.to_owned(),
             reason: format!("line {}: {e}", index + 1),
         })?;
         if let Event::Started { step, .. } = event {
@@ -57,10 +50,9 @@ struct Line<'a> {
 }
 
 impl<'a> Log<'a> {
-    /// Opens a run's log to go on after its last line. A run that was killed while it wrote may
-    /// have left half a line: that is cut off.
-    pub(crate) fn open(run: &Path, observer: &'a mut dyn Observer) -> Result<Self, Error> {
-        let path = run.join(LOG);
+    /// Opens a log to continue after its last line. A run that was killed while it wrote may have
+    /// left half a line, which is cut off.
+    pub(crate) fn open(path: PathBuf, observer: &'a mut dyn Observer) -> Result<Self, Error> {
         let open = || {
             let mut file = OpenOptions::new()
                 .read(true)

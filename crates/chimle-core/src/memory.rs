@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::backend::Backend;
 use chimle_nn::{Architecture, GeneratorConfig, Precision};
-use chimle_perceptual::{Backbone, Distance};
+use chimle_perceptual::Backbone;
 
+use crate::config::DistanceConfig;
 use crate::error::Error;
 
 /// What a batch may take if nothing else is said: 1 GiB.
@@ -16,13 +17,13 @@ pub(crate) const USUAL_BYTES: u64 = 1 << 30;
 /// Rows of a batch if nothing else is said.
 pub(crate) const USUAL_ROWS: usize = 64;
 
-/// About how many bytes a generator takes, at its peak, to make one output of this size without
-/// gradients: no less than what the CPU backend takes, and at most twice that.
+/// Estimates how many bytes a generator takes, at its peak, to make one output of this size without
+/// gradients. The estimate is no less than what the CPU backend takes, and at most twice that.
 ///
-/// The peak is in the widest level, either within a dense block (its maps of c + 4 g planes, with a copy of them
-/// where a backend concatenates, beside the block's, the RRDB's and the level's input, the last two in 32 bits) or
-/// where its c planes are enlarged to twice the side and convolved, in 32 bits.
-pub fn bytes_per_output(
+/// The peak is in the widest level. It is either within a dense block (its maps of c + 4 g planes, with a copy of them
+/// where a backend concatenates, and the inputs of the block, the RRDB and the level, the last two in 32 bits), or
+/// where the level's c planes are enlarged to twice the side and convolved, in 32 bits.
+pub(crate) fn generator_bytes(
     config: &GeneratorConfig,
     precision: Precision,
     height: usize,
@@ -47,21 +48,25 @@ pub fn bytes_per_output(
     bytes.max().unwrap_or(0) as u64
 }
 
-/// About how many bytes a distance takes, at its peak, for one image of this size.
-///
-/// For LPIPS that is two maps of the first convolutions beside the features that are compared.
-pub fn bytes_per_distance<B: Backend>(distance: &Distance<B>, height: usize, width: usize) -> u64 {
-    let per_pixel = match distance {
-        Distance::L1 => 12,
-        Distance::L2 => 6,
-        Distance::LaplacianPyramid => 24,
-        Distance::Lpips(lpips) => match lpips.backbone() {
-            Backbone::Vgg16 => 2 * 64 + 122,
-            Backbone::AlexNet => 24,
-            Backbone::SqueezeNet => 64,
-        },
-    };
-    (4 * per_pixel * height * width) as u64
+impl DistanceConfig {
+    /// Estimates how many bytes the distance takes, at its peak, for one image of this size.
+    ///
+    /// For LPIPS these are two maps of the first convolutions and the features that are compared. For
+    /// a distance of the program's own nothing is known, and the estimate is 0.
+    pub fn bytes_per_image(&self, height: usize, width: usize) -> u64 {
+        let per_pixel = match self {
+            Self::L1 => 12,
+            Self::L2 => 6,
+            Self::LaplacianPyramid => 24,
+            Self::Lpips { backbone, .. } => match backbone {
+                Backbone::Vgg16 => 2 * 64 + 122,
+                Backbone::AlexNet => 24,
+                Backbone::SqueezeNet => 64,
+            },
+            Self::Custom(_) => 0,
+        };
+        (4 * per_pixel * height * width) as u64
+    }
 }
 
 /// How many rows a batch may have: what was asked for, what the estimate allows, and what has

@@ -3,19 +3,24 @@
 use std::ops::Range;
 use std::path::Path;
 
-use burn::tensor::{Tensor, backend::Backend};
-use chimle_data::{Task, planes_from_tensor};
-use chimle_imle::{SeededPool, shown_to_rgb};
-use chimle_nn::{
-    Architecture, Compute, Generator, GeneratorConfig, Kernels, LatentCode, Precision, WeightFile,
-};
-use image::{RgbImage, imageops};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use chimle_data::{InputSize, Planes, Sizes, TaskHandle, planes_from_tensor};
+use chimle_imle::{Candidate, CodePool, ExampleId, Rows as _, SeededPool, Selection};
+use chimle_nn::{Compute, Generator, Kernels, Precision};
+use chimle_weights::WeightFile;
+use image::RgbImage;
 
-use crate::checkpoint;
 use crate::error::Error;
-use crate::memory::{Rows, USUAL_BYTES, USUAL_ROWS, bytes_per_output};
+use crate::generator::{ImageGenerator, NetworkConfig};
+use crate::memory::{Rows, USUAL_BYTES, USUAL_ROWS};
+use crate::run_folder::RunFolder;
 
-/// What differs between the samples of one input; everything else is as in the first of them.
+/// The key of the task's name in the metadata of a file of weights.
+const TASK_KEY: &str = "chimle.task";
+
+/// Which part of the code differs between the samples of one input. The rest is the same as in the
+/// first sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Vary {
     /// The whole code.
@@ -29,10 +34,11 @@ pub enum Vary {
     Level(usize),
 }
 
-/// A generator ready to be sampled.
+/// A generator that is ready to be sampled, and its task.
 #[derive(Debug)]
-pub struct Model<B: Backend> {
-    generator: Generator<B>,
+pub struct Model<B: Backend, G = Generator<B>> {
+    generator: G,
+    task: TaskHandle,
     device: B::Device,
     rows: Rows,
 }
@@ -42,68 +48,114 @@ impl<B: Kernels> Model<B> {
     /// checkpoint's `generator.safetensors`, or what `chimle import` and `chimle export` write).
     ///
     /// # Errors
-    /// If `path` holds no model, or a damaged one; the error names the file.
+    ///
+    /// If `path` holds no model, or a damaged one. The error names the file.
     pub fn load(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, Error> {
-        Ok(Self::new(load_generator(path, device)?))
+        Self::load_as(path, device)
+    }
+}
+
+impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
+    /// Loads a model of any generator; otherwise as [`load`](Model::load).
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Model::load); also if the task is not [registered](chimle_data::register).
+    pub fn load_as(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let file = load_weights(path)?;
+        let generator: G = generator_of(&file, None, device)?;
+        let task = task_of(path, &file, generator.config())?;
+        Ok(Self::new(generator, task))
     }
 
-    /// A model of a generator at hand.
-    pub fn new(generator: Generator<B>) -> Self {
-        let device = generator.levels[0].out.bias.val().device();
+    /// Makes a model of a generator. The generator is [prepared](ImageGenerator::prepared).
+    pub fn new(generator: G, task: impl Into<TaskHandle>) -> Self {
         Self {
-            generator: generator.fold(),
-            device,
+            device: generator.device(),
+            generator: generator.prepared(),
+            task: task.into(),
             rows: Rows::new(USUAL_ROWS, USUAL_BYTES),
         }
     }
 
-    /// The same model, evaluated in another precision.
+    /// Sets the task. A file of weights that does not name its task is taken for that of pairs,
+    /// where the generator fits several.
     ///
     /// # Errors
+    ///
+    /// If the generator does not fit the task.
+    pub fn with_task(self, task: impl Into<TaskHandle>) -> Result<Self, Error> {
+        let task = task.into();
+        self.generator.config().validate(&*task)?;
+        Ok(Self { task, ..self })
+    }
+
+    /// Sets the precision.
+    ///
+    /// # Errors
+    ///
     /// If the device does not have it.
     pub fn with_precision(self, precision: Precision) -> Result<Self, Error> {
         check_precision::<B>(precision, &self.device)?;
         let compute = Compute {
             precision,
-            ..self.generator.compute()
+            ..Compute::default()
         };
         let generator = self.generator.with_compute(compute);
         Ok(Self { generator, ..self })
     }
 
-    /// The same model, with at most so many samples evaluated at once, in at most so many bytes by
-    /// [an estimate](crate::bytes_per_output). (64 in 1 GiB otherwise; half as many, each time that the
-    /// device has no memory left.)
+    /// Sets how many samples are evaluated at once at most, and in how many bytes by the estimate of
+    /// [`NetworkConfig::bytes_per_output`]. The default is 64 samples in 1 GiB. When the device runs
+    /// out of memory, the number is halved.
     pub fn with_at_once(self, samples: usize, bytes: u64) -> Self {
         let rows = Rows::new(samples, bytes);
         Self { rows, ..self }
     }
 
-    /// The generator's configuration.
-    pub fn config(&self) -> &GeneratorConfig {
+    /// Returns the configuration of the generator.
+    pub fn config(&self) -> &G::Config {
         self.generator.config()
     }
 
-    /// The generator, its weight normalization folded.
-    pub fn generator(&self) -> &Generator<B> {
+    /// Returns the task.
+    pub fn task(&self) -> &TaskHandle {
+        &self.task
+    }
+
+    /// Returns the generator, prepared for evaluation.
+    pub fn generator(&self) -> &G {
         &self.generator
     }
 
-    /// Where it runs.
+    /// Returns the device on which the model computes.
     pub fn device(&self) -> &B::Device {
         &self.device
     }
 
-    /// So many plausible outputs for one input.
+    /// Returns how many times the input's side an output has.
+    pub fn enlargement(&self) -> usize {
+        Sizes::enlargement(&*self.task, self.config().levels()).unwrap_or(1)
+    }
+
+    /// Returns what the sides of an output are a multiple of, before outputs are cut to size.
+    pub fn multiple(&self) -> usize {
+        Sizes::multiple(&*self.task, self.config().levels()).unwrap_or(1)
+    }
+
+    /// Draws `samples` plausible outputs for one input picture.
     ///
     /// `input` is what the task takes: an image of low resolution, gray (of a color image the
-    /// lightness is used), compressed, or by night. It may have any size; sides that the levels
-    /// cannot divide are continued at the right and bottom edge, and the outputs cut back. Outputs
-    /// have the input's size, in super-resolution that times [`GeneratorConfig::enlargement`].
-    /// The same seed gives the same outputs, and the k-th output does not depend on `samples`.
+    /// lightness is used), compressed, or by night. It may have any size. Sides that the levels
+    /// cannot divide are continued at the right and bottom edge, and the outputs are cut back.
+    /// Outputs have the input's size times [`enlargement`](Self::enlargement). The same seed gives
+    /// the same outputs, and output k does not depend on `samples`.
     ///
     /// # Errors
-    /// If the input has no pixels, or cannot be brought down to every level.
+    ///
+    /// If the input has no pixels or cannot be brought down to every level, or the task cannot use a
+    /// picture alone.
     pub fn sample(
         &self,
         input: &RgbImage,
@@ -113,10 +165,12 @@ impl<B: Kernels> Model<B> {
         self.vary(input, samples, seed, Vary::Everything)
     }
 
-    /// As [`sample`](Self::sample), with part of the code held fixed.
+    /// Draws samples that differ only in a part of the code; otherwise as [`sample`](Self::sample).
     ///
     /// # Errors
-    /// As [`sample`](Self::sample); also if the level does not exist.
+    ///
+    /// As [`sample`](Self::sample); also if the level does not exist, or the generator's code has no
+    /// global part.
     pub fn vary(
         &self,
         input: &RgbImage,
@@ -124,49 +178,96 @@ impl<B: Kernels> Model<B> {
         seed: u64,
         vary: Vary,
     ) -> Result<Vec<RgbImage>, Error> {
-        let levels = self.config().levels();
-        if let Vary::Level(level) = vary
-            && !(1..=levels).contains(&level)
-        {
-            return Err(Error::Setting {
-                field: "vary",
-                reason: format!("names level {level}, but the model has levels 1 to {levels}"),
-            });
-        }
-        let (width, height) = input.dimensions();
-        let conditioning = self.conditioning(input)?;
-        let shown_scale = if self.config().architecture == Architecture::SuperResolution {
-            self.config().enlargement()
-        } else {
-            1
-        };
-        let (width, height) = (width * shown_scale as u32, height * shown_scale as u32);
+        let input = self.task.input_of_picture(input)?;
+        let outputs = self.vary_planes(&input, samples, seed, vary)?;
+        Ok(outputs.iter().map(Planes::to_rgb).collect())
+    }
 
-        let pool = SeededPool::new(self.config(), seed);
+    /// Draws samples for an input of any number of channels; otherwise as [`sample`](Self::sample).
+    ///
+    /// # Errors
+    ///
+    /// As [`sample`](Self::sample).
+    pub fn sample_planes(
+        &self,
+        input: &Planes,
+        samples: usize,
+        seed: u64,
+    ) -> Result<Vec<Planes>, Error> {
+        self.vary_planes(input, samples, seed, Vary::Everything)
+    }
+
+    fn vary_planes(
+        &self,
+        input: &Planes,
+        samples: usize,
+        seed: u64,
+        vary: Vary,
+    ) -> Result<Vec<Planes>, Error> {
+        let levels = self.config().levels();
+        let global = self.generator.global_values();
+        match vary {
+            Vary::Level(level) if !(1..=levels).contains(&level) => {
+                return Err(Error::Setting {
+                    field: "vary",
+                    reason: format!("names level {level}, but the model has levels 1 to {levels}"),
+                });
+            }
+            Vary::Global | Vary::Local if global == 0 => {
+                return Err(Error::Setting {
+                    field: "vary",
+                    reason: "must be everything or a level: the model's codes have no global part"
+                        .to_owned(),
+                });
+            }
+            _ => {}
+        }
+        // Outputs are enlarged from inputs of any size. Otherwise the levels divide the input.
+        let multiple = match self.task.input_size() {
+            InputSize::Reduced => 1,
+            InputSize::SameAsOutput => self.multiple(),
+        };
+        let extended = extend(input, multiple);
+        let sizes = Sizes::of_input(&*self.task, levels, extended.height, extended.width)?;
+        let planes = self.task.conditioning(&extended, &sizes)?;
+        let conditioning: Vec<Tensor<B, 4>> = planes
+            .iter()
+            .map(|image| image.to_tensor(&self.device))
+            .collect();
+        let pool = SeededPool::new(seed);
+        let (height, width) = sizes.output();
+        let (shown_height, shown_width) = (
+            input.height * self.enlargement(),
+            input.width * self.enlargement(),
+        );
+
         let mut images = Vec::with_capacity(samples);
         while images.len() < samples {
             let start = images.len();
-            let planes = self.at_once(height as usize, width as usize, |rows| {
+            let outputs = self.at_once(height, width, |rows| {
                 let part = start..(start + rows).min(samples);
-                Ok(planes_from_tensor(draw(
-                    &self.generator,
-                    &conditioning,
-                    |level, size| varied_code(&pool, vary, level, part.clone(), size, &self.device),
-                )))
+                let output = draw(&self.generator, &conditioning, |level, len| {
+                    let whole = Varied {
+                        pool: &pool,
+                        vary,
+                        global,
+                    };
+                    whole.codes(level, part.clone(), len, &self.device)
+                });
+                Ok(planes_from_tensor(output))
             })?;
-            images.extend(
-                planes.iter().map(|image| {
-                    imageops::crop_imm(&image.to_rgb(), 0, 0, width, height).to_image()
-                }),
-            );
+            images.extend(outputs.into_iter().map(|output| {
+                let shown = self.task.show(&planes, output);
+                crop(&shown, shown_height, shown_width)
+            }));
         }
         Ok(images)
     }
 
-    /// About how many bytes one sample of an output of this size takes at its peak.
+    /// Estimates how many bytes one sample of this size takes at its peak.
     pub fn bytes_per_sample(&self, height: usize, width: usize) -> u64 {
-        let precision = self.generator.compute().precision;
-        bytes_per_output(self.config(), precision, height, width)
+        let precision = self.generator.precision();
+        self.config().bytes_per_output(precision, height, width)
     }
 
     /// Does some work on as many samples of this size as fit.
@@ -179,134 +280,198 @@ impl<B: Kernels> Model<B> {
         let bytes = self.bytes_per_sample(height, width);
         self.rows.attempt::<B, T>(&self.device, bytes, work)
     }
-
-    fn conditioning(&self, input: &RgbImage) -> Result<Vec<Tensor<B, 4>>, Error> {
-        let config = self.config();
-        // The input is taken as it is, so decompression and pairs are one.
-        let (task, multiple) = match config.architecture {
-            Architecture::SuperResolution => (Task::SuperResolution, 1),
-            Architecture::Colorization => (Task::Colorization, config.enlargement()),
-            Architecture::ImageToImage => (Task::NightToDay, config.enlargement()),
-        };
-        let planes =
-            chimle_data::conditioning(task, config.levels(), &extend(input, multiple as u32))?;
-        Ok(planes
-            .iter()
-            .map(|image| image.to_tensor(&self.device))
-            .collect())
-    }
 }
 
-/// The generator of a run or of a file of weights, as [`Model::load`] finds it, its weight
-/// normalization not folded: to train it further, or to save it again.
+/// Opens the weights of a run's newest checkpoint, or a file of weights.
 ///
 /// # Errors
-/// As [`Model::load`].
-pub fn load_generator<B: Backend>(
-    path: impl AsRef<Path>,
-    device: &B::Device,
-) -> Result<Generator<B>, Error> {
-    let path = path.as_ref();
+///
+/// If `path` holds no weights, or damaged ones.
+pub fn load_weights(path: &Path) -> Result<WeightFile, Error> {
     let weights = if path.is_dir() {
-        checkpoint::weights(&checkpoint::newest(path)?)
+        RunFolder::at(path).newest_checkpoint()?.generator_path()
     } else {
         path.to_owned()
     };
-    let file = WeightFile::open(weights)?;
-    let config = GeneratorConfig::of_file(&file, None)?;
-    Ok(config.init(device).load(&file)?)
+    Ok(WeightFile::open(weights)?)
 }
 
-/// Whether the device has the precision.
-pub(crate) fn check_precision<B: Backend>(
-    precision: Precision,
+/// Loads the generator of a run or of a file of weights, as [`Model::load`] finds it, to be trained
+/// further or saved again. It is not prepared for evaluation. `task` helps to recognize a checkpoint
+/// of the authors' release, which carries no configuration.
+///
+/// # Errors
+///
+/// As [`Model::load`].
+pub fn load_generator<B: Backend, G: ImageGenerator<B>>(
+    path: impl AsRef<Path>,
+    task: Option<&TaskHandle>,
     device: &B::Device,
+) -> Result<(G, TaskHandle), Error> {
+    let path = path.as_ref();
+    let file = load_weights(path)?;
+    let generator: G = generator_of(&file, task, device)?;
+    let task = match task {
+        Some(task) => task.clone(),
+        None => task_of(path, &file, generator.config())?,
+    };
+    Ok((generator, task))
+}
+
+/// Writes a generator with its configuration and its task.
+///
+/// # Errors
+///
+/// If the file cannot be written.
+pub fn save_generator<B: Backend, G: ImageGenerator<B>>(
+    generator: &G,
+    task: &TaskHandle,
+    path: &Path,
 ) -> Result<(), Error> {
+    Ok(ImageGenerator::save(
+        generator,
+        path,
+        &[(TASK_KEY, task.to_string())],
+    )?)
+}
+
+fn generator_of<B: Backend, G: ImageGenerator<B>>(
+    file: &WeightFile,
+    task: Option<&TaskHandle>,
+    device: &B::Device,
+) -> Result<G, Error> {
+    let config = G::config_of_file(file, task.map(|task| &**task))?;
+    Ok(ImageGenerator::load(G::from_config(&config, device), file)?)
+}
+
+/// The task of a run or of a file of weights.
+fn task_of<C: NetworkConfig>(
+    path: &Path,
+    file: &WeightFile,
+    config: &C,
+) -> Result<TaskHandle, Error> {
+    if path.is_dir() {
+        return Ok(RunFolder::at(path).read_config::<C>()?.task);
+    }
+    let error = |reason| Error::Config {
+        path: path.to_owned(),
+        reason,
+    };
+    match file.metadata(TASK_KEY) {
+        Some(name) => name.parse().map_err(|e| error(format!("its task: {e}"))),
+        None => config
+            .usual_task()
+            .ok_or_else(|| error("it does not say for which task it was trained".to_owned())),
+    }
+}
+
+/// Checks that the device has the precision.
+///
+/// # Errors
+///
+/// [`Error::Setting`] if it does not.
+pub fn check_precision<B: Backend>(precision: Precision, device: &B::Device) -> Result<(), Error> {
     if precision.is_supported::<B>(device) {
         return Ok(());
     }
     Err(Error::Setting {
         field: "precision",
         reason: format!(
-            "{precision} is not among what {} can compute in",
+            "is {precision}, in which {} cannot compute",
             B::name(device)
         ),
     })
 }
 
-/// The last level's image as RGB in [0, 1], `[rows, 3, h, w]`.
+/// Evaluates every level and returns the last level's output, `[rows, 3, h, w]`.
 ///
-/// `conditioning` holds `[examples, c, h, w]`; `code` gives the codes of a level, any multiple of
-/// `examples` rows, example by example.
-pub(crate) fn draw<B: Kernels>(
-    generator: &Generator<B>,
+/// `conditioning` holds `[examples, c, h, w]`. `code` gives the codes of a level as values
+/// `[rows, len]`: any multiple of `examples` rows, example by example.
+pub(crate) fn draw<B: Backend, G: ImageGenerator<B>>(
+    generator: &G,
     conditioning: &[Tensor<B, 4>],
-    code: impl Fn(usize, [usize; 2]) -> LatentCode<B>,
+    code: impl Fn(usize, usize) -> Tensor<B, 2>,
 ) -> Tensor<B, 4> {
     let mut state = generator.begin(conditioning.to_vec());
-    let examples = state.batch();
+    let examples = state.rows();
     let mut shown = None;
-    while let Some(size) = state.code_size() {
-        let level = state.level();
-        let code = code(level, size);
+    for level in 0..generator.levels() {
+        let values = code(level, generator.code_len(&state));
         if level == 0 {
-            state = state.repeat(code.global.dims()[0] / examples);
+            state = state.select_rows(&Selection::repeat_each(values.dims()[0] / examples));
         }
-        let (next, image) = generator.advance(state, code);
+        let code = generator.code(&state, values);
+        let (next, output) = generator.advance(state, code);
         state = next;
-        shown = Some(image);
+        shown = Some(output);
     }
-    shown_to_rgb(
-        generator.config().architecture,
-        shown.expect("a generator has levels"),
-    )
+    shown.expect("a generator has levels")
 }
 
-/// The codes of some samples of one input at one level, of which only what varies is each
-/// sample's own.
-fn varied_code<B: Backend>(
-    pool: &SeededPool,
+/// The codes of some samples of one input, of which a part differs between samples.
+struct Varied<'a> {
+    pool: &'a SeededPool,
     vary: Vary,
-    level: usize,
-    samples: Range<usize>,
-    size: [usize; 2],
-    device: &B::Device,
-) -> LatentCode<B> {
-    let own = || {
-        pool.codes(
-            level,
-            samples.clone().map(|sample| (0, sample)),
-            size,
-            device,
-        )
-    };
-    let first = || pool.codes(level, samples.clone().map(|_| (0, 0)), size, device);
-    match vary {
-        Vary::Everything => own(),
-        Vary::Level(varied) if varied == level + 1 => own(),
-        Vary::Level(_) => first(),
-        Vary::Global => LatentCode {
-            global: own().global,
-            local: first().local,
-        },
-        Vary::Local => LatentCode {
-            global: first().global,
-            local: own().local,
-        },
+    /// The number of global values at the beginning of a code.
+    global: usize,
+}
+
+impl Varied<'_> {
+    fn codes<B: Backend>(
+        &self,
+        level: usize,
+        samples: Range<usize>,
+        len: usize,
+        device: &B::Device,
+    ) -> Tensor<B, 2> {
+        let draw = |index: &dyn Fn(usize) -> usize| -> Tensor<B, 2> {
+            let candidates: Vec<Candidate> = samples
+                .clone()
+                .map(|sample| Candidate {
+                    example: ExampleId(0),
+                    index: index(sample),
+                })
+                .collect();
+            self.pool.draw(level, &candidates, len, device)
+        };
+        let own = || draw(&|sample| sample);
+        let first = || draw(&|_| 0);
+        let joined = |global: Tensor<B, 2>, local: Tensor<B, 2>| {
+            let global = global.narrow(1, 0, self.global);
+            let local = local.narrow(1, self.global, len - self.global);
+            Tensor::cat(vec![global, local], 1)
+        };
+        match self.vary {
+            Vary::Everything => own(),
+            Vary::Level(varied) if varied == level + 1 => own(),
+            Vary::Level(_) => first(),
+            Vary::Global => joined(own(), first()),
+            Vary::Local => joined(first(), own()),
+        }
     }
 }
 
-/// The image continued at the right and bottom edge up to multiples of `multiple`.
-fn extend(image: &RgbImage, multiple: u32) -> RgbImage {
-    let (width, height) = image.dimensions();
-    let (wide, high) = (
-        width.next_multiple_of(multiple),
+/// Continues an image at the right and bottom edge up to multiples of `multiple`.
+fn extend(image: &Planes, multiple: usize) -> Planes {
+    let (height, width) = (image.height, image.width);
+    let (high, wide) = (
         height.next_multiple_of(multiple),
+        width.next_multiple_of(multiple),
     );
-    if (wide, high) == (width, height) || width == 0 || height == 0 {
+    if (high, wide) == (height, width) || width == 0 || height == 0 {
         return image.clone();
     }
-    RgbImage::from_fn(wide, high, |x, y| {
-        *image.get_pixel(x.min(width - 1), y.min(height - 1))
+    Planes::from_fn(image.channels, high, wide, |channel, row, column| {
+        image.get(channel, row.min(height - 1), column.min(width - 1))
+    })
+}
+
+/// The upper left part of an image.
+fn crop(image: &Planes, height: usize, width: usize) -> Planes {
+    if (image.height, image.width) == (height, width) {
+        return image.clone();
+    }
+    Planes::from_fn(image.channels, height, width, |channel, row, column| {
+        image.get(channel, row, column)
     })
 }

@@ -1,51 +1,42 @@
-//! Adam over a generator whose mapping networks learn at a rate of their own.
+//! Adam over a generator, some of whose parameters learn at a rate of their own.
 
-use burn::module::{Param, ParamId};
+use burn::module::{AutodiffModule, ParamId};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{Adam, AdamConfig, GradientsParams, Optimizer};
-use burn::tensor::Tensor;
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use chimle_nn::{Generator, NamedVisitor, is_mapping};
+use burn::tensor::backend::AutodiffBackend;
 
-/// The optimizer of a generator.
-pub(crate) type GeneratorAdam<B> = OptimizerAdaptor<Adam, Generator<B>, B>;
+use crate::generator::ImageGenerator;
+use crate::parameters::identities;
 
-/// PyTorch's; Burn's default is a thousand times larger.
+/// Adam (Kingma and Ba 2015) over a module.
+pub type ModuleAdam<B, G> = OptimizerAdaptor<Adam, G, B>;
+
+/// PyTorch's default. Burn's default is a thousand times larger.
 const EPSILON: f32 = 1e-8;
 
-/// A generator's parameters, by the rate at which they learn.
+/// The parameters of a generator, by the rate at which they learn.
 #[derive(Debug)]
-pub(crate) struct Groups {
-    /// Those of the mapping networks.
-    pub(crate) mapping: Vec<ParamId>,
-    /// All others.
-    pub(crate) rest: Vec<ParamId>,
+pub struct Groups {
+    /// The parameters that learn at a rate of their own, as the mapping networks do.
+    pub slow: Vec<ParamId>,
+    /// All other parameters.
+    pub rest: Vec<ParamId>,
 }
 
 impl Groups {
-    pub(crate) fn of<B: Backend>(generator: &Generator<B>) -> Self {
-        let mut groups = Self {
-            mapping: Vec::new(),
-            rest: Vec::new(),
-        };
-        generator.visit_named(&mut groups);
-        groups
+    /// Divides the parameters of a generator by [`ImageGenerator::slow_parameters`].
+    pub fn of<B: AutodiffBackend, G: ImageGenerator<B>>(generator: &G) -> Self {
+        let slow = generator.slow_parameters();
+        let mut rest = identities(generator);
+        rest.retain(|id| !slow.contains(id));
+        Self { slow, rest }
     }
 }
 
-impl<B: Backend> NamedVisitor<B> for Groups {
-    fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<B, D>>) {
-        let group = if is_mapping(name) {
-            &mut self.mapping
-        } else {
-            &mut self.rest
-        };
-        group.push(param.id);
-    }
-}
-
-/// Adam (Kingma & Ba 2015), nothing remembered yet.
-pub(crate) fn adam<B: AutodiffBackend>((beta_1, beta_2): (f32, f32)) -> GeneratorAdam<B> {
+/// Creates an Adam without memory of any gradient.
+pub fn adam<B: AutodiffBackend, G: AutodiffModule<B>>(
+    (beta_1, beta_2): (f32, f32),
+) -> ModuleAdam<B, G> {
     AdamConfig::new()
         .with_beta_1(beta_1)
         .with_beta_2(beta_2)
@@ -53,17 +44,16 @@ pub(crate) fn adam<B: AutodiffBackend>((beta_1, beta_2): (f32, f32)) -> Generato
         .init()
 }
 
-/// One step of every parameter that has a gradient: the mapping networks' at `mapping_rate`, the
-/// others' at `rate`.
-pub(crate) fn step<B: AutodiffBackend>(
-    optimizer: &mut GeneratorAdam<B>,
-    generator: Generator<B>,
+/// Steps every parameter that has a gradient: the slow ones at `slow_rate`, the others at `rate`.
+pub fn step<B: AutodiffBackend, G: AutodiffModule<B>>(
+    optimizer: &mut ModuleAdam<B, G>,
+    generator: G,
     mut gradients: B::Gradients,
     groups: &Groups,
     rate: f64,
-    mapping_rate: f64,
-) -> Generator<B> {
-    [(&groups.rest, rate), (&groups.mapping, mapping_rate)]
+    slow_rate: f64,
+) -> G {
+    [(&groups.rest, rate), (&groups.slow, slow_rate)]
         .into_iter()
         .fold(generator, |generator, (group, rate)| {
             let gradients = GradientsParams::from_params(&mut gradients, &generator, group);

@@ -10,6 +10,7 @@ pub(crate) enum Stream {
     Batches,
     Perturbation,
     Validation,
+    HeldOut,
 }
 
 /// The seed of the `index`-th stream of a kind, by two rounds of SplitMix64's finalizer (Steele et

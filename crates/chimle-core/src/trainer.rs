@@ -1,128 +1,214 @@
-//! Training: draw a share of the data, search it, train on it with the codes held, and again.
+//! Training: draw a round of the data, search it, train on it with the codes held, and repeat.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
-use chimle_data::{Batch, Dataset, Example};
-use chimle_imle::{Chosen, SeededPool, Target};
-use chimle_nn::{Compute, Generator, LatentCode, TrainingBackend};
-use chimle_perceptual::Distance;
+use burn::tensor::backend::AutodiffBackend;
+use chimle_data::{Dataset, Example};
+use chimle_imle::{Candidate, Chosen, CodePool, ExampleId, SeededPool};
+use chimle_nn::{Compute, Generator, TrainingBackend};
+use chimle_perceptual::ImageDistance;
 
-use crate::checkpoint::{self, Position};
-use crate::config::RunConfig;
+use crate::checkpoint::{Checkpoint, Position};
+use crate::config::{FORMAT, RunConfig, Split};
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::log::{CONFIG, Log};
-use crate::memory::{Rows, USUAL_BYTES, bytes_per_distance, bytes_per_output};
-use crate::model::{Model, check_precision};
-use crate::optimizer::{self, GeneratorAdam, Groups};
+use crate::generator::{ImageGenerator, NetworkConfig, TrainableDistance, TrainableGenerator};
+use crate::log::Log;
+use crate::memory::{Rows, USUAL_BYTES};
+use crate::model::{Model, check_precision, load_weights};
+use crate::optimizer::{self, Groups, ModuleAdam};
+use crate::parameters::numbered;
+use crate::round::{Round, Step, Unreadable};
+use crate::run_folder::{RunFolder, RunLock};
 use crate::seed::{Stream, derive};
-use crate::share::{Member, Order, Share, drawn, load_examples};
 use crate::validation::{Validation, has_strip};
 use crate::whole_file::write_whole;
 
 static INITIALIZATION: Mutex<()> = Mutex::new(());
 
+/// The decay rates of Adam's moments.
+const BETAS: (f32, f32) = (0.9, 0.999);
+
 /// A run of training: its folder, its data and its state.
 ///
-/// The folder holds `config.toml`, `log.jsonl`, `checkpoints/` and `samples/`. On the CPU a run
-/// that was stopped, at any moment and in any way, and resumed ends with the same weights, bit for
-/// bit, as one that never stopped.
-pub struct Trainer<B: TrainingBackend> {
-    config: RunConfig,
-    folder: PathBuf,
+/// On the CPU, a run that was stopped at any moment and in any way, and then resumed, ends with the
+/// same weights, bit for bit, as a run that never stopped. [`RunFolder`] says what the folder holds.
+///
+/// A trainer of the built-in network and distance is made by [`create`](Self::create) and
+/// [`resume`](Self::resume). One of your own generator `G` or distance `D` is made by
+/// [`create_with`](Self::create_with) and [`resume_with`](Self::resume_with).
+///
+/// # Examples
+///
+/// ```
+/// use burn::backend::Autodiff;
+/// use burn_flex::Flex;
+/// use chimle_core::{Colorization, Preset, RunConfig, Silent, Trainer};
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path().join("run");
+///
+/// let mut config = RunConfig::new(Colorization, Preset::Tiny); // on procedural scenes
+/// config.training.steps = 2;
+/// config.training.round = 4;
+/// config.training.batch = 2;
+/// let mut trainer = Trainer::<Autodiff<Flex>>::create(config, &folder, Default::default())?;
+/// trainer.run(&mut Silent)?;
+/// assert_eq!(trainer.step(), 2);
+/// # Ok::<(), chimle_core::Error>(())
+/// ```
+pub struct Trainer<B, G = Generator<B>, D = ImageDistance<B>>
+where
+    B: AutodiffBackend,
+    G: TrainableGenerator<B>,
+    D: TrainableDistance<B>,
+{
+    config: RunConfig<G::Config>,
+    folder: RunFolder,
     device: B::Device,
     dataset: Dataset,
-    /// Inputs `0..training` of the data set are trained on, the others held out.
-    training: usize,
-    validation: Validation<B::InnerBackend>,
-    distance: Distance<B>,
-    generator: Generator<B>,
+    split: Split,
+    validation: Validation<B::InnerBackend, D::Evaluated>,
+    distance: D,
+    generator: G,
     groups: Groups,
-    optimizer: GeneratorAdam<B>,
+    optimizer: ModuleAdam<B, G>,
     step: u64,
-    share: Option<Share>,
+    round: Option<Round>,
     saved: Option<u64>,
     rows: Rows,
+    lock: Option<RunLock>,
 }
 
 impl<B: TrainingBackend> Trainer<B> {
-    /// A new run in `folder`, which is made if it does not exist.
+    /// Creates a run in `folder`, which is made if it does not exist.
     ///
     /// # Errors
-    /// If the configuration is impossible, its data or weights cannot be read, or the folder
-    /// already holds a run or cannot be written.
+    ///
+    /// If the configuration is impossible, its data or weights cannot be read, or the folder already
+    /// holds a run or cannot be written.
     pub fn create(
         config: RunConfig,
         folder: impl AsRef<Path>,
         device: B::Device,
     ) -> Result<Self, Error> {
-        let folder = folder.as_ref();
         config.validate()?;
-        if folder.join(CONFIG).exists() {
-            return Err(Error::RunExists {
-                path: folder.to_owned(),
-            });
-        }
-        // Everything that can be wrong with the input is found before the folder is touched.
-        let trainer = Self::assemble(config, folder, device)?;
-        fs::create_dir_all(folder).map_err(Error::file("make", folder))?;
-        let path = folder.join(CONFIG);
-        write_whole(&path, trainer.config.to_toml().as_bytes())?;
-        Ok(trainer)
+        let distance = config.distance.load(&device)?;
+        Self::create_with(config, distance, folder, device)
     }
 
-    /// The run in `folder`, at its newest checkpoint, or at its beginning if it has none yet.
+    /// Opens the run in `folder` at its newest checkpoint, or at its beginning if it was stopped
+    /// before the first one.
     ///
     /// # Errors
-    /// If the folder holds no run, its data is no longer there, or its checkpoint is damaged.
+    ///
+    /// If the folder holds no run, the run is being trained elsewhere or has an old format, its data
+    /// is no longer there, or its checkpoint is damaged or missing.
     pub fn resume(folder: impl AsRef<Path>, device: B::Device) -> Result<Self, Error> {
-        let folder = folder.as_ref();
-        if !folder.join(CONFIG).is_file() {
-            return Err(Error::NoRun {
-                path: folder.to_owned(),
-                what: "run (no config.toml)",
+        let run = RunFolder::at(folder.as_ref());
+        let config: RunConfig = run.read_config()?;
+        let distance = config.distance.load(&device)?;
+        Self::resume_with(distance, folder, device)
+    }
+}
+
+impl<B, G, D> Trainer<B, G, D>
+where
+    B: AutodiffBackend,
+    G: TrainableGenerator<B>,
+    D: TrainableDistance<B>,
+{
+    /// Creates a run of any generator and distance; otherwise as [`create`](Trainer::create).
+    ///
+    /// The generator is made from `config.generator`. The setting `config.distance` only names the
+    /// distance.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Trainer::create).
+    pub fn create_with(
+        config: RunConfig<G::Config>,
+        distance: D,
+        folder: impl AsRef<Path>,
+        device: B::Device,
+    ) -> Result<Self, Error> {
+        let run = RunFolder::at(folder.as_ref());
+        config.validate()?;
+        if run.holds_run() {
+            return Err(Error::RunExists {
+                path: run.path().to_owned(),
             });
         }
-        let mut trainer = Self::assemble(RunConfig::read(&folder.join(CONFIG))?, folder, device)?;
-        let Ok(newest) = checkpoint::newest(folder) else {
-            return Ok(trainer);
-        };
-        let (generator, optimizer, position) = checkpoint::load(
-            &newest,
-            trainer.generator,
-            trainer.optimizer,
-            &trainer.device,
-        )?;
-        trainer.generator = generator;
-        trainer.optimizer = optimizer;
-        trainer.step = position.step;
-        trainer.saved = Some(position.step);
-        trainer.share = trainer.share_at(&newest, position)?;
+        // All input is checked before the folder is touched.
+        let mut trainer = Self::assemble(config, distance, run, device)?;
+        trainer.start()?;
+        let path = trainer.folder.path();
+        fs::create_dir_all(path).map_err(Error::file("make", path))?;
+        trainer.lock = Some(trainer.folder.lock()?);
+        trainer.save_config()?;
         Ok(trainer)
     }
 
-    fn assemble(config: RunConfig, folder: &Path, device: B::Device) -> Result<Self, Error> {
-        let dataset = config.dataset(config.data.augment)?;
-        let training = config.split(&dataset).0;
-        let distance: Distance<B> = config.distance.load(&device)?;
-        let validation = Validation::new(&config, distance.valid(), &device)?;
+    /// Opens a run of any generator and distance; otherwise as [`resume`](Trainer::resume).
+    ///
+    /// # Errors
+    ///
+    /// As [`resume`](Trainer::resume).
+    pub fn resume_with(
+        distance: D,
+        folder: impl AsRef<Path>,
+        device: B::Device,
+    ) -> Result<Self, Error> {
+        let run = RunFolder::at(folder.as_ref());
+        let config: RunConfig<G::Config> = run.read_config()?;
+        if config.format != FORMAT {
+            return Err(Error::OldRun {
+                path: run.path().to_owned(),
+                format: config.format,
+            });
+        }
+        let lock = run.lock()?;
+        let mut trainer = Self::assemble(config, distance, run, device)?;
+        trainer.lock = Some(lock);
+        match trainer.folder.checkpoints()?.pop() {
+            Some(newest) => trainer.continue_from(&newest)?,
+            None if trainer.has_begun()? => {
+                return Err(trainer
+                    .folder
+                    .newest_checkpoint()
+                    .err()
+                    .unwrap_or(Error::NoRun {
+                        path: trainer.folder.path().to_owned(),
+                        what: "checkpoint",
+                    }));
+            }
+            None => trainer.start()?,
+        }
+        Ok(trainer)
+    }
 
+    fn assemble(
+        config: RunConfig<G::Config>,
+        distance: D,
+        folder: RunFolder,
+        device: B::Device,
+    ) -> Result<Self, Error> {
+        let dataset = config.dataset(config.data.augment)?;
+        let split = config.split(&dataset);
+        let validation = Validation::new(&config, distance.valid(), &device)?;
+        check_precision::<B>(config.training.precision, &device)?;
         let generator = {
-            // A backend's random state is the process's: another run that begins at the same
+            // A backend's random state belongs to the process. Another run that begins at the same
             // time must not draw from it in between.
             let _alone = INITIALIZATION
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             B::seed(&device, derive(config.seed, Stream::Initialization, 0));
-            config.generator.init::<B>(&device)
+            numbered(G::from_config(&config.generator, &device))
         };
-        check_precision::<B>(config.training.precision, &device)?;
         let generator = generator.with_compute(Compute {
             precision: config.training.precision,
             recompute: config.training.recompute,
@@ -130,161 +216,197 @@ impl<B: TrainingBackend> Trainer<B> {
         Ok(Self {
             rows: Rows::new(config.search.chunk, USUAL_BYTES),
             groups: Groups::of(&generator),
-            optimizer: optimizer::adam((0.9, 0.999)),
+            optimizer: optimizer::adam(BETAS),
             generator,
             validation,
             distance,
-            training,
+            split,
             dataset,
             device,
-            folder: folder.to_owned(),
+            folder,
             config,
             step: 0,
-            share: None,
+            round: None,
             saved: None,
+            lock: None,
         })
     }
 
-    /// The share that was in hand at a checkpoint, its examples made anew.
-    fn share_at(&self, checkpoint: &Path, position: Position) -> Result<Option<Share>, Error> {
-        if position.chosen.is_empty() {
-            return Ok(None);
-        }
-        let slots: Vec<usize> = position.chosen.iter().map(|&(slot, _)| slot).collect();
-        let drawn = drawn(&self.config, &self.dataset, self.training, position.round);
-        if slots.iter().any(|&slot| slot >= drawn.len()) {
-            return Err(Error::Checkpoint {
-                path: checkpoint.to_owned(),
-                reason: "its share is larger than config.toml says".to_owned(),
+    /// Takes the weights from which the run starts, if the configuration names some.
+    fn start(&mut self) -> Result<(), Error> {
+        let Some(path) = self.config.init.clone() else {
+            return Ok(());
+        };
+        let file = load_weights(&path)?;
+        let task = &*self.config.task;
+        let found = <G as ImageGenerator<B>>::config_of_file(&file, Some(task))?;
+        if found != self.config.generator {
+            return Err(Error::Setting {
+                field: "init",
+                reason: format!(
+                    "names {}, whose generator has another configuration than this run's: {found:?}",
+                    path.display()
+                ),
             });
         }
-        let mut unreadable = Vec::new();
-        let examples = load_examples(
-            &self.config,
-            &self.dataset,
-            &drawn,
-            Some(&slots),
-            &mut |event: &Event| unreadable.push(event.clone()),
-        )?;
-        if let Some(Event::Skipped { reason, .. }) = unreadable.first() {
-            return Err(Error::Checkpoint {
-                path: checkpoint.to_owned(),
-                reason: format!("an image of the share in hand can no longer be read: {reason}"),
-            });
-        }
-        let members = examples.into_iter().zip(position.chosen);
-        let members = members.map(|(loaded, (_, candidates))| Member { loaded, candidates });
-        Ok(Some(Share {
-            round: position.round,
-            members: members.collect(),
-            steps: position.steps_on_share,
-        }))
+        self.generator = ImageGenerator::load(self.generator.clone(), &file)?;
+        Ok(())
     }
 
-    /// Lets a batch of the search take at most so many bytes, by
-    /// [an estimate](crate::bytes_per_output); 1 GiB otherwise. What is found does not depend on it.
+    fn continue_from(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        let (generator, optimizer, position) =
+            checkpoint.load(self.generator.clone(), self.optimizer.clone(), &self.device)?;
+        self.generator = generator;
+        self.optimizer = optimizer;
+        self.step = position.step;
+        self.saved = Some(position.step);
+        let resumed = position.round.map(|round| {
+            let resumed = Round::resume(&self.config, &self.dataset, &self.split, round);
+            resumed.map_err(|error| Error::Checkpoint {
+                path: checkpoint.path().to_owned(),
+                reason: error.to_string(),
+            })
+        });
+        self.round = resumed.transpose()?.map(|(round, _)| round);
+        Ok(())
+    }
+
+    /// Whether the log says that checkpoints were written.
+    fn has_begun(&self) -> Result<bool, Error> {
+        if !self.folder.log_path().exists() {
+            return Ok(false);
+        }
+        let events = self.folder.read_log()?;
+        Ok(events
+            .iter()
+            .any(|event| matches!(event, Event::Saved { .. })))
+    }
+
+    /// Sets how many bytes a batch of the search may take, by the estimates of
+    /// [`NetworkConfig::bytes_per_output`] and [`DistanceConfig::bytes_per_image`]. The default is
+    /// 1 GiB. What is found does not depend on it.
+    ///
+    /// [`DistanceConfig::bytes_per_image`]: crate::DistanceConfig::bytes_per_image
     pub fn set_memory(&mut self, bytes: u64) {
         self.rows = Rows::new(self.config.search.chunk, bytes);
     }
 
-    /// Its configuration.
-    pub fn config(&self) -> &RunConfig {
+    /// Returns the configuration.
+    pub fn config(&self) -> &RunConfig<G::Config> {
         &self.config
     }
 
-    /// Its folder.
-    pub fn folder(&self) -> &Path {
+    /// Returns the run folder.
+    pub fn folder(&self) -> &RunFolder {
         &self.folder
     }
 
-    /// Steps done.
+    /// Returns the number of steps done.
     pub fn step(&self) -> u64 {
         self.step
     }
 
-    /// Another number of steps in all, those done included, which the run's `config.toml` then has.
+    /// Changes the number of steps in all, including those done. The run's `config.toml` is changed
+    /// too.
     ///
     /// # Errors
-    /// If more are done already, or the file cannot be written.
+    ///
+    /// If more steps are done already, or the file cannot be written.
     pub fn set_steps(&mut self, steps: u64) -> Result<(), Error> {
         if steps < self.step {
             return Err(Error::Setting {
                 field: "steps",
-                reason: format!("must be at least {}, as so many are done", self.step),
+                reason: format!("must be at least {}, which are done already", self.step),
             });
         }
         self.config.training.set_steps(steps);
-        write_whole(&self.folder.join(CONFIG), self.config.to_toml().as_bytes())
+        self.save_config()
     }
 
-    /// The examples that are not trained on (in a set too small to hold any out, its first).
+    fn save_config(&self) -> Result<(), Error> {
+        let path = self.folder.config_path();
+        write_whole(&path, self.config.to_toml().as_bytes())
+    }
+
+    /// Returns the examples that are not trained on. In a set too small to hold any out, these are
+    /// the examples of its first input.
     pub fn held_out(&self) -> &[Example] {
         self.validation.examples()
     }
 
-    /// The generator as it stands.
-    pub fn model(&self) -> Model<B::InnerBackend> {
-        Model::new(self.generator.valid())
+    /// Returns the generator in its present state, ready to be sampled.
+    pub fn model(&self) -> Model<B::InnerBackend, G::Evaluated> {
+        Model::new(self.generator.valid(), self.config.task.clone())
     }
 
     /// Trains to the end of the schedule.
     ///
     /// # Errors
-    /// If the data can no longer be read, the folder no longer be written, or the loss is not
+    ///
+    /// If the data can no longer be read, the folder can no longer be written, or the loss is not
     /// finite. What was saved before stays.
     pub fn run(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
-        self.run_for(Duration::MAX, observer)
+        self.run_until(&|| false, observer)
     }
 
-    /// Trains until the schedule ends or the time is up, whichever comes first, and saves.
+    /// Trains until the schedule ends or the time is up, and saves.
     ///
     /// # Errors
+    ///
     /// As [`run`](Self::run).
     pub fn run_for(&mut self, limit: Duration, observer: &mut dyn Observer) -> Result<(), Error> {
         let begun = Instant::now();
-        let log = &mut Log::open(&self.folder, observer)?;
-        log.notice(&Event::Started {
-            step: self.step,
-            steps: self.config.training.steps,
-            examples: self.dataset.observed(self.training - 1).end,
-            held_out: self.dataset.len() - self.dataset.observed(self.training - 1).end,
-            skipped: self.dataset.skipped().len(),
-            parameters: burn::module::Module::num_params(&self.generator),
-        });
-        for skipped in self.dataset.skipped() {
-            log.notice(&Event::Skipped {
-                name: skipped.name.clone(),
-                reason: skipped.reason.to_string(),
-            });
-        }
+        self.run_until(&|| begun.elapsed() >= limit, observer)
+    }
+
+    /// Trains until the schedule ends or `stop` returns true, and saves. `stop` is asked after every
+    /// step, and after every batch of the search: a search that is interrupted continues when the
+    /// run is resumed.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_until(
+        &mut self,
+        stop: &dyn Fn() -> bool,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let begun = Instant::now();
+        let log = &mut Log::open(self.folder.log_path(), observer)?;
+        self.announce(log);
         if self.saved.is_none() {
             self.validate(log)?;
             self.save_strip()?;
             self.save(log)?;
         }
-        let schedule = self.config.training.clone();
-        while self.step < schedule.steps && begun.elapsed() < limit {
-            if self
-                .share
-                .as_ref()
-                .is_none_or(|share| share.steps == schedule.steps_per_search)
-            {
-                self.search(log)?;
+        let mut interrupted = false;
+        while self.step < self.config.training.steps && !stop() {
+            if self.needs_round() {
+                self.draw_round(log)?;
+            }
+            if !self.search(stop, log)? {
+                interrupted = true;
+                break;
             }
             self.train_step(log)?;
             if has_strip(self.step) {
                 self.save_strip()?;
             }
-            if self.step.is_multiple_of(schedule.validate_every) {
+            let schedule = &self.config.training;
+            let validates = self.step.is_multiple_of(schedule.validate_every);
+            let saves = self.step.is_multiple_of(schedule.checkpoint_every);
+            if validates {
                 self.validate(log)?;
             }
-            if self.step.is_multiple_of(schedule.checkpoint_every) {
+            if saves {
                 self.save(log)?;
             }
             log.check()?;
         }
         if self.saved != Some(self.step) {
             self.validate(log)?;
+        }
+        if self.saved != Some(self.step) || interrupted {
             self.save(log)?;
         }
         self.save_strip()?;
@@ -295,131 +417,124 @@ impl<B: TrainingBackend> Trainer<B> {
         log.check()
     }
 
-    /// Draws the next share and finds each example's nearest code.
-    fn search(&mut self, log: &mut Log) -> Result<(), Error> {
-        let begun = Instant::now();
-        let round = self.share.as_ref().map_or(0, |share| share.round + 1);
-        let drawn = drawn(&self.config, &self.dataset, self.training, round);
-        let examples = load_examples(&self.config, &self.dataset, &drawn, None, log)?;
-
-        let generator = self.generator.valid().fold();
-        let distance = self.distance.valid();
-        let pool = pool(&self.config, round);
-        let mut found: Vec<Chosen> = Vec::with_capacity(examples.len());
-        while found.len() < examples.len() {
-            log.notice(&Event::Searching {
-                done: found.len(),
-                total: examples.len(),
-            });
-            let rest = &examples[found.len()..];
-            let bytes = self.bytes_per_candidate(&distance);
-            let chosen = self.rows.attempt::<B, _>(&self.device, bytes, |chunk| {
-                let search = self.config.search().with_chunk(chunk);
-                let first = rest[0].input;
-                let group =
-                    rest.partition_point(|next| next.input < first + search.inputs_at_once());
-                let group = &rest[..group];
-                let inputs: Vec<&Example> = group
-                    .chunk_by(|a, b| a.input == b.input)
-                    .map(|outputs| &outputs[0].example)
-                    .collect();
-                let outputs: Vec<&Example> = group.iter().map(|loaded| &loaded.example).collect();
-                let target = Target::of_sets(
-                    &distance,
-                    Batch::collate(&outputs, &self.device).targets,
-                    group.iter().map(|loaded| loaded.input - first).collect(),
-                );
-                let conditioning = Batch::collate(&inputs, &self.device).conditioning;
-                Ok(search.run(&generator, &distance, conditioning, &target, &pool, first)?)
-            })?;
-            found.extend(chosen);
-        }
-        log.notice(&Event::Searching {
-            done: found.len(),
-            total: examples.len(),
-        });
-
-        log.notice(&Event::Searched {
+    fn announce(&self, log: &mut Log) {
+        let examples = |inputs: &[usize]| -> usize {
+            let observed = inputs
+                .iter()
+                .map(|&input| self.dataset.observed(input).len());
+            observed.sum()
+        };
+        let training = examples(&self.split.training);
+        log.notice(&Event::Started {
             step: self.step,
-            round,
-            examples: found.len(),
-            chosen: mean_over_examples(found.iter().map(Chosen::nearest)),
-            pool: mean_over_examples(
-                found
-                    .iter()
-                    .map(|chosen| chosen.distances.iter().map(|pool| mean(pool)).collect()),
-            ),
-            seconds: begun.elapsed().as_secs_f64(),
+            steps: self.config.training.steps,
+            examples: training,
+            held_out: self.dataset.len() - training,
+            skipped: self.dataset.skipped().len(),
+            parameters: self.generator.num_params(),
         });
-        let members = examples.into_iter().zip(found);
-        let members = members.map(|(loaded, chosen)| Member {
-            loaded,
-            candidates: chosen.candidates,
-        });
-        self.share = Some(Share {
-            round,
-            members: members.collect(),
-            steps: 0,
-        });
+        for skipped in self.dataset.skipped() {
+            log.notice(&Event::Skipped {
+                name: skipped.name.clone(),
+                reason: skipped.reason.to_string(),
+            });
+        }
+    }
+
+    /// Whether the next step needs a new round.
+    fn needs_round(&self) -> bool {
+        let steps = self.config.training.steps_per_search;
+        self.round
+            .as_ref()
+            .is_none_or(|round| round.is_searched() && round.steps() >= steps)
+    }
+
+    fn draw_round(&mut self, log: &mut Log) -> Result<(), Error> {
+        let index = self.round.as_ref().map_or(0, |round| round.index() + 1);
+        let (round, unreadable) = Round::draw(&self.config, &self.dataset, &self.split, index)?;
+        for Unreadable { name, reason } in unreadable {
+            log.notice(&Event::Skipped { name, reason });
+        }
+        self.round = Some(round);
         Ok(())
     }
 
-    /// About what one candidate of the search takes.
-    fn bytes_per_candidate(&self, distance: &Distance<B::InnerBackend>) -> u64 {
-        let RunConfig {
-            data, generator, ..
-        } = &self.config;
-        let precision = self.config.training.precision;
-        let output = bytes_per_output(generator, precision, data.height, data.width);
-        output.max(bytes_per_distance(distance, data.height, data.width))
+    /// Finds the codes of the round at hand that are not found yet. Returns false if it was stopped
+    /// before all were found.
+    fn search(&mut self, stop: &dyn Fn() -> bool, log: &mut Log) -> Result<bool, Error> {
+        let round = self
+            .round
+            .as_mut()
+            .expect("a round is drawn before its search");
+        if round.is_searched() {
+            return Ok(true);
+        }
+        let begun = Instant::now();
+        let generator = self.generator.valid().prepared();
+        let distance = self.distance.valid();
+        let bytes = bytes_per_candidate(&self.config);
+        let mut summary = SearchSummary::default();
+        while !round.is_searched() {
+            log.notice(&Event::Searching {
+                done: round.found(),
+                total: round.len(),
+            });
+            if stop() {
+                return Ok(false);
+            }
+            let found = self.rows.attempt::<B, _>(&self.device, bytes, |chunk| {
+                let search = self.config.search().with_chunk(chunk);
+                let next = round.next_to_search(search.inputs_at_once());
+                Ok(search.run(
+                    &generator,
+                    &distance,
+                    next.conditioning(&self.device),
+                    &next.target(&distance, &self.device),
+                    round.pool(),
+                    &next.identities(),
+                )?)
+            })?;
+            summary.add(&found);
+            round.take(&found);
+        }
+        log.notice(&Event::Searching {
+            done: round.found(),
+            total: round.len(),
+        });
+        log.notice(&Event::Searched {
+            step: self.step,
+            round: round.index(),
+            examples: summary.examples,
+            chosen: summary.mean(&summary.chosen),
+            pool: summary.mean(&summary.pool),
+            seconds: begun.elapsed().as_secs_f64(),
+        });
+        Ok(true)
     }
 
-    /// One step of Adam on the next batch of the share, with the codes held.
+    /// Takes one step of Adam on the next batch of the round, with the codes held.
     fn train_step(&mut self, log: &mut Log) -> Result<(), Error> {
         let begun = Instant::now();
-        let share = self
-            .share
-            .as_mut()
-            .expect("a search comes before the first step");
+        let round = self.round.as_mut().expect("a search comes before a step");
         let schedule = &self.config.training;
-        let order = Order::new(
-            share.members.len(),
-            derive(self.config.seed, Stream::Batches, share.round),
-        );
-        let first = share.steps * schedule.batch as u64;
-        let places = order.stretch(first..first + schedule.batch as u64);
-
-        let examples: Vec<&Example> = places
-            .iter()
-            .map(|&place| &share.members[place].loaded.example)
-            .collect();
-        let batch = Batch::<B>::collate(&examples, &self.device);
-        let targets = batch.targets.into_iter().map(Tensor::inner).collect();
-        let target = Target::from_inner(Target::new(&self.distance.valid(), targets));
-        let [.., height, width] = batch.conditioning[0].dims();
-        let codes = self
-            .config
-            .generator
-            .code_sizes([height, width])
-            .into_iter()
-            .enumerate();
-        let codes = codes.map(|(level, size)| {
-            held_code(
-                &self.config,
-                share,
-                &places,
-                self.step,
-                level,
-                size,
-                &self.device,
-            )
-        });
-
+        let step = round.next_step(schedule.batch, self.config.seed);
+        let batch = step.batch::<B>(&self.device);
+        let target = Step::target(&self.distance, batch.targets);
+        let noise = Noise {
+            deviation: schedule.perturbation,
+            pool: SeededPool::new(derive(self.config.seed, Stream::Perturbation, self.step)),
+            rows: schedule.batch,
+        };
         let losses = schedule.objective.losses(
             &self.generator,
             &self.distance,
             batch.conditioning,
-            codes.collect(),
+            |level, state| {
+                let len = self.generator.code_len(state);
+                let codes = step.codes(level, len, &self.device);
+                let codes = noise.added_to(codes, level, &self.device);
+                self.generator.code(state, codes)
+            },
             &target,
         );
         let terms: Vec<Tensor<B, 1>> = losses.into_iter().map(Tensor::mean).collect();
@@ -430,12 +545,11 @@ impl<B: TrainingBackend> Trainer<B> {
             .collect();
         let loss: f32 = levels.iter().sum();
         if !loss.is_finite() {
-            let checkpoint = checkpoint::newest(&self.folder)?;
             return Err(Error::Diverged {
                 step: self.step + 1,
                 loss,
                 levels,
-                checkpoint,
+                checkpoint: self.folder.newest_checkpoint()?.path().to_owned(),
             });
         }
         let total = terms
@@ -443,7 +557,7 @@ impl<B: TrainingBackend> Trainer<B> {
             .reduce(|sum, term| sum + term)
             .expect("a generator has levels");
         let gradients = total.backward();
-        let rate = learning_rate(schedule, self.step);
+        let rate = schedule.rate_at(self.step);
         self.generator = optimizer::step(
             &mut self.optimizer,
             self.generator.clone(),
@@ -452,15 +566,13 @@ impl<B: TrainingBackend> Trainer<B> {
             rate,
             rate * schedule.mapping_rate,
         );
-        share.steps += 1;
         self.step += 1;
-        let seconds = begun.elapsed().as_secs_f64();
         log.notice(&Event::Step {
             step: self.step,
             loss,
             levels,
             learning_rate: rate,
-            seconds,
+            seconds: begun.elapsed().as_secs_f64(),
         });
         Ok(())
     }
@@ -471,22 +583,23 @@ impl<B: TrainingBackend> Trainer<B> {
         Ok(())
     }
 
-    /// A strip that is there already is of the same weights and codes.
     fn save_strip(&self) -> Result<(), Error> {
         let (model, step) = (self.model(), self.step);
         self.validation.save_strip(&model, step, &self.folder)
     }
 
     fn save(&mut self, log: &mut Log) -> Result<(), Error> {
-        let position = Position::of(self.step, self.share.as_ref());
-        let path = checkpoint::save(
+        let position = Position::of(self.step, self.round.as_ref());
+        let checkpoint = Checkpoint::save(
             &self.folder,
             &self.generator,
+            &self.config.task,
             &self.optimizer,
             &position,
             self.config.training.keep,
         )?;
         self.saved = Some(self.step);
+        let path: PathBuf = checkpoint.path().to_owned();
         log.notice(&Event::Saved {
             step: self.step,
             path,
@@ -495,61 +608,78 @@ impl<B: TrainingBackend> Trainer<B> {
     }
 }
 
-/// Multi-step decay.
-fn learning_rate(schedule: &crate::config::TrainingConfig, step: u64) -> f64 {
-    let passed = schedule
-        .milestones
-        .iter()
-        .filter(|&&milestone| milestone <= step)
-        .count();
-    schedule.learning_rate * schedule.decay.powi(passed as i32)
+/// Estimates what one candidate of the search takes.
+fn bytes_per_candidate<C: NetworkConfig>(config: &RunConfig<C>) -> u64 {
+    let (height, width) = (config.data.height, config.data.width);
+    let precision = config.training.precision;
+    let output = config.generator.bytes_per_output(precision, height, width);
+    output.max(config.distance.bytes_per_image(height, width))
 }
 
-/// The candidates of a round. Examples are known to it by their input's place in the share.
-fn pool(config: &RunConfig, round: u64) -> SeededPool {
-    SeededPool::new(&config.generator, derive(config.seed, Stream::Pool, round))
+/// The noise that is added to chosen codes at one step.
+struct Noise {
+    deviation: f64,
+    pool: SeededPool,
+    rows: usize,
 }
 
-/// The chosen codes of a batch at one level, with the step's own noise if there is to be any.
-fn held_code<B: Backend>(
-    config: &RunConfig,
-    share: &Share,
-    places: &[usize],
-    step: u64,
-    level: usize,
-    size: [usize; 2],
-    device: &B::Device,
-) -> LatentCode<B> {
-    let members = places.iter().map(|&place| &share.members[place]);
-    let rows = members.map(|member| (member.loaded.input, member.candidates[level]));
-    let code = pool(config, share.round).codes(level, rows, size, device);
-    let deviation = config.training.perturbation;
-    if deviation == 0.0 {
-        return code;
-    }
-    let noise = SeededPool::new(
-        &config.generator,
-        derive(config.seed, Stream::Perturbation, step),
-    );
-    let noise: LatentCode<B> =
-        noise.codes(level, (0..places.len()).map(|row| (row, 0)), size, device);
-    LatentCode {
-        global: code.global + noise.global.mul_scalar(deviation),
-        local: code.local + noise.local.mul_scalar(deviation),
+impl Noise {
+    fn added_to<B: AutodiffBackend>(
+        &self,
+        codes: Tensor<B, 2>,
+        level: usize,
+        device: &B::Device,
+    ) -> Tensor<B, 2> {
+        if self.deviation == 0.0 {
+            return codes;
+        }
+        let rows: Vec<Candidate> = (0..self.rows)
+            .map(|index| Candidate {
+                example: ExampleId(0),
+                index,
+            })
+            .collect();
+        let noise: Tensor<B, 2> = self.pool.draw(level, &rows, codes.dims()[1], device);
+        codes + noise.mul_scalar(self.deviation)
     }
 }
 
-/// The mean of a pool's distances, of those that were measured.
-fn mean(values: &[f32]) -> f32 {
-    let measured: Vec<f32> = values.iter().copied().filter(|v| !v.is_nan()).collect();
-    measured.iter().sum::<f32>() / measured.len() as f32
+/// Sums of what a search found, for its report.
+#[derive(Default)]
+struct SearchSummary {
+    examples: usize,
+    chosen: Vec<f64>,
+    pool: Vec<f64>,
 }
 
-/// The mean of each entry over rows of one length.
-fn mean_over_examples(rows: impl Iterator<Item = Vec<f32>>) -> Vec<f32> {
-    let rows: Vec<Vec<f32>> = rows.collect();
-    let columns = rows.first().map_or(0, Vec::len);
-    (0..columns)
-        .map(|k| rows.iter().map(|row| row[k]).sum::<f32>() / rows.len() as f32)
-        .collect()
+impl SearchSummary {
+    fn add(&mut self, found: &[Chosen]) {
+        for chosen in found {
+            self.examples += 1;
+            let nearest = chosen.nearest();
+            self.chosen.resize(nearest.len(), 0.0);
+            self.pool.resize(nearest.len(), 0.0);
+            for (sum, value) in self.chosen.iter_mut().zip(nearest) {
+                *sum += f64::from(value);
+            }
+            for (sum, distances) in self.pool.iter_mut().zip(&chosen.distances) {
+                *sum += mean_of_measured(distances);
+            }
+        }
+    }
+
+    fn mean(&self, sums: &[f64]) -> Vec<f32> {
+        sums.iter()
+            .map(|sum| (sum / self.examples as f64) as f32)
+            .collect()
+    }
+}
+
+/// The mean of the distances that were measured.
+fn mean_of_measured(distances: &[f32]) -> f64 {
+    let measured = distances.iter().filter(|distance| !distance.is_nan());
+    let (sum, count) = measured.fold((0.0, 0), |(sum, count), &distance| {
+        (sum + f64::from(distance), count + 1)
+    });
+    sum / f64::from(count)
 }

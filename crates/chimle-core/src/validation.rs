@@ -1,49 +1,48 @@
-//! Samples of the held-out examples as training goes: their distances, and strips to look at.
+//! Samples of the held-out examples during training: their distances, and strips to look at.
 
 use std::fs;
-use std::path::Path;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use chimle_data::{Batch, Example, Planes, planes_from_tensor};
-use chimle_imle::SeededPool;
-use chimle_nn::Kernels;
-use chimle_perceptual::Distance;
+use chimle_data::{Batch, Example, Planes, TaskHandle, planes_from_tensor, stack};
+use chimle_imle::{Candidate, CodePool, Distance, ExampleId, SeededPool};
 
 use crate::config::RunConfig;
 use crate::error::Error;
-use crate::evaluate::Found;
+use crate::evaluation::ModesFound;
 use crate::event::Event;
+use crate::generator::{ImageGenerator, NetworkConfig};
 use crate::model::{Model, draw};
+use crate::run_folder::RunFolder;
 use crate::seed::{Stream, derive};
 use crate::sheet::Sheet;
 
-/// Samples for each held-out example.
+/// The number of samples for each held-out example.
 const SAMPLES: usize = 4;
-/// Examples in the strip.
+/// The number of examples in the strip.
 const SHOWN: usize = 6;
 
 /// The held-out examples with their fixed codes.
 #[derive(Debug)]
-pub(crate) struct Validation<B: Backend> {
+pub(crate) struct Validation<B: Backend, D> {
+    task: TaskHandle,
     examples: Vec<Example>,
     pool: SeededPool,
-    distance: Distance<B>,
+    distance: D,
     device: B::Device,
 }
 
-impl<B: Kernels> Validation<B> {
-    /// Reads the examples.
-    pub(crate) fn new(
-        config: &RunConfig,
-        distance: Distance<B>,
+impl<B: Backend, D: Distance<B, Output = Tensor<B, 4>>> Validation<B, D> {
+    /// Loads the examples.
+    pub(crate) fn new<C: NetworkConfig>(
+        config: &RunConfig<C>,
+        distance: D,
         device: &B::Device,
     ) -> Result<Self, Error> {
-        let examples = config.held_out()?;
-        let seed = derive(config.seed, Stream::Validation, 0);
         Ok(Self {
-            examples,
-            pool: SeededPool::new(&config.generator, seed),
+            task: config.task.clone(),
+            examples: config.held_out()?,
+            pool: SeededPool::new(derive(config.seed, Stream::Validation, 0)),
             distance,
             device: device.clone(),
         })
@@ -53,21 +52,25 @@ impl<B: Kernels> Validation<B> {
         &self.examples
     }
 
-    /// Samples every example with its fixed codes: how near they come.
-    pub(crate) fn run(&self, model: &Model<B>, step: u64) -> Result<Event, Error> {
+    /// Samples every example with its fixed codes, and measures how near the samples come.
+    pub(crate) fn run<G: ImageGenerator<B>>(
+        &self,
+        model: &Model<B, G>,
+        step: u64,
+    ) -> Result<Event, Error> {
         let (mut best, mut mean, mut diversity, mut modes) = (0.0, 0.0, 0.0, None);
-        for (index, example) in self.examples.iter().enumerate() {
-            let rgb = self.samples(model, index);
-            let truth = self
-                .distance
-                .features(example.truth().to_tensor(&self.device));
-            let distances = self.distance.distance(rgb.clone(), &truth);
+        for example in &self.examples {
+            let samples = self.samples(model, example);
+            let images = stack(&samples.iter().collect::<Vec<_>>(), &self.device);
+            let truth = example.truth().to_tensor(&self.device);
+            let truth = self.distance.features(truth);
+            let distances = self.distance.distance(images.clone(), &truth);
             let distances: Vec<f64> = distances.into_data().iter::<f64>().collect();
             best += distances.iter().copied().fold(f64::INFINITY, f64::min);
             mean += distances.iter().sum::<f64>() / SAMPLES as f64;
-            diversity += chimle_metrics::diversity(&self.distance, rgb.clone())?;
+            diversity += chimle_metrics::diversity(&self.distance, images)?;
             if !example.modes.is_empty() {
-                let found = Found::of(&planes_from_tensor(rgb), &example.modes)?;
+                let found = ModesFound::of(&samples, &example.modes)?;
                 *modes.get_or_insert(0.0) += found.nearest as f64;
             }
         }
@@ -82,39 +85,54 @@ impl<B: Kernels> Validation<B> {
         })
     }
 
-    /// Writes a row for each of the first few examples into the run's `samples/`: the input, its
-    /// samples and the truth.
-    pub(crate) fn save_strip(&self, model: &Model<B>, step: u64, run: &Path) -> Result<(), Error> {
+    /// Writes the strip of a step into the run folder: a row for each of the first few examples with
+    /// the input, its samples and the truth.
+    pub(crate) fn save_strip<G: ImageGenerator<B>>(
+        &self,
+        model: &Model<B, G>,
+        step: u64,
+        run: &RunFolder,
+    ) -> Result<(), Error> {
         let mut sheet = Sheet::new();
-        for (index, example) in self.examples.iter().enumerate().take(SHOWN) {
-            let samples = planes_from_tensor(self.samples(model, index));
-            let input = example.input_picture();
+        for example in self.examples.iter().take(SHOWN) {
+            let samples = self.samples(model, example);
+            let input = self.task.picture_of_input(&example.conditioning);
             let row = [&input]
                 .into_iter()
                 .chain(&samples)
                 .chain([example.truth()]);
             sheet.push(row.map(Planes::to_rgb).collect());
         }
-        let folder = run.join("samples");
-        fs::create_dir_all(&folder).map_err(Error::file("make", &folder))?;
-        sheet.save(&folder.join(format!("step-{step:08}.png")))
+        let path = run.strip_path(step);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(Error::file("make", folder))?;
+        }
+        sheet.save(&path)
     }
 
-    /// `[SAMPLES, 3, h, w]` of one example.
-    fn samples(&self, model: &Model<B>, index: usize) -> Tensor<B, 4> {
-        let batch = Batch::<B>::collate(&[&self.examples[index]], &self.device);
-        draw(model.generator(), &batch.conditioning, |level, size| {
-            let codes = (0..SAMPLES).map(|sample| (index, sample));
-            self.pool.codes(level, codes, size, &self.device)
-        })
+    /// The samples of one example, as they are shown.
+    fn samples<G: ImageGenerator<B>>(&self, model: &Model<B, G>, example: &Example) -> Vec<Planes> {
+        let batch = Batch::<B>::collate(&[example], &self.device);
+        let candidates: Vec<Candidate> = (0..SAMPLES)
+            .map(|index| Candidate {
+                example: ExampleId(example.input.0),
+                index,
+            })
+            .collect();
+        let output = draw(model.generator(), &batch.conditioning, |level, len| {
+            self.pool.draw(level, &candidates, len, &self.device)
+        });
+        let shown = planes_from_tensor(output).into_iter();
+        let shown = shown.map(|output| self.task.show(&example.conditioning, output));
+        shown.collect()
     }
 }
 
-/// Strips in a factor of ten of the step.
+/// The number of strips in a factor of ten of the step.
 const STRIPS: f64 = 8.0;
 
-/// Whether a strip is kept of this step: evenly spaced in its logarithm, as much changes early. There
-/// are at most 8 for each digit.
+/// Returns whether a strip is kept of this step. Strips are spaced evenly in the logarithm of the
+/// step, because most changes happen early. There are at most 8 for each digit.
 pub(crate) fn has_strip(step: u64) -> bool {
     let place = ((step.max(1) as f64).log10() * STRIPS).round();
     step == 0 || 10f64.powf(place / STRIPS).round() == step as f64

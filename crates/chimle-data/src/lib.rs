@@ -65,6 +65,4 @@ pub use resample::{downsample, downsample_planes};
 pub use sizes::Sizes;
 pub use source::{Source, list_images};
 pub use task::{InputSize, OutputSpace, Task, TaskHandle, register};
-pub use tasks::{
-    Colorization, DECOMPRESSION_QUALITY, Decompression, NightToDay, SuperResolution,
-};
+pub use tasks::{Colorization, DECOMPRESSION_QUALITY, Decompression, NightToDay, SuperResolution};

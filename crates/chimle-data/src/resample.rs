@@ -69,7 +69,9 @@ pub fn downsample_planes(image: &Planes, height: usize, width: usize) -> Result<
         };
         let small = downsample(&three.to_rgb(), width as u32, height as u32)?;
         let small = Planes::from_rgb(&small);
-        resized.data.extend_from_slice(&small.channels(0..channels).data);
+        resized
+            .data
+            .extend_from_slice(&small.channels(0..channels).data);
     }
     Ok(resized)
 }

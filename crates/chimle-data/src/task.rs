@@ -114,12 +114,8 @@ pub trait Task: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// If the photograph cannot be degraded; the built-in tasks fail only in JPEG compression.
-    fn degrade(
-        &self,
-        photograph: &RgbImage,
-        sizes: &Sizes,
-        seed: u64,
-    ) -> Result<Planes, DataError>;
+    fn degrade(&self, photograph: &RgbImage, sizes: &Sizes, seed: u64)
+    -> Result<Planes, DataError>;
 
     /// Degrades an output once more, where this is deterministic, to see how near it comes to the
     /// input. The default is `None`: outputs are not checked in this way.
@@ -221,7 +217,10 @@ pub fn register(task: impl Task) -> Result<TaskHandle, DataError> {
     let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
     let mut known = TaskHandle::built_in().into_iter().chain(registered.clone());
     let taken = |name: &&str| known.any(|other| other.is_called(name));
-    let names: Vec<&str> = [task.name()].into_iter().chain(task.aliases().iter().copied()).collect();
+    let names: Vec<&str> = [task.name()]
+        .into_iter()
+        .chain(task.aliases().iter().copied())
+        .collect();
     if let Some(name) = names.into_iter().find(taken) {
         let name = name.to_owned();
         return Err(DataError::TaskExists { name });
@@ -343,7 +342,10 @@ mod tests {
             assert_eq!(name.parse::<TaskHandle>().unwrap().name(), task);
         }
         let error = "colour".parse::<TaskHandle>().unwrap_err().to_string();
-        assert!(error.contains("\"colour\"") && error.contains("super-resolution"), "{error}");
+        assert!(
+            error.contains("\"colour\"") && error.contains("super-resolution"),
+            "{error}"
+        );
     }
 
     #[derive(Debug)]

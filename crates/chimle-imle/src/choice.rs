@@ -378,12 +378,8 @@ impl<S> Nearest<S> {
 
     /// Compares `count` more candidates of each prefix, which lead to the rows of `state`. Of equal
     /// candidates the first is kept.
-    fn offer<B: Backend>(
-        &mut self,
-        distances: Vec<Vec<Vec<f32>>>,
-        count: usize,
-        state: Option<S>,
-    ) where
+    fn offer<B: Backend>(&mut self, distances: Vec<Vec<Vec<f32>>>, count: usize, state: Option<S>)
+    where
         S: Rows<B>,
     {
         for (best, pool) in self.best.iter_mut().zip(distances.into_iter().flatten()) {

@@ -43,7 +43,11 @@ impl Objective {
         let levels = generator.levels();
         assert_eq!(levels, target.levels().len(), "levels of the target");
         let outputs = generator.evaluate(conditioning, code);
-        let skipped = if self.intermediate_supervision { 0 } else { levels - 1 };
+        let skipped = if self.intermediate_supervision {
+            0
+        } else {
+            levels - 1
+        };
         outputs
             .into_iter()
             .zip(target.levels())

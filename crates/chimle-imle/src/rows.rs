@@ -183,7 +183,9 @@ impl<B: Backend, T: Rows<B>> Rows<B> for Vec<T> {
 
     fn concat(parts: Vec<Self>) -> Self {
         let count = parts[0].len();
-        let mut columns: Vec<Vec<T>> = (0..count).map(|_| Vec::with_capacity(parts.len())).collect();
+        let mut columns: Vec<Vec<T>> = (0..count)
+            .map(|_| Vec::with_capacity(parts.len()))
+            .collect();
         for part in parts {
             assert_eq!(part.len(), count, "lists of different lengths are joined");
             for (column, item) in columns.iter_mut().zip(part) {

@@ -89,7 +89,11 @@ impl<F> Target<F> {
     {
         let count = rows.count(self.inputs.len());
         Self {
-            levels: self.levels.iter().map(|level| level.select_rows(rows)).collect(),
+            levels: self
+                .levels
+                .iter()
+                .map(|level| level.select_rows(rows))
+                .collect(),
             inputs: (0..count).collect(),
         }
     }

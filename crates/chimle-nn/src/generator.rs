@@ -64,7 +64,11 @@ impl<B: Kernels> Generator<B> {
     ///
     /// If every level has been evaluated, or the code's shapes do not fit [`State::code_size`] and
     /// the configuration.
-    pub fn advance_raw(&self, mut state: State<B>, code: LatentCode<B>) -> (State<B>, Tensor<B, 4>) {
+    pub fn advance_raw(
+        &self,
+        mut state: State<B>,
+        code: LatentCode<B>,
+    ) -> (State<B>, Tensor<B, 4>) {
         let index = state.level();
         let level = &self.levels[index];
         let last = index + 1 == self.levels.len();

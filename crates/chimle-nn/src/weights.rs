@@ -25,6 +25,24 @@ impl<B: Backend> Generator<B> {
     /// # Panics
     /// If the generator is folded.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), WeightsError> {
+        self.save_with_metadata(path, &[])
+    }
+
+    /// Writes the parameters and the configuration as [`save`](Self::save) does, with further
+    /// metadata.
+    ///
+    /// # Errors
+    ///
+    /// As [`save`](Self::save).
+    ///
+    /// # Panics
+    ///
+    /// If the generator is folded.
+    pub fn save_with_metadata(
+        &self,
+        path: impl AsRef<Path>,
+        metadata: &[(&str, String)],
+    ) -> Result<(), WeightsError> {
         self.assert_not_folded("save");
         struct Collect(Vec<(String, TensorData)>);
         impl<B: Backend> NamedVisitor<B> for Collect {
@@ -36,7 +54,9 @@ impl<B: Backend> Generator<B> {
         let mut parameters = Collect(Vec::new());
         self.visit_named(&mut parameters);
         let config = serde_json::to_string(self.config()).expect("a configuration is plain data");
-        chimle_weights::write(path, &parameters.0, &[(CONFIG_KEY, config)])
+        let mut all = vec![(CONFIG_KEY, config)];
+        all.extend(metadata.iter().map(|(key, value)| (*key, value.clone())));
+        chimle_weights::write(path, &parameters.0, &all)
     }
 
     /// The same generator with the parameters of a file: safetensors, or the authors' `.pth`.

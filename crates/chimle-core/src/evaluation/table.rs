@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 use chimle_metrics::Better;
 
 use super::report::{
-    AtBandwidth, Figure, Likeness, Measured, NeighborhoodFigures, Report, Sets, Spread,
+    FaithfulnessAtSigma, Figure, NeighborhoodFigures, Report, SampleStatistics, SetMeasures,
+    Similarity, Subject,
 };
 
 impl Report {
@@ -47,14 +48,14 @@ impl Report {
             count => format!(", {count} skipped"),
         };
         match &self.measured {
-            Measured::Model {
+            Subject::Model {
                 task,
                 size: [height, width],
             } => format!(
                 "{task} at {width}x{height} pixels: {} images, {} samples each{skipped}",
                 self.images, self.samples
             ),
-            Measured::Folders { real, fake } => format!(
+            Subject::Folders { real, fake } => format!(
                 "{} beside {}: {} images{skipped}",
                 fake.display(),
                 real.display(),
@@ -64,9 +65,9 @@ impl Report {
     }
 
     fn tables(&self) -> Vec<Table> {
-        let likeness = self.likeness.as_ref();
-        let mut tables: Vec<Table> = likeness
-            .map(|likeness| self.likeness_table(likeness))
+        let similarity = self.similarity.as_ref();
+        let mut tables: Vec<Table> = similarity
+            .map(|similarity| self.similarity_table(similarity))
             .into_iter()
             .collect();
         let mut rows = Vec::new();
@@ -99,7 +100,11 @@ impl Report {
     /// Every figure with its name, as in "PSNR (dB), best of 8".
     pub fn figures(&self) -> Vec<(String, Figure)> {
         let mut figures = Vec::new();
-        for (name, spread) in self.likeness.iter().flat_map(|l| self.spreads(l)) {
+        for (name, spread) in self
+            .similarity
+            .iter()
+            .flat_map(|similarity| self.statistics(similarity))
+        {
             let best = format!("best of {}", self.samples);
             let several = [(best.as_str(), spread.best), ("mean", Some(spread.mean))];
             let kinds = several
@@ -129,28 +134,28 @@ impl Report {
         figures
     }
 
-    fn spreads(&self, likeness: &Likeness) -> Vec<(String, Spread)> {
+    fn statistics(&self, similarity: &Similarity) -> Vec<(String, SampleStatistics)> {
         let rows = [
-            (self.distance.clone(), Some(likeness.distance)),
-            ("PSNR (dB)".to_owned(), Some(likeness.psnr)),
-            ("SSIM".to_owned(), likeness.ssim),
-            ("MS-SSIM".to_owned(), likeness.ms_ssim),
-            ("consistency (PSNR, dB)".to_owned(), likeness.consistency),
+            (self.distance.clone(), Some(similarity.distance)),
+            ("PSNR (dB)".to_owned(), Some(similarity.psnr)),
+            ("SSIM".to_owned(), similarity.ssim),
+            ("MS-SSIM".to_owned(), similarity.ms_ssim),
+            ("consistency (PSNR, dB)".to_owned(), similarity.consistency),
         ];
         let rows = rows.into_iter();
         rows.filter_map(|(name, spread)| Some((name, spread?)))
             .collect()
     }
 
-    fn likeness_table(&self, likeness: &Likeness) -> Table {
-        let several = likeness.distance.best.is_some();
+    fn similarity_table(&self, similarity: &Similarity) -> Table {
+        let several = similarity.distance.best.is_some();
         let best = format!("best of {}", self.samples);
         let head = if several {
             vec!["", &best, "mean", "deviation", "baseline"]
         } else {
             vec!["", "mean", "images"]
         };
-        let cells = |(name, spread): (String, Spread)| {
+        let cells = |(name, spread): (String, SampleStatistics)| {
             let named = format!("{name} {}", arrow(spread.mean.better));
             let cell = |figure: Option<Figure>| figure.map(|f| value(&f)).unwrap_or_default();
             if several {
@@ -166,12 +171,12 @@ impl Report {
         Table {
             title: None,
             head: head.into_iter().map(str::to_owned).collect(),
-            rows: self.spreads(likeness).into_iter().map(cells).collect(),
+            rows: self.statistics(similarity).into_iter().map(cells).collect(),
         }
     }
 }
 
-fn variance_name(at: &AtBandwidth) -> String {
+fn variance_name(at: &FaithfulnessAtSigma) -> String {
     format!("faithfulness-weighted variance, sigma {}", at.sigma)
 }
 
@@ -184,7 +189,7 @@ fn neighborhoods(found: &NeighborhoodFigures) -> [(&'static str, Figure); 4] {
     ]
 }
 
-fn set_names(sets: &Sets) -> (&'static str, &'static str) {
+fn set_names(sets: &SetMeasures) -> (&'static str, &'static str) {
     if sets.is_inception {
         ("FID", "KID")
     } else {
@@ -192,7 +197,7 @@ fn set_names(sets: &Sets) -> (&'static str, &'static str) {
     }
 }
 
-fn sets_table(sets: &Sets) -> Table {
+fn sets_table(sets: &SetMeasures) -> Table {
     let (frechet, kernel) = set_names(sets);
     let subsets = sets.subsets.map_or_else(String::new, |subsets| {
         format!("mean over {} subsets of {}", subsets.count, subsets.size)
@@ -239,12 +244,12 @@ fn arrow(better: Option<Better>) -> &'static str {
 }
 
 fn value(figure: &Figure) -> String {
-    let [low, high] = figure.interval.map(digits);
-    format!("{} [{low}, {high}]", digits(figure.value))
+    let [low, high] = figure.interval.map(format_figure);
+    format!("{} [{low}, {high}]", format_figure(figure.value))
 }
 
-/// A measure as reports write it: four decimals, or four digits of what is smaller than 0.001.
-pub fn digits(value: f64) -> String {
+/// A measure as reports write it: four decimals, or four format_figure of what is smaller than 0.001.
+pub fn format_figure(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-3 {
         return format!("{value:.3e}");
     }

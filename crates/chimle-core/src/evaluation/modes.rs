@@ -7,14 +7,14 @@ use crate::error::Error;
 
 /// How many known outputs are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct ModesFound {
     /// By a sample nearer to it than half the smallest distance between two of them.
     pub(crate) covered: usize,
     /// By a sample whose nearest it is, at whatever distance.
     pub(crate) nearest: usize,
 }
 
-impl Found {
+impl ModesFound {
     /// Of the known outputs `modes`, by the root mean square over values.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ mod tests {
         let modes = [0.0, 0.25, 0.5, 1.0].map(flat);
         let of = |samples: &[f32]| {
             let samples: Vec<_> = samples.iter().copied().map(flat).collect();
-            let found = Found::of(&samples, &modes).unwrap();
+            let found = ModesFound::of(&samples, &modes).unwrap();
             (found.covered, found.nearest)
         };
         // The radius is an eighth.

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
-use chimle_data::{Dataset, DatasetConfig, Planes, Source, Task, read_rgb, stack};
+use chimle_data::{Planes, list_images, read_rgb, stack};
+use chimle_imle::Distance;
 use chimle_metrics::{Better, Statistics};
 use chimle_nn::Kernels;
 use rayon::prelude::*;
 
-use super::likeness::Likeness as Measures;
-use super::report::{Likeness, Measured, REPORT_FORMAT, Report};
+use super::report::{REPORT_FORMAT, Report, Similarity, Subject};
 use super::sets::FeatureSets;
+use super::similarity::ImageSimilarity;
 use super::tally::{Column, Figures};
 use super::{Evaluation, EvaluationConfig, Instruments, NO_EXTRACTOR};
 use crate::error::Error;
@@ -85,8 +86,7 @@ pub fn evaluate_folders<B: Kernels>(
         });
     }
 
-    let mut skipped = fakes.skipped.clone();
-    skipped.extend(real_folder.iter().flat_map(|real| real.skipped.clone()));
+    let mut skipped = Vec::new();
     let of_sets = |folder: &Folder| {
         if sets.is_some() { folder.in_sets } else { 0 }
     };
@@ -114,7 +114,7 @@ pub fn evaluate_folders<B: Kernels>(
         samples: 1,
     };
     let mut notes = Vec::new();
-    let likeness = match &real_folder {
+    let similarity = match &real_folder {
         Some(real) => {
             let paired = (real, &fakes, &pairs[..]);
             measure_pairs(paired, instruments, device, figures, &mut notes, &mut step)?
@@ -130,7 +130,7 @@ pub fn evaluate_folders<B: Kernels>(
     };
     let report = Report {
         format: REPORT_FORMAT,
-        measured: Measured::Folders {
+        measured: Subject::Folders {
             real: real_path.clone(),
             fake: fake.to_owned(),
         },
@@ -139,7 +139,7 @@ pub fn evaluate_folders<B: Kernels>(
         skipped,
         intervals: figures.bootstrap,
         distance: instruments.distance_name.to_owned(),
-        likeness,
+        similarity,
         diversity: None,
         faithfulness_weighted_variance: Vec::new(),
         modes: None,
@@ -157,28 +157,28 @@ pub fn evaluate_folders<B: Kernels>(
 struct Folder {
     path: PathBuf,
     /// Paths below it, in order.
-    files: Vec<String>,
-    /// So many of them, from the first on, are compared as a set.
+    files: Vec<PathBuf>,
+    /// The number of files that are compared as a set: the first ones.
     in_sets: usize,
-    skipped: Vec<String>,
 }
 
 impl Folder {
     fn open(path: &Path, limit: Option<usize>) -> Result<Self, Error> {
-        // Of single pixels, a data set asks nothing of its images but that they are some.
-        let any = DatasetConfig::new(Task::Colorization, 1, 1, 1);
-        let dataset = Dataset::open(Source::Photographs(path.to_owned()), any)?;
-        let skipped = dataset.skipped().iter();
-        let files = (0..dataset.len()).map(|index| dataset.name(index));
+        let below = |image: PathBuf| {
+            image
+                .strip_prefix(path)
+                .map(Path::to_owned)
+                .unwrap_or(image)
+        };
+        let files: Vec<PathBuf> = list_images(path)?.into_iter().map(below).collect();
         Ok(Self {
             path: path.to_owned(),
-            skipped: skipped.map(|file| file.reason.to_string()).collect(),
-            in_sets: limit.unwrap_or(usize::MAX).min(dataset.len()),
-            files: files.collect(),
+            in_sets: limit.unwrap_or(usize::MAX).min(files.len()),
+            files,
         })
     }
 
-    fn read(&self, file: &str) -> Result<Planes, String> {
+    fn read(&self, file: &Path) -> Result<Planes, String> {
         let image = read_rgb(self.path.join(file)).map_err(|error| error.to_string())?;
         Ok(Planes::from_rgb(&image))
     }
@@ -243,7 +243,7 @@ impl Folder {
     fn by_stem(&self) -> HashMap<PathBuf, Option<usize>> {
         let mut stems = HashMap::new();
         for (index, file) in self.files.iter().enumerate() {
-            let stem = Path::new(file).with_extension("");
+            let stem = file.with_extension("");
             let entry = stems.entry(stem);
             entry
                 .and_modify(|index| *index = None)
@@ -261,7 +261,7 @@ fn measure_pairs<B: Kernels>(
     figures: Figures,
     notes: &mut Vec<String>,
     step: &mut impl FnMut(usize),
-) -> Result<Option<Likeness>, Error> {
+) -> Result<Option<Similarity>, Error> {
     let (mut distance, mut psnr) = (Column::default(), Column::default());
     let (mut ssim, mut ms_ssim) = (Column::default(), Column::default());
     let mut other_size = 0;
@@ -285,7 +285,7 @@ fn measure_pairs<B: Kernels>(
             other_size += 1;
             continue;
         }
-        let found = Measures::of(&image, &truth)?;
+        let found = ImageSimilarity::of(&image, &truth)?;
         let apart = instruments
             .distance
             .between(image.to_tensor(device), truth.to_tensor(device));
@@ -312,7 +312,7 @@ fn measure_pairs<B: Kernels>(
         return Ok(None);
     };
     let higher = |column: Column| column.spread(figures, Better::Higher);
-    Ok(higher(psnr).map(|psnr| Likeness {
+    Ok(higher(psnr).map(|psnr| Similarity {
         distance,
         psnr,
         ssim: higher(ssim),

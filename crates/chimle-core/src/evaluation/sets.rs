@@ -8,13 +8,13 @@ use chimle_metrics::{
 use chimle_nn::Kernels;
 use chimle_perceptual::Extractor;
 
-use super::report::{Figure, NeighborhoodFigures, Sets};
+use super::report::{Figure, NeighborhoodFigures, SetMeasures};
 use super::tally::Figures;
 use crate::error::Error;
 
 /// How measures of sets are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetConfig {
+pub struct SetMeasuresConfig {
     /// Neighbours that the neighbourhoods of precision and the like reach to.
     pub neighbors: usize,
     /// Random subsets for the kernel distance (KID) in place of the whole sets.
@@ -24,7 +24,7 @@ pub struct SetConfig {
     pub resamples: usize,
 }
 
-impl Default for SetConfig {
+impl Default for SetMeasuresConfig {
     /// 5 neighbors, the whole sets, 200 resamples.
     fn default() -> Self {
         Self {
@@ -112,12 +112,12 @@ impl<'a, B: Kernels> FeatureSets<'a, B> {
     /// `paired`, each belongs to the samples in its place, and both are drawn together.
     pub(super) fn measure(
         &self,
-        config: &SetConfig,
+        config: &SetMeasuresConfig,
         bootstrap: Bootstrap,
         samples: usize,
         paired: bool,
         notes: &mut Vec<String>,
-    ) -> Result<Option<Sets>, Error> {
+    ) -> Result<Option<SetMeasures>, Error> {
         let real = match &self.real {
             Real::Given(statistics) => statistics,
             Real::Gathered(statistics) => statistics,
@@ -161,7 +161,7 @@ impl<'a, B: Kernels> FeatureSets<'a, B> {
         let subsets = config.subsets.as_ref();
         let kernel = kid_estimate(rows, generated, subsets, &real_draws, &draws)?;
         let figures = Figures { bootstrap, samples };
-        Ok(Some(Sets {
+        Ok(Some(SetMeasures {
             extractor: self.extractor.name().to_owned(),
             dimension,
             is_inception: matches!(self.extractor, Extractor::InceptionV3(_)),

@@ -18,7 +18,7 @@ pub struct Report {
     /// [`REPORT_FORMAT`].
     pub format: u32,
     /// What was measured.
-    pub measured: Measured,
+    pub measured: Subject,
     /// Images measured: of a model, inputs; of two folders, images of the second.
     pub images: usize,
     /// Samples for each image.
@@ -26,25 +26,25 @@ pub struct Report {
     /// Images that could not be read, with the reason.
     pub skipped: Vec<String>,
     /// How the intervals of means over images were found. (Those of measures of sets took fewer
-    /// resamples: [`Sets::resamples`].)
+    /// resamples: [`SetMeasures::resamples`].)
     pub intervals: Bootstrap,
     /// The name of the distance; numbers of two distances are not comparable.
     pub distance: String,
     /// How near samples come to their truths.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub likeness: Option<Likeness>,
+    #[serde(rename = "likeness", skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<Similarity>,
     /// Mean distance between two samples of one image; with LPIPS, the LPIPS diversity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diversity: Option<Figure>,
     /// Faithfulness-weighted variance under the distance, at several bandwidths.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub faithfulness_weighted_variance: Vec<AtBandwidth>,
+    pub faithfulness_weighted_variance: Vec<FaithfulnessAtSigma>,
     /// Procedural scenes: how many of their known outputs the samples find.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub modes: Option<Modes>,
+    pub modes: Option<ModeCoverage>,
     /// How alike all samples are to all true images.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sets: Option<Sets>,
+    pub sets: Option<SetMeasures>,
     /// What a reader should know of the numbers, and why some are missing.
     pub notes: Vec<String>,
 }
@@ -52,7 +52,7 @@ pub struct Report {
 /// What was measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Measured {
+pub enum Subject {
     /// A model, on the examples of a data set.
     Model {
         /// The task, as in "colorization".
@@ -86,27 +86,27 @@ pub struct Figure {
 
 /// How near samples come to their truths, image by image.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Likeness {
+pub struct Similarity {
     /// The distance to the truth.
-    pub distance: Spread,
+    pub distance: SampleStatistics,
     /// PSNR in dB.
-    pub psnr: Spread,
+    pub psnr: SampleStatistics,
     /// SSIM. Absent if the images are smaller than its window of 11 pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ssim: Option<Spread>,
+    pub ssim: Option<SampleStatistics>,
     /// MS-SSIM. Absent if the images are smaller than 176 pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ms_ssim: Option<Spread>,
+    pub ms_ssim: Option<SampleStatistics>,
     /// PSNR in dB of the output, degraded as the task does it, to the input: super-resolution and
     /// decompression.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Spread>,
+    pub consistency: Option<SampleStatistics>,
 }
 
 /// A measure over the samples of each image, averaged over images. With one sample an image there
 /// is the mean alone.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
+pub struct SampleStatistics {
     /// Of the best of each image's samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<Figure>,
@@ -122,7 +122,7 @@ pub struct Spread {
 
 /// The faithfulness-weighted variance at one bandwidth.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct AtBandwidth {
+pub struct FaithfulnessAtSigma {
     /// The bandwidth.
     pub sigma: f64,
     /// Its value.
@@ -132,7 +132,7 @@ pub struct AtBandwidth {
 
 /// How many of the known outputs of procedural scenes are found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Modes {
+pub struct ModeCoverage {
     /// Known outputs that are some sample's nearest and lie within the radius of it: half the
     /// smallest distance (root mean square) between two of the scene's known outputs.
     pub covered: Figure,
@@ -149,7 +149,7 @@ pub struct Modes {
 /// How alike two sets of images are by the features of one extractor. Numbers of two extractors are
 /// not comparable.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Sets {
+pub struct SetMeasures {
     /// The extractor's name.
     pub extractor: String,
     /// Numbers that it gives of an image.

@@ -1,0 +1,114 @@
+//! The settings of a run's data, and how it is divided.
+
+use std::path::PathBuf;
+
+use chimle_data::{Dataset, Source, Task};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::seed::{Stream, derive};
+
+/// Where examples come from, and their size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Photographs, pairs, or the procedural set.
+    pub source: DataSource,
+    /// The height of the output in pixels.
+    pub height: usize,
+    /// The width of the output in pixels.
+    pub width: usize,
+    /// Whether photographs are cropped, flipped and transposed at random.
+    pub augment: bool,
+    /// The smallest random crop, relative to the largest crop that fits the photograph: above 0 and
+    /// at most 1.
+    pub smallest_crop: f32,
+    /// The largest number of inputs held out for validation. At most a tenth of the set is held out.
+    pub held_out: usize,
+    /// The number of threads that decode and degrade ahead of training.
+    pub threads: usize,
+}
+
+/// Where examples come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum DataSource {
+    /// A folder of photographs; for a paired task, of pairs (see [`Source::detect`]).
+    Folder(PathBuf),
+    /// Two folders whose files correspond by name.
+    Pairs {
+        /// The folder of inputs.
+        input: PathBuf,
+        /// The folder of outputs.
+        output: PathBuf,
+    },
+    /// Made-up scenes with known modes.
+    Procedural {
+        /// The number of scenes.
+        scenes: usize,
+    },
+}
+
+impl DataSource {
+    /// Returns the source as `chimle-data` knows it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::detect`].
+    pub fn resolve(&self, task: &dyn Task) -> Result<Source, Error> {
+        Ok(match self {
+            Self::Folder(folder) => Source::detect(task, folder)?,
+            Self::Pairs { input, output } => Source::PairedFolders {
+                input: input.clone(),
+                output: output.clone(),
+            },
+            Self::Procedural { scenes } => Source::Procedural { scenes: *scenes },
+        })
+    }
+}
+
+/// The inputs of a data set that are trained on, and those that are held out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Split {
+    /// Inputs to train on, in the data set's order.
+    pub(crate) training: Vec<usize>,
+    /// Inputs to validate on, in the data set's order. If the set is too small to hold any out, this
+    /// is its first input, which is trained on too.
+    pub(crate) held_out: Vec<usize>,
+}
+
+impl Split {
+    /// Draws the held-out inputs by seed over the whole set.
+    ///
+    /// Whether an input is held out depends on its identity, so an input that is added to the set or
+    /// removed from it changes the place of few others.
+    pub(crate) fn draw(dataset: &Dataset, most: usize, seed: u64) -> Self {
+        let count = (dataset.inputs() / 10).min(most);
+        let mut by_chance: Vec<(u64, usize)> = (0..dataset.inputs())
+            .map(|input| {
+                let id = dataset.input_id(input).0;
+                (derive(seed, Stream::HeldOut, id), input)
+            })
+            .collect();
+        by_chance.sort_unstable();
+        Self::of(by_chance.into_iter().map(|(_, input)| input), count)
+    }
+
+    /// Holds out the end of the set, as runs of the first format did.
+    pub(crate) fn at_end(dataset: &Dataset, most: usize) -> Self {
+        let count = (dataset.inputs() / 10).min(most);
+        Self::of((0..dataset.inputs()).rev(), count)
+    }
+
+    /// Holds out the first `count` of the inputs.
+    fn of(inputs: impl Iterator<Item = usize>, count: usize) -> Self {
+        let mut held_out: Vec<usize> = inputs.collect();
+        let mut training = held_out.split_off(count);
+        training.sort_unstable();
+        held_out.sort_unstable();
+        if held_out.is_empty() {
+            held_out.push(0);
+        }
+        Self { training, held_out }
+    }
+}

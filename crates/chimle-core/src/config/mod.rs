@@ -1,0 +1,211 @@
+//! Everything needed to repeat a run, as it is in the run's `config.toml`.
+
+mod data;
+mod distance;
+mod presets;
+mod training;
+
+use std::path::{Path, PathBuf};
+
+use chimle_data::{Dataset, DatasetConfig, Example, Sizes, TaskHandle};
+use chimle_imle::{Neighbors, Search, SearchError};
+use chimle_nn::GeneratorConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::generator::NetworkConfig;
+use crate::seed::{Stream, derive};
+
+pub(crate) use data::Split;
+pub use data::{DataConfig, DataSource};
+pub use distance::DistanceConfig;
+pub use training::{SearchConfig, TrainingConfig};
+
+/// The format of a run folder that this version writes.
+///
+/// Format 1 (version 0.1.0 and before) drew other rounds, codes and held-out inputs from the same
+/// seed. A run of format 1 can be sampled, evaluated and shown, but not resumed.
+pub(crate) const FORMAT: u32 = 2;
+
+fn first_format() -> u32 {
+    1
+}
+
+/// A run's configuration. `C` is the configuration of its generator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, bound = "C: NetworkConfig")]
+pub struct RunConfig<C = GeneratorConfig> {
+    /// The version of the run folder's format.
+    #[serde(default = "first_format")]
+    pub format: u32,
+    /// What the generator is asked to do.
+    pub task: TaskHandle,
+    /// The seed of all randomness.
+    pub seed: u64,
+    /// The run or the file of weights from which training starts. Without it, the generator starts
+    /// with fresh weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+    /// The distance of the search and the loss.
+    pub distance: DistanceConfig,
+    /// Where examples come from, and their size.
+    pub data: DataConfig,
+    /// The latent search.
+    pub search: SearchConfig,
+    /// The schedule.
+    pub training: TrainingConfig,
+    /// The generator.
+    pub generator: C,
+}
+
+impl<C: NetworkConfig> RunConfig<C> {
+    /// Returns the same run with another generator.
+    pub fn with_generator<D: NetworkConfig>(self, generator: D) -> RunConfig<D> {
+        RunConfig {
+            format: self.format,
+            task: self.task,
+            seed: self.seed,
+            init: self.init,
+            distance: self.distance,
+            data: self.data,
+            search: self.search,
+            training: self.training,
+            generator,
+        }
+    }
+
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is not TOML, has a key that is unknown or missing, or says
+    /// something impossible. The error names the file and the key.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
+        let config: Self = toml::from_str(&text).map_err(|e| {
+            // The first line says where, the rest draws a picture of it.
+            let place = e
+                .span()
+                .map(|span| text[..span.start].matches('\n').count() + 1);
+            let place = place
+                .map(|line| format!("line {line}: "))
+                .unwrap_or_default();
+            Error::Config {
+                path: path.to_owned(),
+                reason: format!("{place}{}", e.message().replace('\n', " ")),
+            }
+        })?;
+        config.validate().map_err(|e| Error::Config {
+            path: path.to_owned(),
+            reason: e.to_string(),
+        })?;
+        Ok(config)
+    }
+
+    /// Returns the text of a `config.toml`.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("a configuration is plain data")
+    }
+
+    /// Checks that a run can be made of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// Names the field and what it must be.
+    pub fn validate(&self) -> Result<(), Error> {
+        if self.format > FORMAT {
+            return Err(Error::Setting {
+                field: "format",
+                reason: format!(
+                    "is {}, but chimle {} knows formats up to {FORMAT}: use a newer version",
+                    self.format,
+                    env!("CARGO_PKG_VERSION")
+                ),
+            });
+        }
+        self.generator.validate(&*self.task)?;
+        self.search().validate(self.generator.levels())?;
+        if self.search.neighbors != Neighbors::Exact && !self.distance.is_euclidean() {
+            return Err(SearchError::NotEuclidean.into());
+        }
+        if self.search.chunk == 0 {
+            return Err(Error::Setting {
+                field: "search.chunk",
+                reason: "must be at least 1".to_owned(),
+            });
+        }
+        self.sizes()?;
+        self.training.validate()
+    }
+
+    /// Computes the sizes of the images of an example.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sizes::new`].
+    pub fn sizes(&self) -> Result<Sizes, Error> {
+        let levels = self.generator.levels();
+        Ok(Sizes::new(
+            &*self.task,
+            levels,
+            self.data.height,
+            self.data.width,
+        )?)
+    }
+
+    /// Returns the search that the configuration describes.
+    pub fn search(&self) -> Search {
+        Search::new(self.search.strategy.clone(), self.search.chunk)
+            .with_neighbors(self.search.neighbors.clone())
+    }
+
+    /// Loads the held-out examples, without augmentation. An example that cannot be read is left
+    /// out. In a set too small to hold any out, this is its first input.
+    ///
+    /// # Errors
+    ///
+    /// As [`dataset`](Self::dataset); also if none can be read.
+    pub fn held_out(&self) -> Result<Vec<Example>, Error> {
+        let dataset = self.dataset(false)?;
+        let seed = derive(self.seed, Stream::Validation, 0);
+        let (mut examples, mut last) = (Vec::new(), None);
+        let inputs = self.split(&dataset).held_out.into_iter();
+        for index in inputs.flat_map(|input| dataset.observed(input)) {
+            match dataset.example(index, seed) {
+                Ok(example) => examples.push(example),
+                Err(error) => last = Some(error),
+            }
+        }
+        match last {
+            Some(error) if examples.is_empty() => Err(error.into()),
+            _ => Ok(examples),
+        }
+    }
+
+    /// Divides the inputs of the data set into those to train on and those held out.
+    pub(crate) fn split(&self, dataset: &Dataset) -> Split {
+        if self.format == 1 {
+            Split::at_end(dataset, self.data.held_out)
+        } else {
+            Split::draw(dataset, self.data.held_out, self.seed)
+        }
+    }
+
+    /// Opens the data set. The examples to train on and those held out are both in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::open`].
+    pub fn dataset(&self, augment: bool) -> Result<Dataset, Error> {
+        let source = self.data.source.resolve(&*self.task)?;
+        let mut config = DatasetConfig::new(
+            self.task.clone(),
+            self.generator.levels(),
+            self.data.height,
+            self.data.width,
+        )
+        .with_augment(augment);
+        config.smallest_crop = self.data.smallest_crop;
+        Ok(Dataset::open(source, config)?)
+    }
+}

@@ -1,0 +1,174 @@
+//! The settings of the search and of the schedule.
+
+use chimle_imle::{Neighbors, Objective, Strategy};
+use chimle_nn::Precision;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// The latent search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchConfig {
+    /// Hierarchical (CHIMLE) with its pools, or flat (cIMLE).
+    pub strategy: Strategy,
+    /// The largest number of candidates evaluated in one batch. Fewer are, where memory is short.
+    pub chunk: usize,
+    /// How the nearest candidate of a pool is found. The default is exact.
+    #[serde(default)]
+    pub neighbors: Neighbors,
+}
+
+/// The schedule of training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// The number of steps in all.
+    pub steps: u64,
+    /// The number of inputs in a round: they are drawn and searched together, each with all its
+    /// observed outputs, and then trained on. (The authors' release: 400.) The last round of a pass
+    /// over the data has what is left.
+    #[serde(alias = "share")]
+    pub round: usize,
+    /// The number of steps between two searches. The codes are held. (The authors' release: 10,000.)
+    pub steps_per_search: u64,
+    /// The number of examples in a step.
+    pub batch: usize,
+    /// The learning rate of Adam.
+    pub learning_rate: f64,
+    /// The mapping networks learn at this multiple of the rate.
+    pub mapping_rate: f64,
+    /// The steps after which the rate is multiplied by `decay`.
+    pub milestones: Vec<u64>,
+    /// The factor of the rate at each milestone.
+    pub decay: f64,
+    /// The standard deviation of the noise added to chosen codes at every step; 0 for none.
+    pub perturbation: f64,
+    /// Which levels count in the loss.
+    pub objective: Objective,
+    /// The type of the local stream's maps: f32 or bf16.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Whether the backward pass computes the maps of each RRDB again instead of keeping them.
+    #[serde(default)]
+    pub recompute: bool,
+    /// The number of steps between two checkpoints.
+    pub checkpoint_every: u64,
+    /// The number of steps between two validations.
+    pub validate_every: u64,
+    /// The number of newest checkpoints that are kept.
+    pub keep: usize,
+}
+
+impl TrainingConfig {
+    /// Changes the length of the schedule. The milestones are scaled with it. A schedule of no steps
+    /// keeps its milestones, so it can be made longer again.
+    pub fn set_steps(&mut self, steps: u64) {
+        if steps > 0 && self.steps > 0 {
+            for milestone in &mut self.milestones {
+                let scaled = u128::from(*milestone) * u128::from(steps) / u128::from(self.steps);
+                *milestone = scaled as u64;
+            }
+        }
+        self.steps = steps;
+    }
+
+    /// Returns the learning rate of a step, counted from 0: multi-step decay.
+    pub fn rate_at(&self, step: u64) -> f64 {
+        let passed = self
+            .milestones
+            .iter()
+            .filter(|&&milestone| milestone <= step)
+            .count();
+        self.learning_rate * self.decay.powi(passed as i32)
+    }
+
+    /// Checks that the numbers are possible.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        if self.precision == Precision::F16 {
+            return Err(Error::Setting {
+                field: "training.precision",
+                reason: "must be f32 or bf16: gradients are too small for f16".to_owned(),
+            });
+        }
+        let counts = [
+            ("training.round", self.round as u64),
+            ("training.steps_per_search", self.steps_per_search),
+            ("training.batch", self.batch as u64),
+            ("training.checkpoint_every", self.checkpoint_every),
+            ("training.validate_every", self.validate_every),
+            ("training.keep", self.keep as u64),
+        ];
+        if let Some((field, _)) = counts.into_iter().find(|&(_, count)| count == 0) {
+            return Err(Error::Setting {
+                field,
+                reason: "must be at least 1".to_owned(),
+            });
+        }
+        let numbers = [
+            (
+                "training.learning_rate",
+                self.learning_rate,
+                f64::MIN_POSITIVE,
+            ),
+            ("training.mapping_rate", self.mapping_rate, 0.0),
+            ("training.decay", self.decay, f64::MIN_POSITIVE),
+            ("training.perturbation", self.perturbation, 0.0),
+        ];
+        for (field, value, least) in numbers {
+            if !(value.is_finite() && value >= least) {
+                let needed = if least > 0.0 { "above 0" } else { "0 or more" };
+                return Err(Error::Setting {
+                    field,
+                    reason: format!("must be {needed}, not {value}"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chimle_data::Colorization;
+    use chimle_nn::Preset;
+
+    use super::*;
+    use crate::RunConfig;
+
+    fn schedule() -> TrainingConfig {
+        RunConfig::new(Colorization, Preset::Tiny).training
+    }
+
+    #[test]
+    fn the_learning_rate_falls_at_the_same_parts_of_a_schedule_of_any_length() {
+        let mut training = schedule();
+        let parts = |t: &TrainingConfig| -> Vec<f64> {
+            let parts = t.milestones.iter().map(|&m| m as f64 / t.steps as f64);
+            parts.collect()
+        };
+        let before = parts(&training);
+        training.set_steps(500_000);
+        assert_eq!(training.steps, 500_000);
+        assert_eq!(parts(&training), before);
+    }
+
+    #[test]
+    fn a_schedule_of_no_steps_does_not_forget_when_the_rate_falls() {
+        let mut training = schedule();
+        let milestones = training.milestones.clone();
+        training.set_steps(0);
+        training.set_steps(100);
+        assert_eq!((training.steps, training.milestones), (100, milestones));
+    }
+
+    #[test]
+    fn the_learning_rate_is_multiplied_at_each_milestone() {
+        let mut training = schedule();
+        training.learning_rate = 0.8;
+        training.decay = 0.5;
+        training.milestones = vec![10, 20];
+        let rates = [0, 9, 10, 19, 20, 1000].map(|step| training.rate_at(step));
+        assert_eq!(rates, [0.8, 0.8, 0.4, 0.4, 0.2, 0.2]);
+    }
+}

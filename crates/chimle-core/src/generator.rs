@@ -1,0 +1,294 @@
+//! What a generator needs so that [`Trainer`](crate::Trainer) can train it and
+//! [`Model`](crate::Model) can sample it.
+
+use std::fmt::Debug;
+use std::path::Path;
+
+use burn::module::{AutodiffModule, Module, ParamId};
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use chimle_data::{Colorization, NightToDay, SuperResolution, Task, TaskHandle};
+use chimle_imle::{Distance, StagedGenerator, TrainingDistance};
+use chimle_nn::{
+    Architecture, Compute, Generator, GeneratorConfig, Kernels, Precision, WeightFile,
+    WeightsError, is_mapping,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::memory::generator_bytes;
+use crate::parameters;
+
+/// The key of a generator's configuration in the metadata of its file.
+const CONFIG_KEY: &str = "chimle.generator";
+
+/// The configuration of a generator: the section `[generator]` of a run's `config.toml`.
+pub trait NetworkConfig:
+    Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+    /// Returns the number of levels.
+    fn levels(&self) -> usize;
+
+    /// Checks that the generator fits a task. The default accepts any.
+    ///
+    /// # Errors
+    ///
+    /// Names the field that does not fit.
+    fn validate(&self, task: &dyn Task) -> Result<(), Error> {
+        let _ = task;
+        Ok(())
+    }
+
+    /// Returns the task of a file of weights that does not name one. The default is `None`.
+    fn usual_task(&self) -> Option<TaskHandle> {
+        None
+    }
+
+    /// Estimates how many bytes the generator takes, at its peak, to make one output of this size
+    /// without gradients.
+    ///
+    /// Batches of the search and of the sampler are kept within the memory by it. The default is 0:
+    /// nothing is known, and batches have the configured size.
+    fn bytes_per_output(&self, precision: Precision, height: usize, width: usize) -> u64 {
+        let _ = (precision, height, width);
+        0
+    }
+}
+
+/// A generator of images that can be trained and sampled.
+///
+/// It is a Burn module and a [`StagedGenerator`] whose conditioning is a list of images and whose
+/// outputs are RGB images in [0, 1], `[batch, 3, h, w]`, at the sizes of
+/// [`Sizes::targets`](chimle_data::Sizes::targets). `chimle_nn::Generator` is one; the example
+/// `own_generator` shows another.
+pub trait ImageGenerator<B: Backend>:
+    StagedGenerator<B, Conditioning = Vec<Tensor<B, 4>>, Output = Tensor<B, 4>> + Module<B>
+{
+    /// What the generator is made from.
+    type Config: NetworkConfig;
+
+    /// Creates a generator with fresh weights, from the random state of the backend.
+    fn from_config(config: &Self::Config, device: &B::Device) -> Self;
+
+    /// Returns the configuration that the generator was made from.
+    fn config(&self) -> &Self::Config;
+
+    /// Prepares the generator for evaluation: the outputs are the same, and it may be faster. The
+    /// result is not trained or saved. The default changes nothing.
+    fn prepared(self) -> Self {
+        self
+    }
+
+    /// Sets the precision and whether maps are recomputed in the backward pass. The default ignores
+    /// both.
+    fn with_compute(self, compute: Compute) -> Self {
+        let _ = compute;
+        self
+    }
+
+    /// Returns the precision that the generator computes in.
+    fn precision(&self) -> Precision {
+        Precision::F32
+    }
+
+    /// Returns the number of values at the beginning of each code that act on the whole image. The
+    /// others are local. The default is 0: the code is not divided.
+    fn global_values(&self) -> usize {
+        0
+    }
+
+    /// Returns the parameters that learn at `mapping_rate` times the learning rate. The default is
+    /// none.
+    fn slow_parameters(&self) -> Vec<ParamId> {
+        Vec::new()
+    }
+
+    /// Writes the parameters to a safetensors file with this metadata.
+    ///
+    /// The default names each parameter by its path in the module, as `down.0.weight`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    fn save(&self, path: &Path, metadata: &[(&str, String)]) -> Result<(), WeightsError> {
+        let config = serde_json::to_string(self.config()).expect("a configuration is plain data");
+        let mut all = vec![(CONFIG_KEY, config)];
+        all.extend(metadata.iter().map(|(key, value)| (*key, value.clone())));
+        parameters::save(self, path, &all)
+    }
+
+    /// Takes the parameters from a file that [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    ///
+    /// Names the file, and the parameter that is missing or has another shape.
+    fn load(self, file: &WeightFile) -> Result<Self, WeightsError> {
+        parameters::load(self, file)
+    }
+
+    /// Reads the configuration of the generator whose parameters a file holds.
+    ///
+    /// The default reads the metadata that [`save`](Self::save) writes.
+    ///
+    /// # Errors
+    ///
+    /// If the file holds no configuration, or one that cannot be used.
+    fn config_of_file(file: &WeightFile, task: Option<&dyn Task>) -> Result<Self::Config, Error> {
+        let _ = task;
+        let error = |reason| Error::Config {
+            path: file.path().to_owned(),
+            reason,
+        };
+        let json = file.metadata(CONFIG_KEY);
+        let json = json.ok_or_else(|| error("it holds no generator's configuration".to_owned()))?;
+        serde_json::from_str(&json).map_err(|e| error(format!("its configuration: {e}")))
+    }
+}
+
+/// An [`ImageGenerator`] that can be trained: Burn derives what it needs.
+///
+/// It is implemented for every `ImageGenerator` whose counterpart without autodiff is one too.
+pub trait TrainableGenerator<B: AutodiffBackend>:
+    ImageGenerator<B> + AutodiffModule<B, InnerModule = <Self as TrainableGenerator<B>>::Evaluated>
+{
+    /// The generator without autodiff.
+    type Evaluated: ImageGenerator<B::InnerBackend, Config = <Self as ImageGenerator<B>>::Config>;
+}
+
+impl<B, G> TrainableGenerator<B> for G
+where
+    B: AutodiffBackend,
+    G: ImageGenerator<B> + AutodiffModule<B>,
+    G::InnerModule: ImageGenerator<B::InnerBackend, Config = <G as ImageGenerator<B>>::Config>,
+{
+    type Evaluated = G::InnerModule;
+}
+
+/// A [`TrainingDistance`] between images.
+///
+/// It is implemented for every `TrainingDistance` whose outputs are images on both backends.
+pub trait TrainableDistance<B: AutodiffBackend>:
+    TrainingDistance<B, Output = Tensor<B, 4>, Valid = <Self as TrainableDistance<B>>::Evaluated>
+{
+    /// The distance without autodiff.
+    type Evaluated: Distance<B::InnerBackend, Output = Tensor<B::InnerBackend, 4>>;
+}
+
+impl<B, D> TrainableDistance<B> for D
+where
+    B: AutodiffBackend,
+    D: TrainingDistance<B, Output = Tensor<B, 4>>,
+    D::Valid: Distance<B::InnerBackend, Output = Tensor<B::InnerBackend, 4>>,
+{
+    type Evaluated = D::Valid;
+}
+
+impl NetworkConfig for GeneratorConfig {
+    fn levels(&self) -> usize {
+        self.levels()
+    }
+
+    fn validate(&self, task: &dyn Task) -> Result<(), Error> {
+        self.validate()?;
+        let setting = |field, reason| Err(Error::Setting { field, reason });
+        let architecture = architecture(task);
+        if self.architecture != architecture {
+            let reason = format!("must be {architecture:?} for {}", task.name());
+            return setting("generator.architecture", reason);
+        }
+        if self.in_channels != task.conditioning_channels() {
+            let needed = task.conditioning_channels();
+            let reason = format!(
+                "must be {needed} for {}, not {}",
+                task.name(),
+                self.in_channels
+            );
+            return setting("generator.in_channels", reason);
+        }
+        Ok(())
+    }
+
+    fn usual_task(&self) -> Option<TaskHandle> {
+        Some(match self.architecture {
+            Architecture::SuperResolution => SuperResolution.into(),
+            Architecture::Colorization => Colorization.into(),
+            // Of decompression and pairs, the one that takes an input as it is.
+            Architecture::ImageToImage => NightToDay.into(),
+        })
+    }
+
+    fn bytes_per_output(&self, precision: Precision, height: usize, width: usize) -> u64 {
+        generator_bytes(self, precision, height, width)
+    }
+}
+
+/// Returns the architecture of [`GeneratorConfig`] that a task takes.
+pub fn architecture(task: &dyn Task) -> Architecture {
+    use chimle_data::{InputSize, OutputSpace};
+    match (task.input_size(), task.output_space()) {
+        (InputSize::Reduced, _) => Architecture::SuperResolution,
+        (InputSize::SameAsOutput, OutputSpace::Lab) => Architecture::Colorization,
+        (InputSize::SameAsOutput, OutputSpace::Rgb) => Architecture::ImageToImage,
+    }
+}
+
+impl<B: Kernels> ImageGenerator<B> for Generator<B> {
+    type Config = GeneratorConfig;
+
+    fn from_config(config: &GeneratorConfig, device: &B::Device) -> Self {
+        config.init(device)
+    }
+
+    fn config(&self) -> &GeneratorConfig {
+        self.config()
+    }
+
+    fn prepared(self) -> Self {
+        self.fold()
+    }
+
+    fn with_compute(self, compute: Compute) -> Self {
+        self.with_compute(compute)
+    }
+
+    fn precision(&self) -> Precision {
+        self.compute().precision
+    }
+
+    fn global_values(&self) -> usize {
+        self.config().map_code
+    }
+
+    /// The parameters of the mapping networks.
+    fn slow_parameters(&self) -> Vec<ParamId> {
+        struct Mapping(Vec<ParamId>);
+        impl<B: Backend> chimle_nn::NamedVisitor<B> for Mapping {
+            fn visit<const D: usize>(
+                &mut self,
+                name: &str,
+                param: &burn::module::Param<Tensor<B, D>>,
+            ) {
+                if is_mapping(name) {
+                    self.0.push(param.id);
+                }
+            }
+        }
+        let mut mapping = Mapping(Vec::new());
+        self.visit_named(&mut mapping);
+        mapping.0
+    }
+
+    /// The names and shapes are those of the authors' release.
+    fn save(&self, path: &Path, metadata: &[(&str, String)]) -> Result<(), WeightsError> {
+        self.save_with_metadata(path, metadata)
+    }
+
+    fn load(self, file: &WeightFile) -> Result<Self, WeightsError> {
+        self.load(file)
+    }
+
+    fn config_of_file(file: &WeightFile, task: Option<&dyn Task>) -> Result<Self::Config, Error> {
+        Ok(GeneratorConfig::of_file(file, task.map(architecture))?)
+    }
+}

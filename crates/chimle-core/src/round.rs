@@ -1,0 +1,448 @@
+//! A round: the inputs that are drawn together, their codes, and the steps trained on them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use chimle_data::{Batch, Dataset, Example, Loader};
+use chimle_imle::{Candidate, Chosen, CodePool, ExampleId, SeededPool, Target};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::checkpoint::RoundPosition;
+use crate::config::{RunConfig, Split};
+use crate::error::Error;
+use crate::generator::{NetworkConfig, TrainableDistance};
+use crate::seed::{Stream, derive};
+
+/// An endless walk over `0..len`, shuffled anew in each pass. Any stretch of it can be asked for, so
+/// a position is all there is to remember.
+pub(crate) struct Order {
+    len: u64,
+    seed: u64,
+}
+
+impl Order {
+    pub(crate) fn new(len: usize, seed: u64) -> Self {
+        Self {
+            len: len as u64,
+            seed,
+        }
+    }
+
+    /// The order of one pass.
+    pub(crate) fn pass(&self, pass: u64) -> Vec<usize> {
+        let mut indices: Vec<usize> = (0..self.len as usize).collect();
+        let seed = derive(self.seed, Stream::Order, pass);
+        indices.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        indices
+    }
+
+    pub(crate) fn stretch(&self, positions: Range<u64>) -> Vec<usize> {
+        let mut shuffled: Option<(u64, Vec<usize>)> = None;
+        positions
+            .map(|position| {
+                let (pass, place) = (position / self.len, position % self.len);
+                if shuffled.as_ref().is_none_or(|&(known, _)| known != pass) {
+                    shuffled = Some((pass, self.pass(pass)));
+                }
+                shuffled
+                    .as_ref()
+                    .map_or(0, |(_, indices)| indices[place as usize])
+            })
+            .collect()
+    }
+}
+
+/// The inputs that are searched together and then trained on with their codes held.
+pub(crate) struct Round {
+    index: u64,
+    entries: Vec<Entry>,
+    /// The number of entries whose codes are found: the first ones.
+    found: usize,
+    /// The number of steps trained on the round.
+    steps: u64,
+    /// The candidates of the round.
+    pool: SeededPool,
+}
+
+/// An example of a round.
+struct Entry {
+    /// Its place in the drawing.
+    place: usize,
+    example: Example,
+    /// The chosen candidate at each level, once the search has found it.
+    candidates: Vec<usize>,
+}
+
+/// An example that could not be loaded.
+pub(crate) struct Unreadable {
+    pub(crate) name: String,
+    pub(crate) reason: String,
+}
+
+/// What a round draws: for each example its index in the data set and the seed of its augmentation.
+/// Inputs are drawn, each with all its observed outputs.
+///
+/// A pass over the data has `ceil(inputs / round)` rounds, so the inputs of a round are distinct.
+fn drawing<C: NetworkConfig>(
+    config: &RunConfig<C>,
+    dataset: &Dataset,
+    split: &Split,
+    index: u64,
+) -> Vec<(usize, u64)> {
+    let inputs = split.training.len();
+    let size = config.training.round.min(inputs);
+    let rounds = inputs.div_ceil(size) as u64;
+    let (pass, part) = (index / rounds, (index % rounds) as usize);
+    let order = Order::new(inputs, config.seed).pass(pass);
+    let drawn = &order[part * size..inputs.min((part + 1) * size)];
+    let seed = derive(config.seed, Stream::Augmentation, index);
+    drawn
+        .iter()
+        .flat_map(|&place| dataset.observed(split.training[place]))
+        .map(|example| (example, seed))
+        .collect()
+}
+
+impl Round {
+    /// Draws and loads the round of this number. Examples that cannot be read are left out and
+    /// returned.
+    pub(crate) fn draw<C: NetworkConfig>(
+        config: &RunConfig<C>,
+        dataset: &Dataset,
+        split: &Split,
+        index: u64,
+    ) -> Result<(Self, Vec<Unreadable>), Error> {
+        let drawn = drawing(config, dataset, split, index);
+        let places: Vec<usize> = (0..drawn.len()).collect();
+        let (entries, unreadable) = load(config, dataset, &drawn, &places)?;
+        let round = Self {
+            index,
+            entries,
+            found: 0,
+            steps: 0,
+            pool: pool(config, index),
+        };
+        Ok((round, unreadable))
+    }
+
+    /// Loads the round at a position again.
+    ///
+    /// If the search was complete, only its examples are loaded, and all of them must be readable.
+    pub(crate) fn resume<C: NetworkConfig>(
+        config: &RunConfig<C>,
+        dataset: &Dataset,
+        split: &Split,
+        position: RoundPosition,
+    ) -> Result<(Self, Vec<Unreadable>), Error> {
+        let index = position.index;
+        let drawn = drawing(config, dataset, split, index);
+        let chosen: BTreeMap<usize, Vec<usize>> = position.chosen.into_iter().collect();
+        let levels = config.generator.levels();
+        if chosen.keys().any(|&place| place >= drawn.len())
+            || chosen.values().any(|candidates| candidates.len() != levels)
+        {
+            return Err(Error::Setting {
+                field: "position.json",
+                reason: "does not fit config.toml and the data".to_owned(),
+            });
+        }
+        let places: Vec<usize> = if position.searched {
+            chosen.keys().copied().collect()
+        } else {
+            (0..drawn.len()).collect()
+        };
+        let (mut entries, unreadable) = load(config, dataset, &drawn, &places)?;
+        let lost = unreadable.first().filter(|_| position.searched);
+        if let Some(Unreadable { name, reason }) = lost {
+            return Err(Error::Setting {
+                field: "data",
+                reason: format!("has lost {name}, which is being trained on: {reason}"),
+            });
+        }
+        for entry in &mut entries {
+            if let Some(candidates) = chosen.get(&entry.place) {
+                entry.candidates.clone_from(candidates);
+            }
+        }
+        let found = entries
+            .iter()
+            .take_while(|entry| !entry.candidates.is_empty());
+        let found = found.count();
+        let round = Self {
+            index,
+            entries,
+            found,
+            steps: position.steps,
+            pool: pool(config, index),
+        };
+        Ok((round, unreadable))
+    }
+
+    /// Returns where the round stands.
+    pub(crate) fn position(&self) -> RoundPosition {
+        let found = &self.entries[..self.found];
+        RoundPosition {
+            index: self.index,
+            steps: self.steps,
+            searched: self.is_searched(),
+            chosen: found
+                .iter()
+                .map(|entry| (entry.place, entry.candidates.clone()))
+                .collect(),
+        }
+    }
+
+    /// Returns the number of the round, from 0.
+    pub(crate) fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Returns the number of steps trained on the round.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Returns the number of examples.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Returns the number of examples whose codes are found.
+    pub(crate) fn found(&self) -> usize {
+        self.found
+    }
+
+    /// Returns whether all codes are found.
+    pub(crate) fn is_searched(&self) -> bool {
+        self.found == self.entries.len()
+    }
+
+    /// Returns the candidates of the round.
+    pub(crate) fn pool(&self) -> &SeededPool {
+        &self.pool
+    }
+
+    /// Returns the next examples to search: those of at most `inputs` inputs, whose observed outputs
+    /// stay together.
+    pub(crate) fn next_to_search(&self, inputs: usize) -> Searched<'_> {
+        let rest = &self.entries[self.found..];
+        let mut searched = Searched {
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            input_of_output: Vec::new(),
+        };
+        for entry in rest {
+            let last = searched.inputs.last();
+            if last.is_none_or(|last: &&Example| last.input != entry.example.input) {
+                if searched.inputs.len() == inputs {
+                    break;
+                }
+                searched.inputs.push(&entry.example);
+            }
+            searched.outputs.push(&entry.example);
+            searched.input_of_output.push(searched.inputs.len() - 1);
+        }
+        searched
+    }
+
+    /// Takes the codes that were found for the next examples.
+    pub(crate) fn take(&mut self, found: &[Chosen]) {
+        for (entry, chosen) in self.entries[self.found..].iter_mut().zip(found) {
+            entry.candidates.clone_from(&chosen.candidates);
+        }
+        self.found += found.len();
+    }
+
+    /// Returns the examples of the next step of `batch` examples, and counts the step.
+    pub(crate) fn next_step(&mut self, batch: usize, seed: u64) -> Step<'_> {
+        let order = Order::new(
+            self.entries.len(),
+            derive(seed, Stream::Batches, self.index),
+        );
+        let first = self.steps * batch as u64;
+        self.steps += 1;
+        let places = order.stretch(first..first + batch as u64);
+        Step {
+            entries: places.iter().map(|&place| &self.entries[place]).collect(),
+            pool: &self.pool,
+        }
+    }
+}
+
+/// The examples of one call of the search.
+pub(crate) struct Searched<'a> {
+    /// One example per input.
+    inputs: Vec<&'a Example>,
+    /// One example per observed output.
+    outputs: Vec<&'a Example>,
+    /// The place in `inputs` of each observed output's input.
+    input_of_output: Vec<usize>,
+}
+
+impl Searched<'_> {
+    /// The conditioning of the inputs.
+    pub(crate) fn conditioning<B: Backend>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+        Batch::collate(&self.inputs, device).conditioning
+    }
+
+    /// The features of the observed outputs.
+    pub(crate) fn target<B, D>(&self, distance: &D, device: &B::Device) -> Target<D::Features>
+    where
+        B: Backend,
+        D: chimle_imle::Distance<B, Output = Tensor<B, 4>>,
+    {
+        let outputs = Batch::collate(&self.outputs, device).targets;
+        Target::of_sets(distance, outputs, self.input_of_output.clone())
+    }
+
+    /// The identities of the inputs.
+    pub(crate) fn identities(&self) -> Vec<ExampleId> {
+        let inputs = self.inputs.iter();
+        inputs.map(|example| ExampleId(example.input.0)).collect()
+    }
+}
+
+/// The examples of one training step, with their codes.
+pub(crate) struct Step<'a> {
+    entries: Vec<&'a Entry>,
+    pool: &'a SeededPool,
+}
+
+impl Step<'_> {
+    /// Stacks the examples.
+    pub(crate) fn batch<B: Backend>(&self, device: &B::Device) -> Batch<B> {
+        let examples: Vec<&Example> = self.entries.iter().map(|entry| &entry.example).collect();
+        Batch::collate(&examples, device)
+    }
+
+    /// Computes the features of the targets, as constants of the loss.
+    pub(crate) fn target<B: AutodiffBackend, D: TrainableDistance<B>>(
+        distance: &D,
+        targets: Vec<Tensor<B, 4>>,
+    ) -> Target<D::Features> {
+        let targets = targets.into_iter().map(Tensor::inner).collect();
+        Target::new(&distance.valid(), targets).constants::<B, D>()
+    }
+
+    /// Draws the chosen codes of a level again, `[batch, len]`.
+    pub(crate) fn codes<B: Backend>(
+        &self,
+        level: usize,
+        len: usize,
+        device: &B::Device,
+    ) -> Tensor<B, 2> {
+        let candidates = self.entries.iter().map(|entry| Candidate {
+            example: ExampleId(entry.example.input.0),
+            index: entry.candidates[level],
+        });
+        let candidates: Vec<Candidate> = candidates.collect();
+        self.pool.draw(level, &candidates, len, device)
+    }
+}
+
+/// The candidates of a round.
+fn pool<C>(config: &RunConfig<C>, index: u64) -> SeededPool {
+    SeededPool::new(derive(config.seed, Stream::Pool, index))
+}
+
+/// Loads the examples at some places of a drawing, in order.
+fn load<C: NetworkConfig>(
+    config: &RunConfig<C>,
+    dataset: &Dataset,
+    drawn: &[(usize, u64)],
+    places: &[usize],
+) -> Result<(Vec<Entry>, Vec<Unreadable>), Error> {
+    let jobs: Vec<(usize, u64)> = places.iter().map(|&place| drawn[place]).collect();
+    let threads = config.data.threads;
+    let loader = Loader::new(dataset.clone(), jobs, threads, 4 * threads.max(1));
+    let mut entries = Vec::with_capacity(places.len());
+    let mut unreadable = Vec::new();
+    for (&place, example) in places.iter().zip(loader) {
+        match example {
+            Ok(example) => entries.push(Entry {
+                place,
+                example,
+                candidates: Vec::new(),
+            }),
+            Err(error) => unreadable.push(Unreadable {
+                name: dataset.name(drawn[place].0),
+                reason: error.to_string(),
+            }),
+        }
+    }
+    match unreadable.last() {
+        Some(last) if entries.is_empty() => Err(Error::NothingReadable {
+            count: places.len(),
+            last: last.reason.clone(),
+        }),
+        _ => Ok((entries, unreadable)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chimle_data::Colorization;
+    use chimle_nn::Preset;
+
+    use super::*;
+    use crate::DataSource;
+
+    #[test]
+    fn every_pass_visits_all_once_in_an_order_of_its_own() {
+        let order = Order::new(7, 3);
+        let passes: Vec<Vec<usize>> = (0..4).map(|p| order.stretch(7 * p..7 * (p + 1))).collect();
+        for pass in &passes {
+            let mut sorted = pass.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..7).collect::<Vec<_>>());
+        }
+        assert_ne!(passes[0], passes[1]);
+        assert_eq!(
+            order.stretch(5..9),
+            [&passes[0][5..], &passes[1][..2]].concat()
+        );
+    }
+
+    fn config(scenes: usize, round: usize) -> RunConfig {
+        let mut config = RunConfig::new(Colorization, Preset::Tiny);
+        config.data.source = DataSource::Procedural { scenes };
+        config.training.round = round;
+        config
+    }
+
+    #[test]
+    fn the_rounds_of_a_pass_draw_every_training_input_once() {
+        for (scenes, round, rounds) in [(25, 10, 3), (20, 6, 3), (8, 100, 1)] {
+            let config = config(scenes, round);
+            let dataset = config.dataset(true).unwrap();
+            let split = config.split(&dataset);
+            for pass in 0..2 {
+                let drawn = |part| drawing(&config, &dataset, &split, pass * rounds + part);
+                let mut inputs: Vec<usize> = (0..rounds)
+                    .flat_map(drawn)
+                    .map(|(index, _)| index)
+                    .collect();
+                inputs.sort_unstable();
+                assert_eq!(inputs, split.training);
+            }
+        }
+    }
+
+    #[test]
+    fn held_out_inputs_are_drawn_over_the_whole_set() {
+        let dataset = config(500, 10).dataset(false).unwrap();
+        let [first, second] = [0, 1].map(|seed| Split::draw(&dataset, 50, seed));
+        assert_eq!(first.held_out.len(), 50);
+        assert_eq!(first.training.len(), 450);
+        assert_ne!(first, second);
+        for quarter in 0..4 {
+            let range = 125 * quarter..125 * (quarter + 1);
+            let count = first.held_out.iter().filter(|input| range.contains(input));
+            assert!(count.count() >= 4);
+        }
+    }
+}

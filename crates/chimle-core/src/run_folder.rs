@@ -1,0 +1,195 @@
+//! The folder of a run: every path in it.
+
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint::Checkpoint;
+use crate::config::RunConfig;
+use crate::error::Error;
+use crate::event::Event;
+use crate::generator::NetworkConfig;
+use crate::log;
+
+const CONFIG: &str = "config.toml";
+const LOG: &str = "log.jsonl";
+const LOCK: &str = "lock";
+const CHECKPOINTS: &str = "checkpoints";
+const STRIPS: &str = "samples";
+const PAGE: &str = "page.html";
+const PLOTS: &str = "plots";
+const FILM: &str = "film.gif";
+const STRIP_PREFIX: &str = "step-";
+const STRIP_SUFFIX: &str = ".png";
+
+/// The folder of a run.
+///
+/// | path | what it holds |
+/// |---|---|
+/// | `config.toml` | everything needed to repeat the run ([`RunConfig`]) |
+/// | `log.jsonl` | one line per [`Event`] |
+/// | `checkpoints/` | the newest checkpoints |
+/// | `samples/` | strips: held-out inputs, sampled at some steps |
+/// | `page.html`, `plots/`, `film.gif` | what the command line draws of the run |
+/// | `lock` | locked by the process that trains the run |
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+/// Holds the lock of a run folder. The lock is released on drop, and when the process ends in
+/// whatever way.
+#[derive(Debug)]
+pub(crate) struct RunLock {
+    _file: File,
+}
+
+impl RunFolder {
+    /// Names the run folder at a path, which need not exist.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Returns the path of the folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns whether the folder holds a run, that is, a configuration.
+    pub fn holds_run(&self) -> bool {
+        self.config_path().is_file()
+    }
+
+    /// Returns the path of the configuration.
+    pub fn config_path(&self) -> PathBuf {
+        self.path.join(CONFIG)
+    }
+
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRun`] if the folder holds no configuration; otherwise as [`RunConfig::read`].
+    pub fn read_config<C: NetworkConfig>(&self) -> Result<RunConfig<C>, Error> {
+        if !self.holds_run() {
+            return Err(Error::NoRun {
+                path: self.path.clone(),
+                what: "run (no config.toml)",
+            });
+        }
+        RunConfig::read(&self.config_path())
+    }
+
+    /// Reads the log; see [`Event`]. A last line that is not whole is left out. Of steps done twice,
+    /// as after a run was killed and resumed, the last counts.
+    ///
+    /// # Errors
+    ///
+    /// If the log cannot be read, or a line in it is not an event.
+    pub fn read_log(&self) -> Result<Vec<Event>, Error> {
+        log::read(&self.log_path())
+    }
+
+    /// Returns the path of the log.
+    pub fn log_path(&self) -> PathBuf {
+        self.path.join(LOG)
+    }
+
+    /// Returns the complete checkpoints, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the folder of checkpoints exists and cannot be read.
+    pub fn checkpoints(&self) -> Result<Vec<Checkpoint>, Error> {
+        Checkpoint::list(&self.checkpoints_path())
+    }
+
+    /// Returns the newest checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRun`] if there is none.
+    pub fn newest_checkpoint(&self) -> Result<Checkpoint, Error> {
+        self.checkpoints()?.pop().ok_or_else(|| Error::NoRun {
+            path: self.path.clone(),
+            what: "checkpoint",
+        })
+    }
+
+    pub(crate) fn checkpoints_path(&self) -> PathBuf {
+        self.path.join(CHECKPOINTS)
+    }
+
+    /// Returns the path of the strip of samples after a step.
+    pub fn strip_path(&self, step: u64) -> PathBuf {
+        let name = format!("{STRIP_PREFIX}{step:08}{STRIP_SUFFIX}");
+        self.path.join(STRIPS).join(name)
+    }
+
+    /// Returns the strips of samples with their steps, in order.
+    ///
+    /// # Errors
+    ///
+    /// If the folder of strips exists and cannot be read.
+    pub fn strips(&self) -> Result<Vec<(u64, PathBuf)>, Error> {
+        let folder = self.path.join(STRIPS);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::file("read", folder)(error)),
+        };
+        let strips = entries.flatten().filter_map(|entry| {
+            let path = entry.path();
+            let name = path.file_name()?.to_str()?;
+            let step = name
+                .strip_prefix(STRIP_PREFIX)?
+                .strip_suffix(STRIP_SUFFIX)?;
+            Some((step.parse().ok()?, path))
+        });
+        let mut strips: Vec<(u64, PathBuf)> = strips.collect();
+        strips.sort();
+        Ok(strips)
+    }
+
+    /// Returns the path of the page on which the run can be looked at.
+    pub fn page_path(&self) -> PathBuf {
+        self.path.join(PAGE)
+    }
+
+    /// Returns the folder of the run's plots.
+    pub fn plots_path(&self) -> PathBuf {
+        self.path.join(PLOTS)
+    }
+
+    /// Returns the path of the film of the run.
+    pub fn film_path(&self) -> PathBuf {
+        self.path.join(FILM)
+    }
+
+    /// Returns whether a file or folder of this name may be in a run folder.
+    pub fn is_part_of_run(name: &str) -> bool {
+        [CONFIG, LOG, LOCK, CHECKPOINTS, STRIPS, PAGE, PLOTS, FILM].contains(&name)
+    }
+
+    /// Locks the folder, which must exist, for training.
+    pub(crate) fn lock(&self) -> Result<RunLock, Error> {
+        let path = self.path.join(LOCK);
+        let open = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        let file = open.map_err(Error::file("write", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(RunLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::RunInUse {
+                path: self.path.clone(),
+            }),
+            // Some network file systems have no locks. A run there is trained without one.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+                Ok(RunLock { _file: file })
+            }
+            Err(TryLockError::Error(error)) => Err(Error::file("lock", path)(error)),
+        }
+    }
+}
