@@ -8,7 +8,8 @@ use clap::{Args, ValueEnum};
 
 use crate::device::{Command, Common};
 use crate::error::Failure;
-use crate::{flags, output};
+use crate::lpips::BackboneName;
+use crate::{flags, lpips, output};
 
 /// Times a forward pass, a training step and a search of a network, on random data.
 ///
@@ -90,8 +91,8 @@ fn task(name: &str) -> Result<Task, String> {
 
 impl Command for Bench {
     fn run<B: TrainingBackend>(self, device: B::Device, _: Common) -> Result<(), Failure> {
-        let perceptual = flags::lpips(
-            flags::BackboneName::Vgg16,
+        let perceptual = lpips::distance(
+            BackboneName::Vgg16,
             self.perceptual.as_deref(),
             self.lpips.as_deref(),
         )?;

@@ -2,9 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
-use crate::device::Device;
-
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -21,7 +18,7 @@ pub enum Failure {
     NotCompiledIn { feature: &'static str },
     #[error("--device {device}: {reason}")]
     #[cfg(any(feature = "cuda", feature = "wgpu"))]
-    NoDevice { device: Device, reason: String },
+    NoDevice { device: String, reason: String },
     #[error("cannot {action} {path}: {source}")]
     File {
         action: &'static str,

@@ -13,11 +13,11 @@ use clap::Args;
 
 use crate::device::{Command, Common};
 use crate::error::Failure;
-use crate::flags::BackboneName;
 use crate::located::Located;
+use crate::lpips::BackboneName;
 use crate::page::{self, INPUTS, PAGE};
 use crate::progress::Counter;
-use crate::{flags, output, weights};
+use crate::{flags, lpips, output, weights};
 
 /// Made-up scenes are numbered from here, where no run's training set reaches.
 pub const FIRST_UNSEEN_SCENE: u64 = 1 << 32;
@@ -348,7 +348,7 @@ impl Evaluate {
         of_run: Option<&DistanceConfig>,
         device: &B::Device,
     ) -> Result<(Distance<B>, DistanceConfig), Failure> {
-        let asked = flags::lpips(
+        let asked = lpips::distance(
             self.backbone,
             self.perceptual.as_deref(),
             self.lpips.as_deref(),

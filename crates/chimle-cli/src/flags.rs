@@ -4,12 +4,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use chimle_core::perceptual::Backbone;
-use chimle_core::{DataSource, DistanceConfig, Task, Vary};
-use clap::ValueEnum;
+use chimle_core::{DataSource, Task, Vary};
 
 use crate::error::Failure;
-use crate::weights;
 
 /// Made-up scenes in a set of them.
 const SCENES: usize = 512;
@@ -68,40 +65,7 @@ pub fn data(data: Option<&Path>, pairs: Option<&[PathBuf]>) -> Result<DataSource
     })
 }
 
-/// The network of a perceptual distance.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum BackboneName {
-    /// What CHIMLE trains with
-    Vgg16,
-    /// What LPIPS is usually reported with
-    Alexnet,
-    /// SqueezeNet 1.1, the smallest
-    Squeezenet,
-}
-
-/// LPIPS, if the weights of its network are named.
-pub fn lpips(
-    backbone: BackboneName,
-    perceptual: Option<&Path>,
-    linear: Option<&Path>,
-) -> Result<Option<DistanceConfig>, Failure> {
-    let Some(weights) = perceptual else {
-        return Ok(None);
-    };
-    let backbone = match backbone {
-        BackboneName::Vgg16 => Backbone::Vgg16,
-        BackboneName::Alexnet => Backbone::AlexNet,
-        BackboneName::Squeezenet => Backbone::SqueezeNet,
-    };
-    let linear = linear.map(|path| weights::named("--lpips", path));
-    Ok(Some(DistanceConfig::Lpips {
-        backbone,
-        weights: weights::named("--perceptual", weights)?,
-        linear: linear.transpose()?,
-    }))
-}
-
-/// The path from the root, so that a run can be resumed from any folder.
+/// Returns the absolute form of a path, so that a run can be resumed from any folder.
 pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(Failure::file("find", path))
 }

@@ -14,6 +14,7 @@ mod flags;
 mod free_memory;
 mod inputs;
 mod located;
+mod lpips;
 mod output;
 mod page;
 mod panic;

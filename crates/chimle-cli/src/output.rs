@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{Cursor, ErrorKind, Write};
 use std::path::Path;
 
-use chimle_core::write_whole;
 use image::{ImageFormat, RgbImage};
 
 use crate::error::Failure;
@@ -37,7 +36,7 @@ pub fn prepare_folder(folder: &Path) -> Result<(), Failure> {
     fs::remove_file(&probe).map_err(Failure::file("write into", folder))
 }
 
-/// Writes a picture as PNG. Under `path` there is what was there before or the whole picture.
+/// Writes a picture as PNG, whole or not at all.
 pub fn save_png(picture: &RgbImage, path: &Path) -> Result<(), Failure> {
     let mut bytes = Cursor::new(Vec::new());
     picture
@@ -50,7 +49,7 @@ pub fn save_png(picture: &RgbImage, path: &Path) -> Result<(), Failure> {
     save(bytes.get_ref(), path)
 }
 
-/// Writes a file. Under `path` there is what was there before or the whole new file.
+/// Writes a file, whole or not at all: if anything fails, the previous file at `path` stays.
 pub fn save(bytes: &[u8], path: &Path) -> Result<(), Failure> {
-    Ok(write_whole(path, bytes)?)
+    chimle_files::write(path, bytes).map_err(Failure::file("write", path))
 }

@@ -6,7 +6,8 @@ use chimle_core::{DistanceConfig, Precision, Preset, RunConfig, Strategy, Task, 
 use clap::{Args, ValueEnum};
 
 use crate::error::Failure;
-use crate::flags;
+use crate::lpips::BackboneName;
+use crate::{flags, lpips};
 
 /// Flags for everything in a run's `config.toml` that is usually changed.
 #[derive(Args)]
@@ -44,8 +45,8 @@ pub struct Settings {
     perceptual: Option<PathBuf>,
 
     /// That network
-    #[arg(long, value_enum, default_value_t = flags::BackboneName::Vgg16, requires = "perceptual")]
-    backbone: flags::BackboneName,
+    #[arg(long, value_enum, default_value_t = BackboneName::Vgg16, requires = "perceptual")]
+    backbone: BackboneName,
 
     /// The learned weights of LPIPS 0.1 for it; without them every feature counts the same
     #[arg(long, value_name = "FILE|NAME", requires = "perceptual")]
@@ -150,7 +151,7 @@ impl Settings {
             DistanceName::L2 => DistanceConfig::L2,
             DistanceName::Laplacian => DistanceConfig::LaplacianPyramid,
         });
-        let perceptual = flags::lpips(
+        let perceptual = lpips::distance(
             self.backbone,
             self.perceptual.as_deref(),
             self.lpips.as_deref(),

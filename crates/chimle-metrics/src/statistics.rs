@@ -69,11 +69,12 @@ impl Statistics {
             .expect("what was pushed is finite, and whole rows")
     }
 
-    /// Writes the file. Under `path` there is what was there before or the whole new file.
+    /// Writes the statistics to a file, whole or not at all: if anything fails, the previous file at `path` stays.
     ///
     /// # Errors
     ///
-    /// [`MetricsError::File`], and [`MetricsError::TooFew`] for fewer than two images.
+    /// Returns [`MetricsError::File`] if the file cannot be written, and [`MetricsError::TooFew`] for fewer than two
+    /// images.
     pub fn save(&self, path: &Path) -> Result<(), MetricsError> {
         let failed = |reason: String| MetricsError::File {
             path: path.to_owned(),
@@ -103,14 +104,7 @@ impl Statistics {
         ]);
         let file =
             safetensors::serialize(tensors, Some(about)).map_err(|e| failed(e.to_string()))?;
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(".unfinished");
-        let written = fs::write(&unfinished, file).and_then(|()| fs::rename(&unfinished, path));
-        written.map_err(|error| {
-            // It is of no use, and may be what fills the disk.
-            let _ = fs::remove_file(&unfinished);
-            failed(format!("cannot be written: {error}"))
-        })
+        chimle_files::write(path, file).map_err(|e| failed(format!("cannot be written: {e}")))
     }
 
     /// Reads what [`save`](Self::save) wrote.

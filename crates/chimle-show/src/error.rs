@@ -76,9 +76,9 @@ impl Error {
     }
 }
 
-/// Writes `bytes` to `path`.
+/// Writes `bytes` to `path`, whole or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    std::fs::write(path, bytes).map_err(|source| Error::Write {
+    chimle_files::write(path, bytes).map_err(|source| Error::Write {
         path: path.to_owned(),
         source,
     })

@@ -1,7 +1,6 @@
 //! Writing named parameters to a safetensors file.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
 use burn::tensor::TensorData;
@@ -9,14 +8,13 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::error::WeightsError;
 
-/// Writes parameters as 32-bit floats, with `metadata` as text beside them.
+/// Writes parameters as 32-bit floats, together with `metadata` as text.
 ///
-/// The file is written under another name in the same folder, flushed to the disk and then renamed:
-/// under `path` there is what was there before or the whole new file, whatever happens between.
+/// The file is written whole or not at all: if anything fails, the previous file at `path` stays.
 ///
 /// # Errors
 ///
-/// [`WeightsError::Write`].
+/// Returns [`WeightsError::Write`] if the file cannot be written.
 pub fn write(
     path: impl AsRef<Path>,
     parameters: &[(String, TensorData)],
@@ -43,19 +41,5 @@ pub fn write(
         .collect();
     let bytes = safetensors::serialize(views, Some(metadata))
         .map_err(|e| failed(std::io::Error::other(e)))?;
-
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    // Readable by others as any file is: a temporary file by itself would be its owner's alone.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
-    file.write_all(&bytes)
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
-    Ok(())
+    chimle_files::write(path, bytes).map_err(failed)
 }

@@ -216,7 +216,10 @@ fn check(
         }
         Err(reason) => reason,
     };
-    Err(Failure::NoDevice { device, reason })
+    Err(Failure::NoDevice {
+        device: device.to_string(),
+        reason,
+    })
 }
 
 #[cfg(test)]

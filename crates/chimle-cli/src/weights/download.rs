@@ -40,8 +40,8 @@ pub fn check(published: &Published, path: &Path) -> Result<(), Failure> {
     })
 }
 
-/// Downloads a file to `path`, where it comes to stand whole and checked or not at all. What was downloaded before an
-/// interruption is kept beside it, and gone on with.
+/// Downloads a file to `path`, where it appears only when it is complete and checked. An interrupted download is kept
+/// next to it and continued.
 pub fn fetch(published: &Published, url: &str, path: &Path) -> Result<(), Failure> {
     let part = path.with_added_extension("part");
     let mut download = Download::open(published, &part)?;
@@ -75,7 +75,9 @@ pub fn fetch(published: &Published, url: &str, path: &Path) -> Result<(), Failur
             remedy: "it was not kept",
         });
     }
-    fs::rename(&part, path).map_err(Failure::file("write", path))
+    fs::rename(&part, path)
+        .and_then(|()| chimle_files::sync_folder(path.parent().unwrap_or(path)))
+        .map_err(Failure::file("write", path))
 }
 
 /// A file of which a part may be there.

@@ -1,0 +1,165 @@
+//! Files that are there whole or not at all.
+//!
+//! A program that is stopped while it writes a file leaves half a file, and the previous contents are lost.
+//! [`write()`] and [`write_with`] prevent this: they write a temporary file in the same folder, sync it to the disk,
+//! rename it to its final name and sync the folder. A reader finds either the previous file or the complete new one.
+//! [`sync_folder`] is the last of these steps alone, for programs that rename files themselves.
+//!
+//! ```
+//! use std::io::Write;
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("numbers.txt");
+//! chimle_files::write(&path, "1 2 3")?;
+//!
+//! let failed = chimle_files::write_with(&path, |file| {
+//!     file.write_all(b"4 5")?;
+//!     Err(std::io::Error::other("the third number is missing"))
+//! });
+//! assert!(failed.is_err());
+//! assert_eq!(std::fs::read_to_string(&path)?, "1 2 3");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Details
+//!
+//! - If anything fails, or the closure panics, the temporary file is removed. A process that is killed can leave one;
+//!   it is called `.chimle-*.tmp` and can be deleted.
+//! - A new file has the usual permissions: on Unix 0o666 less the umask. A replaced file keeps its permissions. It
+//!   belongs to the user who writes it, and other hard links to the previous file keep the previous contents.
+//! - A file is replaced even if it is write-protected, as long as its folder can be written to.
+//! - If the path is a symbolic link, the file that it points to is replaced (or created) and the link stays.
+//! - If the path is a device or a named pipe, it is not replaced: the bytes are written straight into it.
+//!
+//! The crate builds on `tempfile` and not on `atomic-write-file`, because the latter (0.3.1) leaves its temporary file
+//! behind when the sync or the rename fails.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// The most symbolic links that are followed, which is Linux's own limit.
+const MAX_LINKS: usize = 40;
+
+/// Writes `bytes` to the file at `path`.
+///
+/// # Errors
+/// If the file cannot be written. The previous file, if any, is then unchanged. The only exception is a folder that
+/// cannot be synced: the new file is then in place, but might not survive a power failure.
+pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    write_with(path, |file| file.write_all(bytes.as_ref()))
+}
+
+/// Writes what the closure produces to the file at `path`.
+///
+/// Small writes are cheap, because they are collected in a buffer. The closure need not flush it.
+///
+/// # Errors
+/// If the closure returns an error, or as [`write()`].
+pub fn write_with(
+    path: impl AsRef<Path>,
+    contents: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let path = path.as_ref();
+    let existing = match fs::metadata(path) {
+        Ok(existing) if existing.is_dir() => return Err(ErrorKind::IsADirectory.into()),
+        // Renaming a file to its name would remove the device or pipe.
+        Ok(existing) if !existing.is_file() => {
+            return fill(&File::options().write(true).open(path)?, contents);
+        }
+        Ok(existing) => Some(existing),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let target = follow_links(path)?;
+    let folder = folder_of(&target);
+
+    // The file is removed when `temporary` goes out of scope, unless it was renamed.
+    let temporary = tempfile::Builder::new()
+        .prefix(".chimle-")
+        .suffix(".tmp")
+        // `tempfile` itself would create a file that only its owner can read.
+        .make_in(folder, |path| File::create_new(path))?;
+    let file = temporary.as_file();
+    if let Some(existing) = existing {
+        keep_permissions(file, &existing)?;
+    }
+    fill(file, contents)?;
+    file.sync_all()?;
+    temporary.persist(&target).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// Makes the renames and new files of a folder survive a power failure.
+///
+/// An empty path is the current folder. Where folders cannot be synced (on Windows, on some network file systems, or
+/// in a folder that this user cannot read), the function does nothing.
+///
+/// # Errors
+/// If the folder does not exist (on Unix), or the disk fails.
+pub fn sync_folder(folder: impl AsRef<Path>) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let folder = or_current(folder.as_ref());
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::InvalidInput | ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+/// Writes what the closure produces, through a buffer.
+fn fill(
+    file: &File,
+    contents: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut writer = BufWriter::new(file);
+    contents(&mut writer)?;
+    writer.flush()
+}
+
+/// Gives `file` the permissions of the file that it will replace.
+fn keep_permissions(file: &File, existing: &Metadata) -> io::Result<()> {
+    let permissions = existing.permissions();
+    // Some file systems have the same permissions for all files, and refuse to set them.
+    if file.metadata()?.permissions() == permissions {
+        return Ok(());
+    }
+    file.set_permissions(permissions)
+}
+
+/// Returns the path that symbolic links at `path` lead to, or `path` itself if it is none. Nothing needs to be there.
+fn follow_links(path: &Path) -> io::Result<PathBuf> {
+    let mut target = path.to_owned();
+    for _ in 0..=MAX_LINKS {
+        match fs::read_link(&target) {
+            Ok(next) => target = folder_of(&target).join(next),
+            // It is no link, or there is nothing.
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+/// Returns the folder that a file is in.
+fn folder_of(path: &Path) -> &Path {
+    or_current(path.parent().unwrap_or(path))
+}
+
+/// Returns the path, or `.` if it is empty.
+fn or_current(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    }
+}
