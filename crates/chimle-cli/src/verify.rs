@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chimle_core::TrainingBackend;
-use chimle_core::verify::{Check, Outcome};
+use chimle_verify::{Check, Outcome, verify};
 use clap::Args;
 
 use crate::device::{Command, Common};
@@ -34,12 +34,7 @@ impl Command for Verify {
     fn run<B: TrainingBackend>(self, device: B::Device, _: Common) -> Result<(), Failure> {
         // A reader that has gone does not change what the checks find.
         let mut show = |check: &Check| drop(output::say(check));
-        let checks = chimle_core::verify::verify::<B>(
-            &self.reference,
-            self.weights.as_deref(),
-            &device,
-            &mut show,
-        )?;
+        let checks = verify::<B>(&self.reference, self.weights.as_deref(), &device, &mut show)?;
         let count = |counted: fn(&Outcome) -> bool| {
             checks
                 .iter()

@@ -4,8 +4,6 @@
 //! - [`Trainer`] trains one, as a [`RunConfig`] says, into a run's folder; it stops and resumes.
 //! - [`evaluate`](evaluate()) measures a model on images it has not seen, [`evaluate_folders`]
 //!   images made by any program; both give a [`Report`].
-//! - [`verify`] checks a build and a device against reference numbers; [`bench`](mod@bench)
-//!   times them.
 //!
 //! Everything is generic over a Burn backend; this crate names none. The crates it is made of are
 //! re-exported: [`data`], [`imle`], [`knn`], [`metrics`], [`nn`], [`perceptual`].
@@ -31,7 +29,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod bench;
 mod checkpoint;
 mod config;
 mod error;
@@ -40,15 +37,12 @@ mod event;
 mod log;
 mod memory;
 mod model;
-mod optimizer;
-mod peer_config;
+pub mod optimizer;
 mod seed;
-mod self_test;
 mod share;
 mod sheet;
 mod trainer;
 mod validation;
-pub mod verify;
 mod whole_file;
 
 pub use chimle_data as data;
@@ -75,8 +69,7 @@ pub use evaluate::{
 pub use event::{Event, Observer, Silent};
 pub use log::read_log;
 pub use memory::{bytes_per_distance, bytes_per_output, explain};
-pub use model::{Model, Vary, load_generator};
-pub use self_test::self_test;
+pub use model::{Model, Vary, check_precision, load_generator};
 pub use sheet::Sheet;
 pub use trainer::Trainer;
 pub use whole_file::write_whole;

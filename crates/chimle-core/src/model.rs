@@ -217,11 +217,11 @@ pub fn load_generator<B: Backend>(
     Ok(config.init(device).load(&file)?)
 }
 
-/// Whether the device has the precision.
-pub(crate) fn check_precision<B: Backend>(
-    precision: Precision,
-    device: &B::Device,
-) -> Result<(), Error> {
+/// Checks that a device can compute in a precision.
+///
+/// # Errors
+/// [`Error::Setting`], which names the device, if it cannot.
+pub fn check_precision<B: Backend>(precision: Precision, device: &B::Device) -> Result<(), Error> {
     if precision.is_supported::<B>(device) {
         return Ok(());
     }

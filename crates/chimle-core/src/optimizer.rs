@@ -1,4 +1,6 @@
-//! Adam over a generator whose mapping networks learn at a rate of their own.
+//! Adam over a generator whose mapping networks have their own learning rate.
+//!
+//! [`Trainer`](crate::Trainer) uses this module; a training loop of your own can use it too.
 
 use burn::module::{Param, ParamId};
 use burn::optim::adaptor::OptimizerAdaptor;
@@ -7,23 +9,22 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use chimle_nn::{Generator, NamedVisitor, is_mapping};
 
-/// The optimizer of a generator.
-pub(crate) type GeneratorAdam<B> = OptimizerAdaptor<Adam, Generator<B>, B>;
+/// The optimizer of a generator, with the moments of every parameter.
+pub type GeneratorAdam<B> = OptimizerAdaptor<Adam, Generator<B>, B>;
 
-/// PyTorch's; Burn's default is a thousand times larger.
+/// PyTorch's default; Burn's is a thousand times larger.
 const EPSILON: f32 = 1e-8;
 
-/// A generator's parameters, by the rate at which they learn.
+/// A generator's parameters, grouped by their learning rate.
 #[derive(Debug)]
-pub(crate) struct Groups {
-    /// Those of the mapping networks.
-    pub(crate) mapping: Vec<ParamId>,
-    /// All others.
-    pub(crate) rest: Vec<ParamId>,
+pub struct Groups {
+    mapping: Vec<ParamId>,
+    rest: Vec<ParamId>,
 }
 
 impl Groups {
-    pub(crate) fn of<B: Backend>(generator: &Generator<B>) -> Self {
+    /// Collects the parameters of the mapping networks, and all others.
+    pub fn of<B: Backend>(generator: &Generator<B>) -> Self {
         let mut groups = Self {
             mapping: Vec::new(),
             rest: Vec::new(),
@@ -44,8 +45,8 @@ impl<B: Backend> NamedVisitor<B> for Groups {
     }
 }
 
-/// Adam (Kingma & Ba 2015), nothing remembered yet.
-pub(crate) fn adam<B: AutodiffBackend>((beta_1, beta_2): (f32, f32)) -> GeneratorAdam<B> {
+/// Returns Adam (Kingma & Ba 2015) with the given betas and all moments zero.
+pub fn adam<B: AutodiffBackend>((beta_1, beta_2): (f32, f32)) -> GeneratorAdam<B> {
     AdamConfig::new()
         .with_beta_1(beta_1)
         .with_beta_2(beta_2)
@@ -53,9 +54,11 @@ pub(crate) fn adam<B: AutodiffBackend>((beta_1, beta_2): (f32, f32)) -> Generato
         .init()
 }
 
-/// One step of every parameter that has a gradient: the mapping networks' at `mapping_rate`, the
-/// others' at `rate`.
-pub(crate) fn step<B: AutodiffBackend>(
+/// Makes one step and returns the changed generator.
+///
+/// Every parameter that has a gradient moves: those of the mapping networks with the learning rate
+/// `mapping_rate`, all others with `rate`. The release trains with `mapping_rate = 0.01 * rate`.
+pub fn step<B: AutodiffBackend>(
     optimizer: &mut GeneratorAdam<B>,
     generator: Generator<B>,
     mut gradients: B::Gradients,

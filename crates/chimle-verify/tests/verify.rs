@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::backend::Autodiff;
 use burn_flex::Flex;
-use chimle_core::Error;
-use chimle_core::verify::{Check, Outcome, verify};
+use chimle_verify::{Check, Error, Outcome, verify};
 use safetensors::SafeTensors;
 use tempfile::TempDir;
 
