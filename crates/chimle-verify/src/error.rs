@@ -53,6 +53,14 @@ pub enum Error {
         /// The driver's message, or what is wrong.
         reason: String,
     },
+    /// A folder in which no check found its files. A verification that compares nothing is no success.
+    #[error(
+        "nothing was checked: {path} has none of the reference files, such as tim_*.json with its .pth and _io.safetensors, or img_*.safetensors"
+    )]
+    NothingChecked {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file or folder that cannot be read.
     #[error("cannot read {path}: {source}")]
     Read {

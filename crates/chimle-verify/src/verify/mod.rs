@@ -52,7 +52,8 @@ pub use check::{Check, Outcome};
 /// | `metrics.json` | PSNR and SSIM of the JPEG images, by photograph; FID, KID, precision and others of the sets, under `sets` |
 ///
 /// # Errors
-/// If a file exists but cannot be read, or its contents are not as above; the error names the file.
+/// [`Error::NothingChecked`] if every check is absent. Otherwise, if a file exists but cannot be read, or
+/// its contents are not as above; the error names the file.
 /// A number that is wrong is a failed check and no error.
 pub fn verify<B: TrainingBackend>(
     reference: &Path,
@@ -91,5 +92,12 @@ pub fn verify<B: TrainingBackend>(
     lab::check::<B>(reference, device, &mut report)?;
     photograph::check(reference, &mut report)?;
     sets::check(reference, &mut report)?;
-    Ok(report.into_checks())
+    let checks = report.into_checks();
+    let is_absent = |check: &Check| matches!(check.outcome, Outcome::Absent { .. });
+    if checks.iter().all(is_absent) {
+        return Err(Error::NothingChecked {
+            path: reference.to_owned(),
+        });
+    }
+    Ok(checks)
 }
