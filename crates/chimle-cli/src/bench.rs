@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use chimle_core::bench::{BenchConfig, bench, read_network};
 use chimle_core::{Compute, DistanceConfig, Precision, Task, TrainingBackend};
+use chimle_verify::{BenchConfig, bench, read_network};
 use clap::{Args, ValueEnum};
 
 use crate::device::{Command, Common};

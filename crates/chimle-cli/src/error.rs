@@ -9,6 +9,8 @@ pub enum Failure {
     Core(#[from] chimle_core::Error),
     #[error(transparent)]
     Show(#[from] chimle_show::Error),
+    #[error(transparent)]
+    Verify(#[from] chimle_verify::Error),
     #[error("{flag}: {reason}")]
     Flag { flag: &'static str, reason: String },
     #[cfg(not(all(feature = "cuda", feature = "wgpu")))]

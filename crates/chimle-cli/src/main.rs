@@ -1,6 +1,7 @@
 //! `chimle`: one image in, many plausible images out.
 //!
-//! Each command is a file: its flags as a plain struct, and calls to `chimle-core`.
+//! Each command is a file: its flags as a plain struct, and calls to `chimle-core`, `chimle-verify` and
+//! `chimle-show`.
 
 mod bench;
 mod curves;

@@ -1,9 +1,9 @@
-//! `chimle verify`: whether this build computes, on this device, what it should.
+//! `chimle verify`: checks that this build computes correctly on a device.
 
 use std::path::PathBuf;
 
 use chimle_core::TrainingBackend;
-use chimle_core::verify::{Check, Outcome};
+use chimle_verify::{Check, Outcome, verify};
 use clap::Args;
 
 use crate::device::{Command, Common};
@@ -13,14 +13,15 @@ use crate::output;
 /// Checks this build and device against reference numbers.
 ///
 /// Prints a line for each check with the largest difference and its limit, then `N passed, N failed`
-/// (and `, N skipped`, if reference files are absent). The exit status is 1 if any failed.
+/// (and `, N skipped`, if reference files are absent). The exit status is 1 if any check failed, or if none was
+/// made.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  chimle verify --reference reference/ --weights weights/ --device cuda"
 )]
 pub struct Verify {
     /// The folder of reference numbers (tim_*.json and the files beside them, perceptual.safetensors, img_*.safetensors,
-    /// ...); what is absent is reported as absent
+    /// ...); a check whose files are absent is reported as absent
     #[arg(long, value_name = "DIR")]
     reference: PathBuf,
 
@@ -32,14 +33,9 @@ pub struct Verify {
 
 impl Command for Verify {
     fn run<B: TrainingBackend>(self, device: B::Device, _: Common) -> Result<(), Failure> {
-        // A reader that has gone does not change what the checks find.
+        // A closed output does not change the results, so the error is ignored here.
         let mut show = |check: &Check| drop(output::say(check));
-        let checks = chimle_core::verify::verify::<B>(
-            &self.reference,
-            self.weights.as_deref(),
-            &device,
-            &mut show,
-        )?;
+        let checks = verify::<B>(&self.reference, self.weights.as_deref(), &device, &mut show)?;
         let count = |counted: fn(&Outcome) -> bool| {
             checks
                 .iter()

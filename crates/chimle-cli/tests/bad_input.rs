@@ -257,6 +257,14 @@ fn folders_that_hold_no_run() {
     .fails_naming(&["photo.png"]);
 }
 
+#[test]
+fn a_folder_without_reference_numbers() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("bare")).unwrap();
+    fs::write(folder.path().join("bare/metrics.json"), "{}").unwrap();
+    chimle(folder.path(), "verify --reference bare").fails_naming(&["nothing was checked", "bare"]);
+}
+
 #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
 #[test]
 fn devices_that_are_not_compiled_in() {

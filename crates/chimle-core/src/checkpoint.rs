@@ -5,7 +5,6 @@
 //! name is always whole.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::optim::Optimizer;
@@ -130,15 +129,16 @@ impl Checkpoint {
                 reason: e.to_string(),
             }
         })?;
-        write_synced(&writing.path().join(OPTIMIZER), &state)?;
+        write(&writing.path().join(OPTIMIZER), &state)?;
         let position = serde_json::to_vec(position).expect("a position is plain data");
-        write_synced(&writing.path().join(POSITION), &position)?;
+        write(&writing.path().join(POSITION), &position)?;
 
         if path.exists() {
             fs::remove_dir_all(&path).map_err(Error::file("replace", &path))?;
         }
         fs::rename(writing.keep(), &path).map_err(Error::file("write", &path))?;
-        sync_folder(&parent);
+        // Some systems cannot sync a folder. There the rename may not survive a power cut.
+        let _ = chimle_files::sync_folder(&parent);
 
         let old = Self::list(&parent)?;
         for old in old.iter().take(old.len().saturating_sub(keep)) {
@@ -177,13 +177,6 @@ impl Checkpoint {
     }
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    fs::File::create(path)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .map_err(Error::file("write", path))
-}
-
-/// Syncs a folder, so that a rename in it survives a power cut. Some systems cannot sync a folder.
-fn sync_folder(path: &Path) {
-    let _ = fs::File::open(path).and_then(|folder| folder.sync_all());
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    chimle_files::write(path, bytes).map_err(Error::file("write", path))
 }

@@ -48,7 +48,6 @@ mod seed;
 mod sheet;
 mod trainer;
 mod validation;
-mod whole_file;
 
 pub use chimle_data as data;
 pub use chimle_imle as imle;
@@ -76,4 +75,3 @@ pub use model::{Model, Vary, check_precision, load_generator, load_weights, save
 pub use run_folder::RunFolder;
 pub use sheet::Sheet;
 pub use trainer::Trainer;
-pub use whole_file::write_whole;

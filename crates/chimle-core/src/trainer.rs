@@ -26,7 +26,6 @@ use crate::round::{Round, Step, Unreadable};
 use crate::run_folder::{RunFolder, RunLock};
 use crate::seed::{Stream, derive};
 use crate::validation::{Validation, has_strip};
-use crate::whole_file::write_whole;
 
 static INITIALIZATION: Mutex<()> = Mutex::new(());
 
@@ -325,7 +324,8 @@ where
 
     fn save_config(&self) -> Result<(), Error> {
         let path = self.folder.config_path();
-        write_whole(&path, self.config.to_toml().as_bytes())
+        chimle_files::write(&path, self.config.to_toml().as_bytes())
+            .map_err(Error::file("write", &path))
     }
 
     /// Returns the examples that are not trained on. In a set too small to hold any out, these are

@@ -11,7 +11,8 @@ use std::str::FromStr;
 
 use burn::backend::Autodiff;
 use burn_flex::Flex;
-use chimle_core::{TrainingBackend, self_test};
+use chimle_core::TrainingBackend;
+use chimle_verify::self_test;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 use crate::error::Failure;

@@ -1,36 +1,39 @@
-//! Degradations, color and measures of photographs.
+//! The checks of degradations, color conversion and measures of photographs.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use chimle_data::{ChromaSubsampling, Planes, downsample, jpeg, lab, read_rgb};
-use chimle_metrics::{ImageView, MetricsError, psnr, ssim};
-use chimle_nn::WeightFile;
+use chimle_core::data::{ChromaSubsampling, Planes, downsample, jpeg, lab, read_rgb};
+use chimle_core::metrics::{ImageView, MetricsError, psnr, ssim};
+use chimle_core::nn::WeightFile;
 use image::RgbImage;
 use serde_json::{Map, Value};
 
-use super::Report;
+use super::check::Report;
 use super::comparison::{Comparison, absolute};
-use super::folder::{Numbers, floats, matching, name_of};
+use super::folder::{floats, matching, name_of};
+use super::numbers::Numbers;
 use crate::error::Error;
 
+/// The file of measures.
 pub(super) const METRICS: &str = "metrics.json";
 
-/// How many of 255 levels apart a resampled value may be, and how many of the values.
+/// The largest difference allowed of a resampled value, in levels of 255, and the largest share of
+/// values that may differ.
 const BICUBIC_LIMIT: f64 = 1.0;
 const BICUBIC_SHARE: f64 = 1e-3;
 
-/// How far a value of Lab may lie.
+/// The largest difference allowed of a value of Lab.
 const LAB_LIMIT: f64 = 0.01;
 
-/// How many of 255 levels apart values after JPEG may be on average.
+/// The largest mean difference allowed after JPEG, in levels of 255.
 const JPEG_LIMIT: f64 = 1.0;
 
-/// How far PSNR (in dB) and SSIM may lie.
+/// The largest difference allowed of PSNR (in dB) and SSIM.
 const METRIC_LIMIT: f64 = 1e-4;
 
-/// Every photograph of the folder.
+/// Checks every photograph of the folder.
 pub(super) fn check(folder: &Path, report: &mut Report) -> Result<(), Error> {
     let photographs = matching(folder, "img_", ".safetensors")?;
     if photographs.is_empty() {
@@ -54,7 +57,7 @@ pub(super) fn check(folder: &Path, report: &mut Report) -> Result<(), Error> {
 }
 
 struct Photograph<'a> {
-    /// As in "img_coffee".
+    /// The file's name without its ending, as in "img_coffee".
     name: String,
     numbers: Numbers,
     path: &'a Path,
@@ -111,7 +114,7 @@ impl Photograph<'_> {
 
     fn check_jpeg(&self, rgb: &RgbImage, report: &mut Report) -> Result<(), Error> {
         for name in self.numbers.names_from("jpeg.q")? {
-            let (quality, subsampling) = jpeg_settings(&name).ok_or_else(|| Error::Config {
+            let (quality, subsampling) = jpeg_settings(&name).ok_or_else(|| Error::Contents {
                 path: self.path.to_owned(),
                 reason: format!("`{name}` is neither `jpeg.qQ.420` nor `jpeg.qQ.444`"),
             })?;
@@ -140,7 +143,7 @@ impl Photograph<'_> {
         };
         let truth = Planes::from_rgb(rgb);
         for (key, expected) in metrics {
-            // psnr_jpeg_q1_420 is the ratio of jpeg.q1.420.
+            // `psnr_jpeg_q1_420` is the PSNR of the image `jpeg.q1.420`.
             let Some((measure, name)) = key.split_once('_') else {
                 continue;
             };
@@ -162,20 +165,21 @@ impl Photograph<'_> {
     }
 }
 
-/// A measure of how like two images are.
+/// A measure of the similarity of two images.
 type Measure = fn(ImageView<'_>, ImageView<'_>) -> Result<f64, MetricsError>;
 
-/// Measures by photograph and by name.
+/// The measures, by photograph and by name.
 pub(super) type Metrics = BTreeMap<String, Map<String, Value>>;
 
+/// Reads `metrics.json`, or returns `None` if it does not exist.
 pub(super) fn read_metrics(path: &Path) -> Result<Option<Metrics>, Error> {
     if !path.exists() {
         return Ok(None);
     }
-    let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+    let text = fs::read_to_string(path).map_err(Error::read(path))?;
     serde_json::from_str(&text)
         .map(Some)
-        .map_err(|e| Error::Config {
+        .map_err(|e| Error::Contents {
             path: path.to_owned(),
             reason: e.to_string(),
         })
@@ -185,7 +189,7 @@ fn view(image: &Planes) -> Result<ImageView<'_>, MetricsError> {
     ImageView::new(&image.data, [image.channels, image.height, image.width])
 }
 
-/// Quality and subsampling, by the name of what they lead to.
+/// Returns the quality and the subsampling that a name such as `jpeg.q10.420` contains.
 fn jpeg_settings(name: &str) -> Option<(u8, ChromaSubsampling)> {
     let (quality, subsampling) = name.strip_prefix("jpeg.q")?.split_once('.')?;
     let subsampling = match subsampling {
@@ -203,7 +207,7 @@ fn levels_apart(comparison: &mut Comparison, name: &str, found: &RgbImage, expec
     comparison.add_all(name, &shape, &levels(found), &levels(expected), absolute);
 }
 
-/// NaN if there are no values, or not as many.
+/// Returns the mean difference of the values, or NaN if the sizes differ or there are no values.
 fn mean_levels_apart(found: &RgbImage, expected: &RgbImage) -> f64 {
     if found.len() != expected.len() {
         return f64::NAN;

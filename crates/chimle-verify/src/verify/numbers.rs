@@ -1,67 +1,24 @@
-//! Finding files of a folder by name, and reading what is not a floating-point tensor.
+//! Tensors of integers, bytes and 64-bit floats in safetensors files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Tensor, backend::Backend};
-use chimle_nn::{WeightFile, WeightsError};
 use image::RgbImage;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::error::Error;
 
-/// The entries of a folder whose name begins and ends so, sorted.
-pub(super) fn matching(folder: &Path, start: &str, end: &str) -> Result<Vec<PathBuf>, Error> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::file("read", folder))? {
-        let path = entry.map_err(Error::file("read", folder))?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if name.is_some_and(|name| name.starts_with(start) && name.ends_with(end)) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// A file's name without its folder.
-pub(super) fn name_of(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
-}
-
-/// The file, if it exists.
-pub(super) fn open(path: &Path) -> Result<Option<WeightFile>, WeightsError> {
-    path.exists().then(|| WeightFile::open(path)).transpose()
-}
-
-/// The values under `name`, which must have the given shape.
-pub(super) fn floats(
-    file: &WeightFile,
-    name: &str,
-    shape: &[usize],
-) -> Result<Vec<f32>, WeightsError> {
-    file.data(name, shape).map(|data| {
-        data.into_vec()
-            .expect("a file of weights gives 32-bit floats")
-    })
-}
-
-/// A tensor's values.
-pub(super) fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
-    tensor.into_data().iter::<f32>().collect()
-}
-
-/// A safetensors file that holds integers too.
+/// A safetensors file. Unlike [`WeightFile`](chimle_core::nn::WeightFile), it also reads integers, bytes
+/// and 64-bit floats.
 pub(super) struct Numbers {
     path: PathBuf,
     bytes: Vec<u8>,
 }
 
 impl Numbers {
+    /// Reads the file.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let bytes = fs::read(path).map_err(Error::file("read", path))?;
+        let bytes = fs::read(path).map_err(Error::read(path))?;
         let numbers = Self {
             path: path.to_owned(),
             bytes,
@@ -70,7 +27,7 @@ impl Numbers {
         Ok(numbers)
     }
 
-    /// The names that begin so, sorted.
+    /// Returns the names that begin with `start`, sorted.
     pub(super) fn names_from(&self, start: &str) -> Result<Vec<String>, Error> {
         let file = self.parse()?;
         let names = file.names().into_iter().filter(|n| n.starts_with(start));
@@ -79,7 +36,7 @@ impl Numbers {
         Ok(names)
     }
 
-    /// 64-bit integers, which must have the given shape.
+    /// Reads 64-bit integers, which must have the given shape.
     pub(super) fn integers(&self, name: &str, shape: &[usize]) -> Result<Vec<i64>, Error> {
         let file = self.parse()?;
         let view = self.view(&file, name, Dtype::I64)?;
@@ -91,7 +48,7 @@ impl Numbers {
         Ok(numbers.iter().map(|b| i64::from_le_bytes(*b)).collect())
     }
 
-    /// Rows of 64-bit floats, and how many are in a row.
+    /// Reads rows of 64-bit floats, and returns them with the length of a row.
     pub(super) fn rows(&self, name: &str) -> Result<(Vec<f64>, usize), Error> {
         let file = self.parse()?;
         let view = self.view(&file, name, Dtype::F64)?;
@@ -106,7 +63,7 @@ impl Numbers {
         Ok((values, dimension))
     }
 
-    /// An image of bytes `[height, width, 3]`.
+    /// Reads an image of bytes `[height, width, 3]`.
     pub(super) fn picture(&self, name: &str) -> Result<RgbImage, Error> {
         let file = self.parse()?;
         let view = self.view(&file, name, Dtype::U8)?;
@@ -143,11 +100,11 @@ impl Numbers {
 
     fn parse(&self) -> Result<SafeTensors<'_>, Error> {
         SafeTensors::deserialize(&self.bytes)
-            .map_err(|e| self.error(format!("no safetensors file, or damaged: {e}")))
+            .map_err(|e| self.error(format!("not a safetensors file, or damaged: {e}")))
     }
 
     fn error(&self, reason: String) -> Error {
-        Error::Config {
+        Error::Contents {
             path: self.path.clone(),
             reason,
         }

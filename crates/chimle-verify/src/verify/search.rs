@@ -1,24 +1,26 @@
-//! What the latent search chooses.
+//! The check of the latent search.
 
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
-use chimle_imle::{GivenPool, Search, SearchError, Strategy, Target};
-use chimle_nn::TrainingBackend;
-use chimle_perceptual::Distance;
+use chimle_core::imle::{GivenPool, Search, SearchError, Strategy, Target};
+use chimle_core::nn::TrainingBackend;
+use chimle_core::perceptual::Distance;
 
 use super::case::Case;
+use super::check::{Outcome, Report};
 use super::comparison::{Comparison, absolute, relative};
-use super::folder::{Numbers, floats};
-use super::{Outcome, Report};
+use super::folder::floats;
+use super::numbers::Numbers;
 use crate::error::Error;
 
-/// How far a candidate's distance may lie, as a share of it.
+/// The largest relative difference allowed of a candidate's distance.
 const LIMIT: f64 = 1e-3;
 
-/// So few candidates at once that pools are searched in pieces, as large ones are.
+/// The number of candidates in one batch. It is smaller than the pools, so that they are searched in
+/// several chunks, as large pools are.
 const CHUNK: usize = 4;
 
-/// The hierarchical search over the stored pools.
+/// Checks the hierarchical search over the stored pools.
 pub(super) fn check<B: TrainingBackend>(
     case: &Case<B>,
     distance: &Distance<B>,
@@ -69,7 +71,7 @@ pub(super) fn check<B: TrainingBackend>(
                     level + 1
                 )
             });
-            // Past the level's own pool the row is filled up.
+            // A row is as long as the largest pool. A smaller pool fills only its beginning.
             let expected = &stored[row * largest..][..found.len()];
             let row = format!("search.distance[{example}, {level}]");
             distances.add_all(&row, &[found.len()], found, expected, relative);

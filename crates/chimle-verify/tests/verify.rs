@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::backend::Autodiff;
 use burn_flex::Flex;
-use chimle_core::Error;
-use chimle_core::verify::{Check, Outcome, verify};
+use chimle_verify::{Check, Error, Outcome, verify};
 use safetensors::SafeTensors;
 use tempfile::TempDir;
 
@@ -65,6 +64,12 @@ fn add(path: &Path, name: &str, difference: f32) {
         (f32::from_le_bytes(b) + difference).to_le_bytes()
     });
 }
+
+/// A configuration of a network.
+const NETWORK: &str = r#"{"task": "Generic", "levels": 2, "code_channels": 2, "residual_channels": [4, 3],
+    "growth_channels": [3, 2], "rrdb_per_level": 1, "map_code": 4, "latent": 5, "in_channels": 3, "out_channels": 3,
+    "input_side": 4, "batch": 2, "pool": [3, 2],
+    "adam": {"lr": 0.001, "map_lr_multiplier": 0.01, "betas": [0.9, 0.999]}}"#;
 
 fn failed(checks: &[Check]) -> BTreeSet<&str> {
     let failed = checks.iter().filter(|check| check.failed());
@@ -190,20 +195,28 @@ fn a_gradient_that_only_one_side_has_fails() {
 }
 
 #[test]
-fn what_is_not_there_is_absent() {
+fn a_folder_without_reference_numbers_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let checks = run(folder.path(), None).unwrap();
-    assert!(checks.len() >= 4);
-    for check in &checks {
-        assert!(matches!(check.outcome, Outcome::Absent { .. }), "{check}");
+    let path = folder.path();
+    // A folder of weights does not help, and neither does a network without its parameters.
+    for weights in [None, Some(path)] {
+        let message = run(path, weights).unwrap_err().to_string();
+        assert!(message.starts_with("nothing was checked"), "{message}");
+        assert!(message.contains(path.to_str().unwrap()), "{message}");
     }
-    assert!(checks[0].to_string().contains("no tim_*.json"));
+    fs::write(path.join("metrics.json"), "{}").unwrap();
+    fs::write(path.join("tim_x.json"), NETWORK).unwrap();
+    let mut absent = Vec::new();
+    let found = verify::<Autodiff<Flex>>(path, None, &Default::default(), &mut |check| {
+        assert!(matches!(check.outcome, Outcome::Absent { .. }), "{check}");
+        absent.push(check.to_string());
+    });
+    assert!(matches!(found, Err(Error::NothingChecked { .. })));
+    // The missing files are named all the same.
+    assert!(absent[0].contains("no tim_x.pth"), "{absent:?}");
+    assert!(absent.len() >= 4);
 
-    // An empty folder of weights is no error either.
-    let checks = run(folder.path(), Some(folder.path())).unwrap();
-    assert!(checks.iter().all(|check| !check.failed()));
-
-    let nowhere = folder.path().join("nowhere");
+    let nowhere = path.join("nowhere");
     let message = run(&nowhere, None).unwrap_err().to_string();
     assert!(message.contains("nowhere"), "{message}");
 }

@@ -1,91 +1,83 @@
-//! How long a forward pass, a training step and a latent search take.
-//!
-//! [`bench()`] times one network on random data. Its [`Timing`] is plain data with names of fields
-//! (`forward_ms`, `train_step_ms`, `search_ms`, ...) that can be set beside those of another
-//! implementation, timed on the same machine with the same configuration.
+//! Timing of a forward pass, a training step and a latent search.
 
-use std::path::Path;
-use std::time::Instant;
+mod clock;
+mod data;
 
 use burn::module::{AutodiffModule, Module};
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Distribution, Tensor};
-use chimle_imle::{Objective, Search, SeededPool, Strategy, Target};
-use chimle_nn::{
-    Architecture, Compute, Generator, GeneratorConfig, LatentCode, Precision, TrainingBackend,
+use chimle_core::imle::{Objective, Search, SeededPool, Strategy, Target};
+use chimle_core::nn::{
+    Compute, Generator, GeneratorConfig, LatentCode, Precision, TrainingBackend,
 };
-use chimle_perceptual::Distance;
+use chimle_core::optimizer::{self, Groups};
+use chimle_core::perceptual::Distance;
+use chimle_core::{DistanceConfig, check_precision};
 use serde::Serialize;
 
-use crate::config::DistanceConfig;
 use crate::error::Error;
-use crate::model::check_precision;
-use crate::optimizer::{self, Groups};
-use crate::peer_config::PeerConfig;
+use clock::Clock;
+use data::Data;
 
-/// Of the weights, the data and the codes.
+/// The seed of the weights, the data and the codes.
 const SEED: u64 = 0;
 
-/// Adam's, as in the authors' release; the time of a step does not depend on them.
+/// The settings of Adam. The time of a step does not depend on them.
 const RATE: f64 = 1e-4;
 const BETAS: (f32, f32) = (0.9, 0.999);
 
-/// What is timed.
+/// The network to time, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BenchConfig {
-    /// The network; [`read_network`] reads one from a file.
+    /// The network. [`read_network`](crate::read_network) reads one from a file.
     pub network: GeneratorConfig,
-    /// Examples in a forward pass, a training step and a search.
+    /// The number of examples in a forward pass, a training step and a search.
     pub batch: usize,
-    /// Side of the coarsest conditioning image, in pixels.
+    /// The side of the coarsest conditioning image, in pixels.
     pub side: usize,
-    /// Candidates of the search at each level, coarse to fine; no search is timed if empty.
+    /// The number of candidates per level, coarse to fine. If it is empty, no search is timed.
     pub pools: Vec<usize>,
     /// The distance of the training step and the search.
     pub loss: DistanceConfig,
-    /// Timed runs of the forward pass and the training step; half as many, but at least one, of
-    /// the search. One more of each warms up.
+    /// The number of timed forward passes and training steps. Half as many searches are timed, but
+    /// at least one. One more run of each warms up.
     pub repeat: usize,
-    /// The most candidates evaluated in one batch.
+    /// The largest number of candidates in one batch.
     pub chunk: usize,
-    /// How the generator is evaluated.
+    /// The precision, and whether maps are recomputed.
     pub compute: Compute,
 }
 
-/// How long it took: medians in milliseconds.
+/// The measured times: medians in milliseconds.
+///
+/// It serializes to plain JSON (`forward_ms`, `train_step_ms`, `search_ms`, ...), which can be compared
+/// with the times of other implementations on the same machine and configuration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Timing {
-    /// This implementation and its version.
+    /// The name and version of this implementation.
     pub peer: String,
-    /// The backend's name for itself.
+    /// The backend's name for the device.
     pub device: String,
-    /// Threads of the CPU that a backend may use.
+    /// The number of CPU threads that a backend may use.
     pub threads: usize,
-    /// Parameters of the network.
+    /// The number of parameters of the network.
     pub parameters: usize,
-    /// As configured.
+    /// The number of examples, as configured.
     pub batch: usize,
-    /// As configured.
+    /// The side of the coarsest conditioning image, as configured.
     pub side: usize,
-    /// As configured.
+    /// The precision, as configured.
     pub precision: Precision,
-    /// All levels of the batch, without autodiff, weight normalization folded beforehand.
+    /// The time of a forward pass: all levels of the batch, without autodiff, with weight normalization
+    /// folded beforehand.
     pub forward_ms: f64,
-    /// Forward pass, features of the targets, losses at all levels, gradients, and a step of Adam.
+    /// The time of a training step: forward pass, features of the targets, losses of all levels,
+    /// gradients, and a step of Adam.
     pub train_step_ms: f64,
-    /// A hierarchical search for every example of the batch, drawing its candidates included.
+    /// The time of a hierarchical search for every example of the batch, including the drawing of
+    /// its candidates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search_ms: Option<f64>,
-}
-
-/// A network's configuration from a JSON file with the fields `levels`, `code_channels`,
-/// `residual_channels`, `growth_channels`, `rrdb_per_level`, `map_code`, `latent`, `in_channels`
-/// and `out_channels`; others are ignored.
-///
-/// # Errors
-/// If the file cannot be read, or no network follows from it; the error names file and field.
-pub fn read_network(path: &Path, architecture: Architecture) -> Result<GeneratorConfig, Error> {
-    PeerConfig::read(path)?.network(architecture)
 }
 
 /// Times a network on `device`.
@@ -167,7 +159,8 @@ fn time_train_step<B: TrainingBackend>(
     })
 }
 
-/// As training does it: weights folded and features of the targets worked out once a search.
+/// Times the search as training makes it: each search folds the weights and computes the features of
+/// the targets once.
 fn time_search<B: TrainingBackend>(
     search: &Search,
     generator: &Generator<B>,
@@ -215,89 +208,12 @@ impl BenchConfig {
     }
 }
 
-/// A batch of random examples, with a code for each.
-struct Data<B: Backend> {
-    conditioning: Vec<Tensor<B, 4>>,
-    targets: Vec<Tensor<B, 4>>,
-    codes: Vec<LatentCode<B>>,
-}
-
-impl<B: Backend> Data<B> {
-    fn random(config: &BenchConfig, device: &B::Device) -> Self {
-        let BenchConfig { network, batch, .. } = config;
-        let (batch, sizes) = (*batch, network.code_sizes([config.side; 2]));
-        let image = |channels, [height, width]: [usize; 2]| {
-            let uniform = Distribution::Uniform(0.0, 1.0);
-            Tensor::random([batch, channels, height, width], uniform, device)
-        };
-        // Super-resolution shows a level at twice its side.
-        let scale = match network.architecture {
-            Architecture::SuperResolution => 2,
-            Architecture::Colorization | Architecture::ImageToImage => 1,
-        };
-        let normal = Distribution::Normal(0.0, 1.0);
-        let code = |[height, width]: [usize; 2]| LatentCode {
-            global: Tensor::random([batch, network.map_code], normal, device),
-            local: Tensor::random(
-                [batch, network.code_channels, height, width],
-                normal,
-                device,
-            ),
-        };
-        let conditioned = sizes.iter().take(network.conditioning_images());
-        Self {
-            conditioning: conditioned
-                .map(|&size| image(network.in_channels, size))
-                .collect(),
-            targets: sizes
-                .iter()
-                .map(|size| image(3, size.map(|side| scale * side)))
-                .collect(),
-            codes: sizes.iter().map(|&size| code(size)).collect(),
-        }
-    }
-}
-
-struct Clock<'a, B: Backend> {
-    device: &'a B::Device,
-    repeat: usize,
-}
-
-impl<B: Backend> Clock<'_, B> {
-    /// The median of `repeat` runs after one that does not count.
-    fn median_ms<T>(&self, mut run: impl FnMut() -> Result<T, Error>) -> Result<f64, Error> {
-        let mut times = Vec::with_capacity(self.repeat);
-        for round in 0..=self.repeat {
-            self.synchronize()?;
-            let begun = Instant::now();
-            // Held until the device is done: what nobody holds need not be computed.
-            let result = run()?;
-            self.synchronize()?;
-            if round > 0 {
-                times.push(begun.elapsed().as_secs_f64() * 1e3);
-            }
-            drop(result);
-        }
-        times.sort_by(f64::total_cmp);
-        let middle = times.len() / 2;
-        Ok(if times.len().is_multiple_of(2) {
-            (times[middle - 1] + times[middle]) / 2.0
-        } else {
-            times[middle]
-        })
-    }
-
-    fn synchronize(&self) -> Result<(), Error> {
-        B::sync(self.device).map_err(Error::device)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use burn::backend::Autodiff;
     use burn_flex::Flex;
-    use chimle_nn::Preset;
+    use chimle_core::nn::{Architecture, Preset};
 
     fn config(architecture: Architecture) -> BenchConfig {
         let network = GeneratorConfig {

@@ -1,15 +1,16 @@
-//! How far numbers lie from those they should be.
+//! The comparison of numbers with the expected ones.
 
-use super::Outcome;
+use super::check::Outcome;
 
-/// Keeps the largest difference of many, and where it was.
+/// The largest of many differences, and its place.
 pub(super) struct Comparison {
     limit: f64,
-    /// The difference and what it is of; a difference that is not a number is the largest.
+    /// The largest difference and its place. NaN counts as larger than any number.
     largest: Option<(f64, String)>,
 }
 
 impl Comparison {
+    /// Starts a comparison with the largest difference allowed.
     pub(super) fn new(limit: f64) -> Self {
         Self {
             limit,
@@ -17,7 +18,7 @@ impl Comparison {
         }
     }
 
-    /// One more difference.
+    /// Adds a difference.
     pub(super) fn add(&mut self, difference: f64, place: impl FnOnce() -> String) {
         let larger = match &self.largest {
             None => true,
@@ -30,8 +31,8 @@ impl Comparison {
         }
     }
 
-    /// Numbers of the given shape against those under `name`; `difference` takes the found and the
-    /// expected one.
+    /// Adds the differences of two arrays of the given shape. `difference` is called with a found and
+    /// an expected number.
     pub(super) fn add_all(
         &mut self,
         name: &str,
@@ -54,6 +55,8 @@ impl Comparison {
         }
     }
 
+    /// Returns whether the largest difference is within the limit. Without any difference the
+    /// comparison fails.
     pub(super) fn outcome(self) -> Outcome {
         let limit = self.limit;
         match self.largest {
@@ -72,27 +75,28 @@ impl Comparison {
     }
 }
 
-/// The difference of two numbers.
+/// Returns the absolute difference.
 pub(super) fn absolute(found: f64, expected: f64) -> f64 {
     (found - expected).abs()
 }
 
-/// The difference as a share of the expected number.
+/// Returns the difference relative to the expected number.
 pub(super) fn relative(found: f64, expected: f64) -> f64 {
     (found - expected).abs() / expected.abs().max(f64::MIN_POSITIVE)
 }
 
-/// Relative above 1, absolute below, where a number is not asked for its digits.
+/// Returns the relative difference if the expected magnitude is above 1, and the absolute difference
+/// otherwise.
 pub(super) fn relative_or_absolute(found: f64, expected: f64) -> f64 {
     (found - expected).abs() / expected.abs().max(1.0)
 }
 
-/// The largest magnitude.
+/// Returns the largest magnitude.
 pub(super) fn magnitude(values: &[f32]) -> f64 {
     values.iter().fold(0.0, |most, v| most.max(v.abs().into()))
 }
 
-/// The indices of the `i`-th value of an array.
+/// Returns the indices of the `i`-th value of an array.
 fn position(mut i: usize, shape: &[usize]) -> Vec<usize> {
     let mut indices: Vec<usize> = shape
         .iter()
@@ -118,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_number_decides_and_is_named() {
+    fn the_largest_difference_decides_and_is_named() {
         let expected = [1.0, 2.0, 3.0, 4.0];
         let near = outcome(&[1.0, 2.0, 3.0625, 4.0], &expected);
         assert_eq!(
@@ -138,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_compared_fails() {
+    fn numbers_that_cannot_be_compared_fail() {
         for (found, expected) in [
             (&[f32::NAN, 9.0][..], &[1.0, 1.0][..]),
             (&[9.0, f32::NAN], &[1.0, 1.0]),

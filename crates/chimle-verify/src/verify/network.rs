@@ -1,20 +1,20 @@
-//! What a reference network shows.
+//! The check of a network's images.
 
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
-use chimle_imle::shown_to_rgb;
-use chimle_nn::{LatentCode, TrainingBackend};
+use chimle_core::imle::shown_to_rgb;
+use chimle_core::nn::{LatentCode, TrainingBackend};
 
-use super::Report;
 use super::case::Case;
+use super::check::Report;
 use super::comparison::{Comparison, absolute, relative_or_absolute};
 use super::folder::{floats, values};
 use crate::error::Error;
 
-/// How far a value of an image may lie.
+/// The largest difference allowed of a value of an image.
 const LIMIT: f64 = 1e-4;
 
-/// The image of every level, and the RGB that a stored one stands for.
+/// Checks the image of every level, and the conversion of the stored images to RGB.
 pub(super) fn check<B: TrainingBackend>(case: &Case<B>, report: &mut Report) -> Result<(), Error> {
     let generator = case.generator.valid();
     let conditioning = case.conditioning.iter().cloned().map(Tensor::inner);
@@ -32,8 +32,9 @@ pub(super) fn check<B: TrainingBackend>(case: &Case<B>, report: &mut Report) -> 
         let stored = floats(&case.io, &output, &shape)?;
         outputs.add_all(&output, &shape, &values(image), &stored, absolute);
 
-        // Of the stored output: near black a color is so large a multiple of it that rounding
-        // alone would show. Outside sRGB it can be far above 1.
+        // The stored output is converted, not the one computed here: near black, the conversion
+        // multiplies differences so much that rounding alone would fail the check. Colors outside
+        // sRGB can be far above 1, so large ones are compared relatively.
         let stored = case
             .io
             .tensor::<B::InnerBackend, 4>(&output, shape, &device)?;

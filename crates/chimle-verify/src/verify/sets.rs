@@ -1,26 +1,28 @@
-//! Measures of sets of images: FID, KID, precision and the like, of stored features.
+//! The check of the measures of sets of images: FID, KID, precision, recall, density and coverage.
 
 use std::path::Path;
 
-use chimle_metrics::{Moments, Rows, frechet_distance, kid, neighborhoods};
+use chimle_core::metrics::{Moments, Rows, frechet_distance, kid, neighborhoods};
 use serde_json::{Map, Value};
 
-use super::Report;
+use super::check::Report;
 use super::comparison::{Comparison, absolute, relative};
-use super::folder::{Numbers, name_of};
+use super::folder::name_of;
+use super::numbers::Numbers;
 use super::photograph::{METRICS, read_metrics};
 use crate::error::Error;
 
-/// How far a distance may lie, as a share.
+/// The largest relative difference allowed of a distance.
 const LIMIT: f64 = 1e-4;
 
-/// How far a share of images may lie: rounding of the division, no image more or less.
+/// The largest difference allowed of a share of images. It allows for the rounding of a division, but
+/// not for one image more or less.
 const SHARE_LIMIT: f64 = 1e-12;
 
-/// Where the numbers stand in the file of measures.
+/// The field of `metrics.json` with the measures of the sets.
 const SETS: &str = "sets";
 
-/// The sets of `sets.safetensors`, beside what `metrics.json` says of them.
+/// Checks the measures of the sets in `sets.safetensors` against those in `metrics.json`.
 pub(super) fn check(folder: &Path, report: &mut Report) -> Result<(), Error> {
     let path = folder.join("sets.safetensors");
     let metrics = read_metrics(&folder.join(METRICS))?;

@@ -1,21 +1,24 @@
-//! Whether a device computes at all, and rightly.
+//! A quick test that a device computes, and computes correctly.
 
+use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use chimle_nn::TrainingBackend;
+use chimle_core::nn::{TrainingBackend, conv3x3};
 
 use crate::error::Error;
 
-/// Batch, channels in and out, height and width of the convolution that is tried.
+/// Batch, input channels, output channels, height and width of the tested convolution.
 const SHAPE: [usize; 5] = [2, 3, 4, 7, 6];
 
-/// The largest error over the largest value that passes.
+/// The largest error that passes, relative to the largest expected value.
 const TOLERANCE: f32 = 1e-4;
 
-/// A convolution and its weight's gradient on small whole numbers, against plain loops: a few seconds
-/// on a GPU that has not compiled its kernels yet, nothing on a CPU.
+/// Tests a device with a 3x3 convolution and the gradient of its weight.
+///
+/// The inputs are small whole numbers, and plain loops compute the expected values. The test takes a
+/// few seconds on a GPU whose kernels are not compiled yet, and milliseconds on a CPU.
 ///
 /// # Errors
-/// If the device fails, or gives other numbers.
+/// [`Error::Device`] if the device fails or computes wrong numbers.
 pub fn self_test<B: TrainingBackend>(device: &B::Device) -> Result<(), Error> {
     let [batch, inputs, outputs, height, width] = SHAPE;
     let whole = |count: usize, modulus: usize| -> Vec<f32> {
@@ -31,19 +34,17 @@ pub fn self_test<B: TrainingBackend>(device: &B::Device) -> Result<(), Error> {
     let weights = tensor(&weight, [outputs, inputs, 3, 3]).require_grad();
     let bias = Tensor::<B, 1>::ones([outputs], device);
     let images = tensor(&input, [batch, inputs, height, width]);
-    let found = chimle_nn::conv3x3(images, weights.clone(), bias);
+    let found = conv3x3(images, weights.clone(), bias);
     let gradients = found.clone().sum().backward();
     let gradient = weights.grad(&gradients).ok_or_else(|| Error::Device {
         reason: "no gradient came back".to_owned(),
     })?;
-    same(found.inner(), &expected_output(&input, &weight))?;
-    same(gradient, &expected_gradient(&input))
+    compare(found.inner(), &expected_output(&input, &weight))?;
+    compare(gradient, &expected_gradient(&input))
 }
 
-fn same<B: burn::tensor::backend::Backend>(
-    found: Tensor<B, 4>,
-    expected: &[f32],
-) -> Result<(), Error> {
+/// Compares a tensor with the expected values.
+fn compare<B: Backend>(found: Tensor<B, 4>, expected: &[f32]) -> Result<(), Error> {
     let data = found.try_into_data().map_err(Error::device)?;
     let largest = expected
         .iter()
@@ -60,8 +61,7 @@ fn same<B: burn::tensor::backend::Backend>(
     }
 }
 
-/// The pixels of an image of a plane under each tap of the kernel: where the sum goes, and where it
-/// comes from.
+/// Returns the pairs (output pixel, input pixel) that a tap of the kernel connects.
 fn taps(tap: usize) -> impl Iterator<Item = (usize, usize)> {
     let [.., height, width] = SHAPE;
     let (dy, dx) = (tap / 3, tap % 3);
@@ -72,6 +72,7 @@ fn taps(tap: usize) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
+/// Returns the convolution of `input` with `weight`, plus a bias of 1.
 fn expected_output(input: &[f32], weight: &[f32]) -> Vec<f32> {
     let [batch, inputs, outputs, height, width] = SHAPE;
     let pixels = height * width;
@@ -89,7 +90,7 @@ fn expected_output(input: &[f32], weight: &[f32]) -> Vec<f32> {
     sums
 }
 
-/// Of the sum of all outputs: for each tap the sum of the pixels under it.
+/// Returns the gradient of the sum of all outputs: for each tap, the sum of its input pixels.
 fn expected_gradient(input: &[f32]) -> Vec<f32> {
     let [batch, inputs, outputs, height, width] = SHAPE;
     let pixels = height * width;

@@ -1,23 +1,35 @@
-//! Network configurations as JSON, as other implementations of the method write them.
+//! JSON files that describe a network, in the format that other implementations of the method use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chimle_nn::{Architecture, GeneratorConfig, Preset};
+use chimle_core::nn::{Architecture, GeneratorConfig, Preset};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::Error;
 
-/// A JSON object whose fields are read one by one; fields that nobody asks for are ignored.
-pub(crate) struct PeerConfig {
+/// Reads a network's configuration from a JSON file.
+///
+/// The fields are `levels`, `code_channels`, `residual_channels`, `growth_channels`,
+/// `rrdb_per_level`, `map_code`, `latent`, `in_channels` and `out_channels`. Other fields are ignored.
+///
+/// # Errors
+/// If the file cannot be read or describes no network; the error names the file and the field.
+pub fn read_network(path: &Path, architecture: Architecture) -> Result<GeneratorConfig, Error> {
+    NetworkFile::read(path)?.network(architecture)
+}
+
+/// A JSON object whose fields are read one by one. Fields that are never read are ignored.
+pub(crate) struct NetworkFile {
     path: PathBuf,
     fields: Map<String, Value>,
 }
 
-impl PeerConfig {
+impl NetworkFile {
+    /// Reads the file.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+        let text = fs::read_to_string(path).map_err(Error::read(path))?;
         let fields = serde_json::from_str(&text).map_err(|e| error(path, e.to_string()))?;
         Ok(Self {
             path: path.to_owned(),
@@ -25,16 +37,25 @@ impl PeerConfig {
         })
     }
 
-    /// The value of a field.
+    /// Returns the value of a field.
     pub(crate) fn get<T: DeserializeOwned>(&self, field: &str) -> Result<T, Error> {
-        let value = self
-            .fields
-            .get(field)
-            .ok_or_else(|| self.error(format!("missing field `{field}`")))?;
-        serde_json::from_value(value.clone()).map_err(|e| self.error(format!("`{field}`: {e}")))
+        self.get_optional(field)?
+            .ok_or_else(|| self.error(format!("missing field `{field}`")))
     }
 
-    /// The network it describes.
+    /// Returns the value of a field, or `None` if the file does not have the field.
+    pub(crate) fn get_optional<T: DeserializeOwned>(
+        &self,
+        field: &str,
+    ) -> Result<Option<T>, Error> {
+        self.fields
+            .get(field)
+            .map(|value| serde_json::from_value(value.clone()))
+            .transpose()
+            .map_err(|e| self.error(format!("`{field}`: {e}")))
+    }
+
+    /// Returns the network that the file describes.
     pub(crate) fn network(&self, architecture: Architecture) -> Result<GeneratorConfig, Error> {
         let config = GeneratorConfig {
             in_channels: self.get("in_channels")?,
@@ -58,14 +79,14 @@ impl PeerConfig {
         Ok(config)
     }
 
-    /// An error that names the file.
+    /// Returns an error that names the file.
     pub(crate) fn error(&self, reason: String) -> Error {
         error(&self.path, reason)
     }
 }
 
 fn error(path: &Path, reason: String) -> Error {
-    Error::Config {
+    Error::Contents {
         path: path.to_owned(),
         reason,
     }
@@ -83,11 +104,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("net.json");
         fs::write(&path, json).unwrap();
-        PeerConfig::read(&path)?.network(Architecture::Colorization)
+        read_network(&path, Architecture::Colorization)
     }
 
     #[test]
-    fn fields_of_others_are_ignored() {
+    fn other_fields_are_ignored() {
         let config = network(TINY).unwrap();
         assert_eq!(config.residual_channels, [8, 4]);
         assert_eq!((config.map_code, config.latent), (6, 7));

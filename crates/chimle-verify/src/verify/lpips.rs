@@ -1,32 +1,29 @@
-//! Perceptual distances, and the way from Lab to sRGB that they see colorizations through.
+//! The check of perceptual distances.
 
 use std::path::Path;
 
-use chimle_nn::{TrainingBackend, WeightFile};
-use chimle_perceptual::{Distance, Lpips, Vgg16, lab_to_rgb};
+use chimle_core::nn::{TrainingBackend, WeightFile};
+use chimle_core::perceptual::{Distance, Lpips, Vgg16};
 
-use super::Report;
-use super::comparison::{Comparison, absolute, magnitude, relative_or_absolute};
-use super::folder::{floats, matching, name_of, open, values};
+use super::check::Report;
+use super::comparison::{Comparison, relative_or_absolute};
+use super::folder::{floats, image_shape, matching, name_of, open, values};
 use crate::error::Error;
 
-/// How far a distance or an sRGB value may lie.
+/// The largest difference allowed of a distance; relative for distances above 1.
 const LIMIT: f64 = 1e-4;
 
-/// How far a gradient may lie, as a share of the largest.
-const GRADIENT_LIMIT: f64 = 2e-3;
-
-/// The distances that weights were found for.
+/// LPIPS, as far as its weights were found.
 pub(super) struct PerceptualWeights<B: TrainingBackend> {
-    /// LPIPS with its learned weights, the distance of the losses and the search; or the file
-    /// missing.
+    /// LPIPS with its learned weights, or the name of the missing file. The losses and the search of
+    /// the reference networks use this distance.
     pub(super) lpips: Result<Distance<B>, String>,
-    /// The same with every weight 1.
+    /// LPIPS with all weights 1, or the name of the missing file.
     unweighted: Result<Distance<B>, String>,
 }
 
 impl<B: TrainingBackend> PerceptualWeights<B> {
-    /// Reads those in a folder, if there is one.
+    /// Reads the weights in a folder, if there is one.
     pub(super) fn find(folder: Option<&Path>, device: &B::Device) -> Result<Self, Error> {
         let missing = |file: &str| Err(format!("{file} among the weights"));
         let Some(folder) = folder else {
@@ -46,7 +43,7 @@ impl<B: TrainingBackend> PerceptualWeights<B> {
         };
         let vgg = Vgg16::load(vgg, device)?;
 
-        // As LPIPS publishes them, or as the cache of `chimle weights` has them.
+        // Either the folder that LPIPS publishes, or the file that `chimle weights` downloads.
         let linear = matching(folder, "lpips", "")?.into_iter();
         let mut linear = linear.map(|path| match path.is_dir() {
             true => path.join("vgg.pth"),
@@ -70,8 +67,8 @@ impl<B: TrainingBackend> PerceptualWeights<B> {
     }
 }
 
-/// LPIPS, learned and unweighted, of stored pairs of images.
-pub(super) fn check_lpips<B: TrainingBackend>(
+/// Checks LPIPS with and without its learned weights on stored pairs of images.
+pub(super) fn check<B: TrainingBackend>(
     folder: &Path,
     weights: &PerceptualWeights<B>,
     device: &B::Device,
@@ -109,52 +106,4 @@ pub(super) fn check_lpips<B: TrainingBackend>(
         report.push(check, comparison.outcome());
     }
     Ok(())
-}
-
-/// Network Lab to sRGB, and its gradient.
-pub(super) fn check_lab_to_rgb<B: TrainingBackend>(
-    folder: &Path,
-    device: &B::Device,
-    report: &mut Report,
-) -> Result<(), Error> {
-    let path = folder.join("lab_to_rgb.safetensors");
-    let Some(file) = open(&path)? else {
-        report.absent("Lab to sRGB", name_of(&path));
-        return Ok(());
-    };
-    let shape = image_shape(&file, "network_lab")?;
-    let lab = file
-        .tensor::<B, 4>("network_lab", shape, device)?
-        .require_grad();
-    let weight = file.tensor::<B, 4>("weight", shape, device)?;
-    let rgb = lab_to_rgb(lab.clone());
-
-    let expected = floats(&file, "rgb", &shape)?;
-    let mut comparison = Comparison::new(LIMIT);
-    let found = values(rgb.clone());
-    comparison.add_all("rgb", &shape, &found, &expected, relative_or_absolute);
-    report.push("Lab to sRGB", comparison.outcome());
-
-    let gradients = (rgb * weight).sum().backward();
-    let found = lab.grad(&gradients).map(values).unwrap_or_default();
-    let expected = floats(&file, "grad", &shape)?;
-    let largest = magnitude(&expected);
-    let mut comparison = Comparison::new(GRADIENT_LIMIT);
-    comparison.add_all("grad", &shape, &found, &expected, |found, expected| {
-        absolute(found, expected) / largest
-    });
-    report.push("Lab to sRGB, gradient", comparison.outcome());
-    Ok(())
-}
-
-/// The shape of the images under `name`, if that is what they are.
-fn image_shape(file: &WeightFile, name: &str) -> Result<[usize; 4], Error> {
-    let shape = file.shape(name)?;
-    match shape[..] {
-        [batch, 3, height, width] => Ok([batch, 3, height, width]),
-        _ => Err(Error::Config {
-            path: file.path().to_owned(),
-            reason: format!("`{name}` has shape {shape:?}, expected [batch, 3, height, width]"),
-        }),
-    }
 }

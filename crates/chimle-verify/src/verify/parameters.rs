@@ -1,0 +1,126 @@
+//! Values and gradients of a generator's parameters, by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::module::Param;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use chimle_core::nn::{Generator, NamedVisitor, TrainingBackend, WeightFile, WeightsError};
+
+use super::comparison::Comparison;
+use super::folder::{floats, name_of, values};
+use crate::error::Error;
+
+/// Arrays by the name of a parameter, in the layout of the authors' release.
+pub(super) type Arrays = BTreeMap<String, Array>;
+
+/// The values of a tensor.
+pub(super) struct Array {
+    pub(super) shape: Vec<usize>,
+    pub(super) values: Vec<f32>,
+}
+
+impl Array {
+    fn of<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Self {
+        let tensor = release_layout(tensor);
+        Self {
+            shape: tensor.dims().to_vec(),
+            values: values(tensor),
+        }
+    }
+}
+
+/// Converts a parameter to the layout of the authors' release, which transposes the weights of linear
+/// layers.
+fn release_layout<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
+    if D == 2 { tensor.transpose() } else { tensor }
+}
+
+/// Returns the values of all parameters.
+pub(super) fn parameters_of<B: Backend>(generator: &Generator<B>) -> Arrays {
+    struct Collect(Arrays);
+    impl<B: Backend> NamedVisitor<B> for Collect {
+        fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<B, D>>) {
+            self.0.insert(name.to_owned(), Array::of(param.val()));
+        }
+    }
+    let mut collect = Collect(Arrays::new());
+    generator.visit_named(&mut collect);
+    collect.0
+}
+
+/// Returns the gradients of all parameters that have one.
+pub(super) fn gradients_of<B: TrainingBackend>(
+    generator: &Generator<B>,
+    gradients: &B::Gradients,
+) -> Arrays {
+    struct Collect<'a, B: TrainingBackend>(&'a B::Gradients, Arrays);
+    impl<B: TrainingBackend> NamedVisitor<B> for Collect<'_, B> {
+        fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<B, D>>) {
+            if let Some(gradient) = param.val().grad(self.0) {
+                self.1.insert(name.to_owned(), Array::of(gradient));
+            }
+        }
+    }
+    let mut collect = Collect::<B>(gradients, Arrays::new());
+    generator.visit_named(&mut collect);
+    collect.1
+}
+
+/// Reads the arrays of a file that have the names of `found`.
+///
+/// A name that only `found` or only the file has is added to the comparison as a difference of NaN.
+pub(super) fn read_all(
+    file: &WeightFile,
+    found: &Arrays,
+    kind: &str,
+    comparison: &mut Comparison,
+) -> Result<BTreeMap<String, Vec<f32>>, Error> {
+    let stored: BTreeSet<String> = file.names().into_iter().collect();
+    let ours: BTreeSet<String> = found.keys().cloned().collect();
+    for name in stored.difference(&ours) {
+        comparison.add(f64::NAN, || format!("`{name}` has no {kind} here"));
+    }
+    for name in ours.difference(&stored) {
+        let file = name_of(file.path());
+        comparison.add(f64::NAN, || format!("`{name}` has no {kind} in {file}"));
+    }
+    stored
+        .intersection(&ours)
+        .map(|name| Ok((name.clone(), floats(file, name, &found[name].shape)?)))
+        .collect()
+}
+
+/// Returns the sum of every parameter times its stored gradient: a loss whose gradients are the stored
+/// ones.
+pub(super) fn loss_with_gradients<B: TrainingBackend>(
+    generator: &Generator<B>,
+    gradients: &WeightFile,
+) -> Result<Tensor<B, 1>, Error> {
+    struct Sum<'a, B: TrainingBackend> {
+        gradients: &'a WeightFile,
+        stored: BTreeSet<String>,
+        terms: Result<Vec<Tensor<B, 1>>, WeightsError>,
+    }
+    impl<B: TrainingBackend> NamedVisitor<B> for Sum<'_, B> {
+        fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<B, D>>) {
+            if !self.stored.contains(name) {
+                return;
+            }
+            if let Ok(terms) = &mut self.terms {
+                let value = release_layout(param.val());
+                match self.gradients.tensor(name, value.dims(), &value.device()) {
+                    Ok(gradient) => terms.push((value * gradient).sum()),
+                    Err(error) => self.terms = Err(error),
+                }
+            }
+        }
+    }
+    let mut sum = Sum {
+        gradients,
+        stored: gradients.names().into_iter().collect(),
+        terms: Ok(Vec::new()),
+    };
+    generator.visit_named(&mut sum);
+    Ok(Tensor::cat(sum.terms?, 0).sum())
+}
