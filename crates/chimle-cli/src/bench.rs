@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chimle_core::{Compute, DistanceConfig, Precision, Task, TrainingBackend};
+use chimle_core::{Compute, DistanceConfig, Precision, TaskHandle, TrainingBackend};
 use chimle_verify::{BenchConfig, bench, read_network};
 use clap::{Args, ValueEnum};
 
@@ -24,7 +24,7 @@ pub struct Bench {
 
     /// How its levels join: super-resolution, colorization, decompression or night-to-day (the same: generic)
     #[arg(long, value_parser = task)]
-    task: Task,
+    task: TaskHandle,
 
     /// Examples in a batch
     #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
@@ -81,9 +81,9 @@ enum Loss {
 }
 
 /// A task, or `generic`, as the reference implementation calls image to image.
-fn task(name: &str) -> Result<Task, String> {
+fn task(name: &str) -> Result<TaskHandle, String> {
     if name == "generic" {
-        Ok(Task::NightToDay)
+        Ok(chimle_core::NightToDay.into())
     } else {
         flags::task(name)
     }
@@ -97,7 +97,7 @@ impl Command for Bench {
             self.lpips.as_deref(),
         )?;
         let config = BenchConfig {
-            network: read_network(&self.config, chimle_core::architecture(self.task))?,
+            network: read_network(&self.config, chimle_core::architecture(&*self.task))?,
             batch: self.batch,
             side: self.side,
             pools: self.pool,

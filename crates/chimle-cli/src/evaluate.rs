@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use chimle_core::data::{Dataset, DatasetConfig};
+use chimle_core::evaluation::{
+    Evaluation, EvaluationConfig, Instruments, RealImages, Report, SetMeasuresConfig, evaluate,
+    evaluate_folders,
+};
 use chimle_core::metrics::{Statistics, Subsets};
-use chimle_core::perceptual::{Backbone, Distance, Extractor, InceptionV3, Vgg16};
+use chimle_core::perceptual::{Backbone, Extractor, ImageDistance, InceptionV3, Vgg16};
 use chimle_core::{
-    DataSource, DistanceConfig, Evaluation, EvaluationConfig, Instruments, Kernels, Model,
-    Precision, RealImages, Report, SetConfig, Task, TrainingBackend, evaluate, evaluate_folders,
+    DataSource, DistanceConfig, Kernels, Model, Precision, RunConfig, TaskHandle, TrainingBackend,
 };
 use clap::Args;
 
@@ -17,7 +20,7 @@ use crate::located::Located;
 use crate::lpips::BackboneName;
 use crate::page::{self, INPUTS, PAGE};
 use crate::progress::Counter;
-use crate::{flags, lpips, output, weights};
+use crate::{flags, located, lpips, output, weights};
 
 /// Made-up scenes are numbered from here, where no run's training set reaches.
 pub const FIRST_UNSEEN_SCENE: u64 = 1 << 32;
@@ -59,7 +62,7 @@ pub struct Evaluate {
 
     /// What a model file was trained for, where it does not say (decompression or night-to-day)
     #[arg(long, value_parser = flags::task)]
-    task: Option<Task>,
+    task: Option<TaskHandle>,
 
     /// Side of the square output in pixels [default: the run's; a model file needs it]
     #[arg(long, value_name = "PIXELS", value_parser = flags::at_least_one::<usize>)]
@@ -116,7 +119,7 @@ pub struct Evaluate {
     kid_subset_size: usize,
 
     /// Resamples for the intervals of FID and KID, each of which costs what FID does
-    #[arg(long, value_name = "N", default_value_t = SetConfig::default().resamples,
+    #[arg(long, value_name = "N", default_value_t = SetMeasuresConfig::default().resamples,
         value_parser = flags::at_least_one::<usize>)]
     set_resamples: usize,
 
@@ -198,7 +201,7 @@ impl Evaluate {
         let mut config = EvaluationConfig::new(self.samples, seed);
         config.limit = self.limit;
         config.keep = if self.out.is_some() { INPUTS } else { 0 };
-        config.sets = SetConfig {
+        config.sets = SetMeasuresConfig {
             neighbors: self.neighbors,
             subsets,
             resamples: self.set_resamples,
@@ -213,12 +216,12 @@ impl Evaluate {
         memory: u64,
         device: &B::Device,
     ) -> Result<Evaluation, Failure> {
-        let located = Located::find(path)?;
-        let model = Model::<B>::load(path, device)?
+        let Located { model, run } = Located::<B>::load(path, self.task.as_ref(), device)?;
+        let model = model
             .with_precision(self.precision)?
             .with_at_once(self.chunk, memory);
-        let dataset = self.dataset(path, &located, &model)?;
-        let of_run = located.run.as_ref().map(|run| &run.distance);
+        let dataset = self.dataset(path, run.as_ref(), &model)?;
+        let of_run = run.as_ref().map(|run| &run.distance);
         let (distance, named) = self.distance::<B>(of_run, device)?;
         let extractor = self.extractor(&named, device)?;
         let reference = self.stats.as_deref().map(load_statistics).transpose()?;
@@ -293,7 +296,7 @@ impl Evaluate {
         let Some(model) = &self.model else {
             return Ok(());
         };
-        let (run, data) = (Located::find(model)?.run, self.source()?);
+        let (run, data) = (located::run_at(model)?, self.source()?);
         page::of_evaluation(model, run.as_ref(), &data, found, path)
     }
 
@@ -313,25 +316,22 @@ impl Evaluate {
     fn dataset<B: Kernels>(
         &self,
         path: &Path,
-        located: &Located,
+        run: Option<&RunConfig>,
         model: &Model<B>,
     ) -> Result<Dataset, Failure> {
-        let task = located.task(self.task, model.config().architecture)?;
-        let run = located
-            .run
-            .as_ref()
-            .map(|run| (run.data.height, run.data.width));
-        let Some((height, width)) = self.size.map(|side| (side, side)).or(run) else {
+        let task = model.task();
+        let of_run = run.map(|run| (run.data.height, run.data.width));
+        let Some((height, width)) = self.size.map(|side| (side, side)).or(of_run) else {
             let reason = format!("is needed, as {} does not say", path.display());
             return Err(Failure::Flag {
                 flag: "--size",
                 reason,
             });
         };
-        let mut config = DatasetConfig::new(task, model.config().levels(), height, width);
+        let mut config = DatasetConfig::new(task.clone(), model.config().levels(), height, width);
         config.first_scene = FIRST_UNSEEN_SCENE;
         let source = self.source()?;
-        if located.run.as_ref().is_some_and(|run| {
+        if run.is_some_and(|run| {
             run.data.source == source && !matches!(source, DataSource::Procedural { .. })
         }) {
             output::complain(
@@ -339,7 +339,7 @@ impl Evaluate {
                 "the model was trained on these images: the numbers say nothing of others",
             );
         }
-        Ok(Dataset::open(source.resolve(task)?, config)?)
+        Ok(Dataset::open(source.resolve(&**task)?, config)?)
     }
 
     /// The distance asked for, else the run's if its weights are found, else one that needs none.
@@ -347,7 +347,7 @@ impl Evaluate {
         &self,
         of_run: Option<&DistanceConfig>,
         device: &B::Device,
-    ) -> Result<(Distance<B>, DistanceConfig), Failure> {
+    ) -> Result<(ImageDistance<B>, DistanceConfig), Failure> {
         let asked = lpips::distance(
             self.backbone,
             self.perceptual.as_deref(),
@@ -364,7 +364,10 @@ impl Evaluate {
                     "warning",
                     format_args!("{error}; measuring with the Laplacian pyramid instead"),
                 );
-                (Distance::LaplacianPyramid, DistanceConfig::LaplacianPyramid)
+                (
+                    ImageDistance::LaplacianPyramid,
+                    DistanceConfig::LaplacianPyramid,
+                )
             }
         })
     }

@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use chimle_core::nn::{Generator, WeightFile};
-use chimle_core::{GeneratorConfig, Kernels, Task, TrainingBackend, load_generator};
+use chimle_core::{
+    GeneratorConfig, Kernels, NetworkConfig, TaskHandle, TrainingBackend, architecture,
+    load_generator, save_generator,
+};
 use clap::Args;
 
 use crate::device::{Command, Common};
 use crate::error::Failure;
-use crate::located::Located;
-use crate::{flags, output};
+use crate::{flags, located, output};
 
 /// Turns a PyTorch checkpoint of the authors' release into a file that carries its configuration.
 #[derive(Args)]
@@ -23,7 +25,7 @@ pub struct Import {
 
     /// What it was trained for: super-resolution, colorization, decompression or night-to-day
     #[arg(long, value_parser = flags::task)]
-    task: Task,
+    task: TaskHandle,
 
     #[command(flatten)]
     target: Target,
@@ -60,22 +62,17 @@ impl Command for Import {
     fn run<B: TrainingBackend>(self, device: B::Device, _: Common) -> Result<(), Failure> {
         self.target.check()?;
         let file = WeightFile::open(&self.file)?;
-        let architecture = chimle_core::architecture(self.task);
-        let config = GeneratorConfig::of_file(&file, Some(architecture))?;
-        if config.architecture != architecture {
-            let reason = format!(
-                "{}, but {} says {:?}",
+        let config = GeneratorConfig::of_file(&file, Some(architecture(&*self.task)))?;
+        NetworkConfig::validate(&config, &*self.task).map_err(|error| Failure::Flag {
+            flag: "--task",
+            reason: format!(
+                "{} does not fit {}: {error}",
                 self.task,
-                self.file.display(),
-                config.architecture
-            );
-            return Err(Failure::Flag {
-                flag: "--task",
-                reason,
-            });
-        }
+                self.file.display()
+            ),
+        })?;
         let generator = config.init::<B::InnerBackend>(&device).load(&file)?;
-        self.target.write(&generator)
+        self.target.write(&generator, &self.task)
     }
 }
 
@@ -84,9 +81,10 @@ impl Command for Export {
 
     fn run<B: TrainingBackend>(self, device: B::Device, _: Common) -> Result<(), Failure> {
         self.target.check()?;
-        Located::find(&self.model)?;
-        let generator = load_generator::<B::InnerBackend>(&self.model, &device)?;
-        self.target.write(&generator)
+        located::run_at(&self.model)?;
+        let (generator, task) =
+            load_generator::<B::InnerBackend, Generator<_>>(&self.model, None, &device)?;
+        self.target.write(&generator, &task)
     }
 }
 
@@ -119,8 +117,12 @@ impl Target {
         }
     }
 
-    fn write<B: Kernels>(&self, generator: &Generator<B>) -> Result<(), Failure> {
-        generator.save(&self.out)?;
+    fn write<B: Kernels>(
+        &self,
+        generator: &Generator<B>,
+        task: &TaskHandle,
+    ) -> Result<(), Failure> {
+        save_generator(generator, task, &self.out)?;
         let parameters = burn::module::Module::num_params(generator);
         output::say(format_args!(
             "{}: {parameters} parameters",

@@ -1,10 +1,8 @@
 //! `chimle film`: a run's samples as it learned.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use chimle_core::read_log;
+use chimle_core::RunFolder;
 use chimle_show::{Frame, film};
 use clap::Args;
 use image::RgbImage;
@@ -39,8 +37,9 @@ pub struct Film {
 
 impl Film {
     pub fn run(self) -> Result<(), Failure> {
-        let events = read_log(&self.run)?;
-        let strips = strips(&self.run.join("samples"))?;
+        let run = RunFolder::at(&self.run);
+        let events = run.read_log()?;
+        let strips = run.strips()?;
         let loss = curves::loss(&events);
         let mut frames = Vec::new();
         for index in spaced(
@@ -70,29 +69,10 @@ impl Film {
                 });
             }
         }
-        let path = self.out.unwrap_or_else(|| self.run.join("film.gif"));
+        let path = self.out.unwrap_or_else(|| run.film_path());
         film::save(&frames, &path)?;
         output::say(format_args!("{} frames: {}", frames.len(), path.display()))
     }
-}
-
-/// The strips in a folder, by step.
-fn strips(folder: &Path) -> Result<Vec<(u64, PathBuf)>, Failure> {
-    let unreadable = Failure::file("read", folder);
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
-        Err(error) => return Err(unreadable(error)),
-    };
-    let paths = entries.flatten().map(|entry| entry.path());
-    let strips = paths.filter_map(|path| {
-        let name = path.file_name()?.to_str()?;
-        let step = name.strip_prefix("step-")?.strip_suffix(".png")?;
-        Some((step.parse().ok()?, path))
-    });
-    let mut strips: Vec<(u64, PathBuf)> = strips.collect();
-    strips.sort();
-    Ok(strips)
 }
 
 /// The picture as many times its size as stays within a height; as it is, if it is higher.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use chimle_core::{DataSource, Task, Vary};
+use chimle_core::{DataSource, TaskHandle, Vary};
 
 use crate::error::Failure;
 
@@ -12,7 +12,7 @@ use crate::error::Failure;
 const SCENES: usize = 512;
 
 /// A task by any of its names, with hyphens or underscores.
-pub fn task(name: &str) -> Result<Task, String> {
+pub fn task(name: &str) -> Result<TaskHandle, String> {
     name.replace('_', "-")
         .parse()
         .map_err(|e: chimle_core::data::DataError| e.to_string())

@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use chimle_core::Task;
-use chimle_core::data::{Dataset, DatasetConfig, Skipped, Source};
+use chimle_core::data::list_images;
 
 use crate::error::Failure;
-use crate::output;
 
 /// An image, and what its outputs are called.
 pub struct Input {
@@ -19,15 +17,13 @@ pub struct Input {
 /// The images that `--input` names.
 pub struct Inputs {
     pub images: Vec<Input>,
-    /// Files of a folder that are no images; each has been warned of.
-    pub skipped: usize,
 }
 
 impl Inputs {
-    /// One image, or all in a folder and its subfolders.
+    /// Finds one image, or all images in a folder and its subfolders. Whether a file is an image shows when it is read.
     ///
     /// # Errors
-    /// If the folder cannot be read or holds no image. (Whether a single file is one shows when it is read.)
+    /// If the folder cannot be read or holds no file with the extension of an image.
     pub fn find(path: &Path) -> Result<Self, Failure> {
         if !path.is_dir() {
             let name = path
@@ -38,18 +34,15 @@ impl Inputs {
                     path: path.to_owned(),
                     name,
                 }],
-                skipped: 0,
             });
         }
-        // Which files of a folder are images is the data set's to say; as one of single pixels it asks nothing more.
-        let any_image = DatasetConfig::new(Task::Colorization, 1, 1, 1);
-        let dataset = Dataset::open(Source::Photographs(path.to_owned()), any_image)?;
-        for Skipped { reason, .. } in dataset.skipped() {
-            output::complain("warning", format_args!("skipped: {reason}"));
-        }
-        let files: Vec<PathBuf> = (0..dataset.len())
-            .map(|index| dataset.name(index).into())
-            .collect();
+        let below = |image: PathBuf| {
+            image
+                .strip_prefix(path)
+                .map(Path::to_owned)
+                .unwrap_or(image)
+        };
+        let files: Vec<PathBuf> = list_images(path)?.into_iter().map(below).collect();
         let images = names(&files)
             .into_iter()
             .zip(&files)
@@ -59,7 +52,6 @@ impl Inputs {
             });
         Ok(Self {
             images: images.collect(),
-            skipped: dataset.skipped().len(),
         })
     }
 }

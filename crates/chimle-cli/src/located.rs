@@ -1,78 +1,54 @@
-//! A model as the command line names it: a run's folder, or a file of weights.
+//! A model as the command line names it: a run folder, or a file of weights.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use chimle_core::{Architecture, RunConfig, Task};
+use burn::tensor::backend::Backend;
+use chimle_core::{Kernels, Model, RunConfig, RunFolder, TaskHandle};
 
 use crate::error::Failure;
 
-/// Where a model lies, and what is known of it.
-pub struct Located {
-    path: PathBuf,
-    /// Its run's configuration; a file of weights has none.
+/// A model, and the configuration of its run.
+pub struct Located<B: Backend> {
+    pub model: Model<B>,
+    /// A file of weights has none.
     pub run: Option<RunConfig>,
 }
 
-impl Located {
-    /// Looks at `path`.
+impl<B: Kernels> Located<B> {
+    /// Loads the model at `path`. A given task replaces the task that the model was trained for.
     ///
     /// # Errors
-    /// If it is a folder that holds no run, or one whose configuration cannot be read.
-    pub fn find(path: &Path) -> Result<Self, Failure> {
-        let config = path.join("config.toml");
-        if path.is_dir() && !config.is_file() {
-            return Err(chimle_core::Error::NoRun {
-                path: path.to_owned(),
-                what: "run (no config.toml)",
+    ///
+    /// If the path holds no model, or the task does not fit it.
+    pub fn load(
+        path: &Path,
+        task: Option<&TaskHandle>,
+        device: &B::Device,
+    ) -> Result<Self, Failure> {
+        let run = run_at(path)?;
+        let model = Model::load(path, device)?;
+        let model = match task {
+            Some(task) => {
+                let reason = |error: chimle_core::Error| Failure::Flag {
+                    flag: "--task",
+                    reason: format!("{task} does not fit {}: {error}", path.display()),
+                };
+                model.with_task(task.clone()).map_err(reason)?
             }
-            .into());
-        }
-        let run = if path.is_dir() {
-            Some(RunConfig::read(&config)?)
-        } else {
-            None
+            None => model,
         };
-        Ok(Self {
-            path: path.to_owned(),
-            run,
-        })
+        Ok(Self { model, run })
     }
+}
 
-    /// The task: the run's, else the one given, else the only one that the architecture allows.
-    ///
-    /// # Errors
-    /// If it is none of these, or the given one is another than the model was trained for.
-    pub fn task(&self, given: Option<Task>, architecture: Architecture) -> Result<Task, Failure> {
-        let known = self
-            .run
-            .as_ref()
-            .map(|run| run.task)
-            .or(match architecture {
-                Architecture::SuperResolution => Some(Task::SuperResolution),
-                Architecture::Colorization => Some(Task::Colorization),
-                Architecture::ImageToImage => None,
-            });
-        let failed = |reason: String| Failure::Flag {
-            flag: "--task",
-            reason,
-        };
-        match (given, known) {
-            (Some(given), None) if chimle_core::architecture(given) != architecture => {
-                Err(failed(format!(
-                    "{given}, but {} holds an image-to-image model",
-                    self.path.display()
-                )))
-            }
-            (Some(given), Some(known)) if given != known => Err(failed(format!(
-                "{given}, but {} is a model for {known}",
-                self.path.display()
-            ))),
-            (given, known) => given.or(known).ok_or_else(|| {
-                failed(format!(
-                    "is needed, as {} does not say: decompression or night-to-day",
-                    self.path.display()
-                ))
-            }),
-        }
+/// Reads the configuration of the run at `path`. A file of weights has none.
+///
+/// # Errors
+///
+/// If the path is a folder that holds no run, or one whose configuration cannot be read.
+pub fn run_at(path: &Path) -> Result<Option<RunConfig>, Failure> {
+    if !path.is_dir() {
+        return Ok(None);
     }
+    Ok(Some(RunFolder::at(path).read_config()?))
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chimle_core::data::{Dataset, DatasetConfig, Source};
+use chimle_core::evaluation::{EvaluationConfig, Instruments, Report, SampledInput, evaluate};
 use chimle_core::{
-    DataSource, EvaluationConfig, Instruments, Kept, Preset, Report, RunConfig, Sheet, Task,
-    Trainer, TrainingBackend, evaluate,
+    Colorization, DataSource, Preset, RunConfig, RunFolder, Sheet, Trainer, TrainingBackend,
 };
 use clap::Args;
 use image::{Rgb, RgbImage};
@@ -66,7 +66,7 @@ impl Command for Quickstart {
     fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
         let begun = Instant::now();
         self.clear_folder()?;
-        let mut config = RunConfig::new(Task::Colorization, Preset::Tiny);
+        let mut config = RunConfig::new(Colorization, Preset::Tiny);
         config.seed = common.seed.unwrap_or(0);
         config.training.set_steps(STEPS);
 
@@ -107,7 +107,7 @@ impl Command for Quickstart {
         output::save(json.as_bytes(), &self.out.join(NUMBERS))?;
         let inputs = evaluation.kept.iter().map(page::shown).collect();
         page::of_run(
-            &self.out,
+            trainer.folder(),
             trainer.config(),
             inputs,
             Some(&numbers.report),
@@ -164,29 +164,24 @@ impl Quickstart {
 
 /// Whether a folder holds an earlier quickstart's files and nothing else.
 fn is_quickstart(folder: &Path) -> bool {
-    const OURS: [&str; 9] = [
-        "config.toml",
-        "film.gif",
-        "page.html",
-        "plots",
-        "log.jsonl",
-        "checkpoints",
-        "samples",
-        PICTURE,
-        NUMBERS,
-    ];
-    let ours = |entry: fs::DirEntry| OURS.iter().any(|name| entry.file_name() == *name);
-    let only_ours = fs::read_dir(folder).is_ok_and(|entries| entries.flatten().all(ours));
+    let is_ours = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or_default();
+        RunFolder::is_part_of_run(name) || [PICTURE, NUMBERS].contains(&name)
+    };
+    let only_ours = fs::read_dir(folder).is_ok_and(|entries| entries.flatten().all(is_ours));
     only_ours
-        && RunConfig::read(&folder.join("config.toml")).is_ok_and(|run| {
-            run.generator == RunConfig::new(Task::Colorization, Preset::Tiny).generator
-                && matches!(run.data.source, DataSource::Procedural { .. })
-        })
+        && RunFolder::at(folder)
+            .read_config()
+            .is_ok_and(|run: RunConfig| {
+                run.generator == RunConfig::new(Colorization, Preset::Tiny).generator
+                    && matches!(run.data.source, DataSource::Procedural { .. })
+            })
 }
 
 fn unseen_scenes(run: &RunConfig) -> Result<Dataset, Failure> {
     let mut config = DatasetConfig::new(
-        run.task,
+        run.task.clone(),
         run.generator.levels(),
         run.data.height,
         run.data.width,
@@ -199,7 +194,7 @@ fn unseen_scenes(run: &RunConfig) -> Result<Dataset, Failure> {
 }
 
 /// A row for each scene: the gray input, the samples, and apart from them the true colorings.
-fn draw_picture(scenes: &[Kept]) -> RgbImage {
+fn draw_picture(scenes: &[SampledInput]) -> RgbImage {
     let space = RgbImage::from_pixel(1, 1, Rgb([255; 3]));
     let mut sheet = Sheet::new().at_least(64);
     for scene in scenes {

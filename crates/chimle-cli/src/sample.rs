@@ -2,13 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use chimle_core::data::{
-    DataError, Planes, downsample, gray_of_lightness, grayscale_lightness, side_multiple,
-    task_input,
-};
-use chimle_core::{
-    Architecture, Kernels, Model, Precision, Sheet, Task, TrainingBackend, Vary, read_rgb,
-};
+use chimle_core::data::{DataError, InputSize, Sizes, downsample};
+use chimle_core::{Kernels, Model, Precision, Sheet, TaskHandle, TrainingBackend, Vary, read_rgb};
 use chimle_show::film;
 use clap::{Args, ValueEnum};
 use image::{ImageReader, RgbImage, imageops};
@@ -72,7 +67,7 @@ pub struct Sample {
 
     /// With --degrade: what a model file was trained for, where it does not say (decompression)
     #[arg(long, value_parser = flags::task, requires = "degrade")]
-    task: Option<Task>,
+    task: Option<TaskHandle>,
 }
 
 /// How long an output is shown in a film, and how long it takes to turn into the next, in milliseconds.
@@ -112,17 +107,16 @@ struct Prepared {
 impl Command for Sample {
     fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
         let inputs = Inputs::find(&self.input)?;
-        let located = Located::find(&self.model)?;
-        let model = Model::<B::InnerBackend>::load(&self.model, &device)?
+        let located = Located::<B::InnerBackend>::load(&self.model, self.task.as_ref(), &device)?;
+        let model = located
+            .model
             .with_precision(self.precision)?
             .with_at_once(self.chunk, common.memory);
-        let degrade = if self.degrade {
-            Some(located.task(self.task, model.config().architecture)?)
-        } else {
-            None
-        };
-        if degrade.is_some_and(Task::is_paired) {
-            let reason = "a paired task's inputs cannot be made from its outputs".to_owned();
+        if self.degrade && model.task().is_paired() {
+            let reason = format!(
+                "inputs of {} cannot be made from outputs; name another task with --task",
+                model.task()
+            );
             return Err(Failure::Flag {
                 flag: "--degrade",
                 reason,
@@ -130,11 +124,11 @@ impl Command for Sample {
         }
         output::prepare_folder(&self.out)?;
 
-        let (total, mut done, mut skipped) = (inputs.images.len(), 0, inputs.skipped);
+        let (total, mut done, mut skipped) = (inputs.images.len(), 0, 0);
         let mut progress = Counter::new("images");
         for (index, input) in inputs.images.iter().enumerate() {
             progress.at(index, total);
-            match self.sample(&model, input, degrade, common) {
+            match self.sample(&model, input, common) {
                 Ok(()) => done += 1,
                 // In a folder what is wrong with one image is no reason to leave the others; where the trouble is with
                 // what is written, every image would have it.
@@ -175,17 +169,16 @@ impl Sample {
         &self,
         model: &Model<B>,
         input: &Input,
-        degrade: Option<Task>,
         common: Common,
     ) -> Result<(), Failure> {
         let on_cpu = common.device == Device::Cpu;
         if on_cpu {
-            self.check_memory(model, input, degrade)?;
+            self.check_memory(model, input)?;
         }
         let Prepared {
             input: shown,
             truth,
-        } = self.prepare(model, &input.path, degrade)?;
+        } = self.prepare(model, &input.path)?;
         let vary = self.vary.unwrap_or_default();
         let samples = model.vary(&shown, self.samples, common.seed.unwrap_or(0), vary)?;
 
@@ -206,33 +199,25 @@ impl Sample {
             let frames = film::dissolve(&samples, HOLD, CHANGE);
             film::save(&frames, file(&format!("film.{}", format.extension())))?;
         }
-        let first = if model.config().architecture == Architecture::Colorization {
-            gray(&shown)
-        } else {
-            shown
-        };
+        let first = picture_of_input(model, &shown)?;
         let mut sheet = Sheet::new();
         sheet.push([first].into_iter().chain(samples).chain(truth).collect());
         output::save_png(&sheet.picture(), &file("sheet.png"))
     }
 
     /// Reads an image, brings it to its size, and makes the task's input of it if it is a photograph.
-    fn prepare<B: Kernels>(
-        &self,
-        model: &Model<B>,
-        path: &Path,
-        degrade: Option<Task>,
-    ) -> Result<Prepared, Failure> {
+    fn prepare<B: Kernels>(&self, model: &Model<B>, path: &Path) -> Result<Prepared, Failure> {
         let mut image = read_rgb(path)?;
         let (width, height) = self.target_size(image.dimensions());
         if (width, height) != image.dimensions() {
             image = downsample(&image, width, height)?;
         }
-        let levels = model.config().levels();
-        // Of a single pixel at the coarsest level, instance normalization leaves nothing.
-        let coarsest = match (model.config().architecture, degrade) {
-            (Architecture::SuperResolution, None) => 1,
-            _ => model.config().enlargement() as u32,
+        let task = model.task();
+        // Instance normalization leaves nothing of a single pixel at the coarsest level.
+        let multiple = model.multiple() as u32;
+        let coarsest = match task.input_size() {
+            InputSize::Reduced if !self.degrade => 1,
+            _ => multiple,
         };
         if width <= coarsest && height <= coarsest {
             let (path, needed) = (path.to_owned(), coarsest + 1);
@@ -245,13 +230,12 @@ impl Sample {
             }
             .into());
         }
-        let Some(task) = degrade else {
+        if !self.degrade {
             return Ok(Prepared {
                 input: image,
                 truth: None,
             });
-        };
-        let multiple = side_multiple(task, levels)? as u32;
+        }
         let whole = |side: u32| side / multiple * multiple;
         if whole(width) == 0 || whole(height) == 0 {
             let (path, needed) = (path.to_owned(), multiple);
@@ -265,31 +249,27 @@ impl Sample {
             .into());
         }
         let truth = imageops::crop_imm(&image, 0, 0, whole(width), whole(height)).to_image();
+        let (height, width) = (truth.height() as usize, truth.width() as usize);
+        let sizes = Sizes::new(&**task, model.config().levels(), height, width)?;
+        let degraded = task.degrade(&truth, &sizes, 0)?;
         Ok(Prepared {
-            input: task_input(task, levels, &truth)?,
+            input: degraded.to_rgb(),
             truth: Some(truth),
         })
     }
 
-    /// Whether an image of this size, and one sample of it, fit the memory that is free. The file's header tells, so
-    /// that an image too large to be decoded is not.
-    fn check_memory<B: Kernels>(
-        &self,
-        model: &Model<B>,
-        input: &Input,
-        degrade: Option<Task>,
-    ) -> Result<(), Failure> {
+    /// Checks that an image of this size, and one sample of it, fit the memory that is free. Only the header is read, so
+    /// an image that is too large is rejected before it is decoded.
+    fn check_memory<B: Kernels>(&self, model: &Model<B>, input: &Input) -> Result<(), Failure> {
         let header = ImageReader::open(&input.path).and_then(ImageReader::with_guessed_format);
         let Some(size) = header.ok().and_then(|header| header.into_dimensions().ok()) else {
             return Ok(()); // Reading it will say what is wrong.
         };
         let (width, height) = self.target_size(size);
-        let enlarges =
-            model.config().architecture == Architecture::SuperResolution && degrade.is_none();
-        let scale = if enlarges {
-            model.config().enlargement() as u32
-        } else {
+        let scale = if self.degrade {
             1
+        } else {
+            model.enlargement() as u32
         };
         let (width, height) = (width.saturating_mul(scale), height.saturating_mul(scale));
         // The image as decoded, and as brought to 8 bits.
@@ -327,8 +307,12 @@ impl Sample {
     }
 }
 
-/// What a colorization model sees of an image.
-fn gray(image: &RgbImage) -> RgbImage {
-    let lightness: Planes = grayscale_lightness(image);
-    gray_of_lightness(&lightness).to_rgb()
+/// Returns what the model is given of an image, as a picture.
+fn picture_of_input<B: Kernels>(model: &Model<B>, image: &RgbImage) -> Result<RgbImage, Failure> {
+    let task = model.task();
+    let (height, width) = (image.height() as usize, image.width() as usize);
+    // At the picture's own size, without the sizes of the coarser levels.
+    let sizes = Sizes::of_input(&**task, 1, height, width)?;
+    let conditioning = task.conditioning(&task.input_of_picture(image)?, &sizes)?;
+    Ok(task.picture_of_input(&conditioning).to_rgb())
 }

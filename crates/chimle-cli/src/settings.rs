@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use chimle_core::{DistanceConfig, Precision, Preset, RunConfig, Strategy, Task, data};
+use chimle_core::data::Sizes;
+use chimle_core::{DistanceConfig, Precision, Preset, RunConfig, Strategy, TaskHandle};
 use clap::{Args, ValueEnum};
 
 use crate::error::Failure;
@@ -17,7 +18,7 @@ pub struct Settings {
     ///
     /// night-to-day (also: paired) stands for any task given by pairs of images. British spellings do too.
     #[arg(long, value_parser = flags::task, required_unless_present_any = ["resume", "config"])]
-    task: Option<Task>,
+    task: Option<TaskHandle>,
 
     /// A folder of photographs, or `procedural` for made-up scenes
     ///
@@ -60,9 +61,9 @@ pub struct Settings {
     #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
     batch: Option<usize>,
 
-    /// Inputs drawn and searched together [default: the preset's]
-    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
-    share: Option<usize>,
+    /// Inputs in a round, which are drawn and searched together [default: the preset's]
+    #[arg(long, alias = "share", value_name = "N", value_parser = flags::at_least_one::<usize>)]
+    round: Option<usize>,
 
     /// Training steps between two searches [default: the preset's]
     #[arg(long, value_name = "N", value_parser = flags::at_least_one::<u64>)]
@@ -131,7 +132,7 @@ impl Settings {
             PresetName::Small => Preset::Small,
             PresetName::Paper => Preset::Paper,
         };
-        let task = self.task.ok_or_else(|| Failure::Flag {
+        let task = self.task.clone().ok_or_else(|| Failure::Flag {
             flag: "--task",
             reason: "is needed".to_owned(),
         })?;
@@ -139,7 +140,7 @@ impl Settings {
         config.data.source = flags::data(self.data.as_deref(), self.pairs.as_deref())?;
         if let Some(side) = self.size {
             (config.data.height, config.data.width) = (side, side);
-            data::check_sides(config.task, config.generator.levels(), side, side).map_err(|e| {
+            Sizes::new(&*config.task, config.generator.levels(), side, side).map_err(|e| {
                 Failure::Flag {
                     flag: "--size",
                     reason: e.to_string(),
@@ -170,7 +171,7 @@ impl Settings {
         replace(&mut training.precision, self.precision);
         training.recompute = self.recompute;
         replace(&mut training.batch, self.batch);
-        replace(&mut training.share, self.share);
+        replace(&mut training.round, self.round);
         replace(&mut training.steps_per_search, self.steps_per_search);
         replace(&mut training.learning_rate, self.learning_rate);
         training.objective.intermediate_supervision &= !self.no_intermediate_supervision;

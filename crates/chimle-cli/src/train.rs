@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chimle_core::{RunConfig, Trainer, TrainingBackend};
+use chimle_core::{
+    GeneratorConfig, RunConfig, Trainer, TrainingBackend, architecture, load_weights,
+};
 use clap::Args;
 
 use crate::device::{Command, Common};
@@ -27,13 +29,19 @@ pub struct Train {
 
     /// Take everything from this file, laid out as a run's config.toml
     ///
-    /// Only --out, --steps, --minutes, --device and --seed can be given beside it.
+    /// Only --out, --init, --steps, --minutes, --device and --seed can be given with it.
     #[arg(long, value_name = "FILE", conflicts_with = "settings")]
     config: Option<PathBuf>,
 
     /// The new run's folder
     #[arg(long, value_name = "RUN", required_unless_present = "resume")]
     out: Option<PathBuf>,
+
+    /// Start from the weights of this run or file instead of fresh ones; the network is then the file's
+    ///
+    /// A checkpoint of the authors' release (.pth) will do too.
+    #[arg(long, value_name = "RUN|FILE", conflicts_with = "resume")]
+    init: Option<PathBuf>,
 
     /// Training steps in all, 0 for an untrained model; the learning rate's schedule is scaled along
     ///
@@ -99,7 +107,7 @@ impl Command for Train {
         let examples = &held_out[..held_out.len().min(INPUTS)];
         let config = trainer.config();
         let inputs = page::sampled(&trainer.model(), examples, SAMPLES, config.seed)?;
-        let page = page::of_run(&folder, config, inputs, None, None)?;
+        let page = page::of_run(trainer.folder(), config, inputs, None, None)?;
         output::say(format_args!("samples to look at: {}", page.display()))?;
         output::say(format_args!(
             "the model is in {0}: chimle sample --model {0} --input IMAGE --out DIR",
@@ -114,6 +122,12 @@ impl Train {
             Some(file) => RunConfig::read(file)?,
             None => self.settings.config()?,
         };
+        if let Some(init) = &self.init {
+            let init = flags::absolute(init)?;
+            let file = load_weights(&init)?;
+            config.generator = GeneratorConfig::of_file(&file, Some(architecture(&*config.task)))?;
+            config.init = Some(init);
+        }
         if let Some(steps) = self.steps {
             config.training.set_steps(steps);
         }

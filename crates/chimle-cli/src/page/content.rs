@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use chimle_core::{DataSource, Event, Measured, Report, RunConfig, Strategy, digits};
+use chimle_core::evaluation::{Report, Subject, format_figure};
+use chimle_core::{DataSource, Event, RunConfig, Strategy};
 use chimle_show::Measure;
 
 /// The last part of a path.
@@ -38,8 +39,8 @@ pub(super) fn settings_of_training(config: &RunConfig) -> Vec<(String, String)> 
         ("levels", config.generator.levels().to_string()),
         ("steps", training.steps.to_string()),
         ("batch", training.batch.to_string()),
-        ("inputs to a search", training.share.to_string()),
-        ("steps to a search", training.steps_per_search.to_string()),
+        ("inputs in a round", training.round.to_string()),
+        ("steps per search", training.steps_per_search.to_string()),
         ("learning rate", training.learning_rate.to_string()),
         ("precision", training.precision.to_string()),
         ("seed", config.seed.to_string()),
@@ -55,7 +56,7 @@ pub(super) fn measured(model: &Path, data: &DataSource, report: &Report) -> Vec<
         ("samples of each", report.samples.to_string()),
         ("distance measured", report.distance.clone()),
     ];
-    if let Measured::Model {
+    if let Subject::Model {
         task,
         size: [height, width],
     } = &report.measured
@@ -89,8 +90,12 @@ fn rows<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> Vec<(String, S
 pub(super) fn measures(report: &Report) -> Vec<Measure> {
     let figures = report.figures().into_iter();
     let measures = figures.map(|(name, figure)| {
-        let [low, high] = figure.interval.map(digits);
-        Measure::new(name, digits(figure.value), format!("{low} to {high}"))
+        let [low, high] = figure.interval.map(format_figure);
+        Measure::new(
+            name,
+            format_figure(figure.value),
+            format!("{low} to {high}"),
+        )
     });
     measures.collect()
 }
@@ -111,8 +116,12 @@ pub(super) fn last_validation(events: &[Event]) -> Vec<Measure> {
         return Vec::new();
     };
     vec![
-        Measure::new(format!("distance, best of {samples}"), digits(*best), ""),
-        Measure::new("distance, mean", digits(*mean), ""),
-        Measure::new("diversity", digits(*diversity), ""),
+        Measure::new(
+            format!("distance, best of {samples}"),
+            format_figure(*best),
+            "",
+        ),
+        Measure::new("distance, mean", format_figure(*mean), ""),
+        Measure::new("diversity", format_figure(*diversity), ""),
     ]
 }

@@ -5,8 +5,9 @@ mod content;
 use std::path::{Path, PathBuf};
 
 use chimle_core::data::{Example, Planes};
+use chimle_core::evaluation::{Evaluation, Report, SampledInput};
 use chimle_core::{
-    DataSource, Evaluation, Kept, Kernels, Model, Report, RunConfig, TrainingBackend, read_log,
+    DataSource, GeneratorConfig, Kernels, Model, RunConfig, RunFolder, TrainingBackend,
 };
 use chimle_show::{Input, Page as Html};
 use clap::Args;
@@ -21,9 +22,8 @@ use crate::{flags, output};
 pub const INPUTS: usize = 16;
 pub const SAMPLES: usize = 8;
 
-/// The page's name in a folder, and that of its plots.
+/// The name of an evaluation's page.
 pub const PAGE: &str = "page.html";
-const PLOTS: &str = "plots";
 
 /// Writes a page on which a run can be looked at, and its curves.
 ///
@@ -52,7 +52,7 @@ pub struct Page {
 
 impl Command for Page {
     fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
-        let config = RunConfig::read(&self.run.join("config.toml"))?;
+        let config = RunFolder::at(&self.run).read_config::<GeneratorConfig>()?;
         let model = Model::<B::InnerBackend>::load(&self.run, &device)?
             .with_precision(config.training.precision)?
             .with_at_once(config.search.chunk, common.memory);
@@ -62,7 +62,13 @@ impl Command for Page {
         examples.truncate(count);
         let seed = common.seed.unwrap_or(config.seed);
         let inputs = sampled(&model, &examples, self.samples, seed)?;
-        let page = of_run(&self.run, &config, inputs, None, self.out.as_deref())?;
+        let page = of_run(
+            &RunFolder::at(&self.run),
+            &config,
+            inputs,
+            None,
+            self.out.as_deref(),
+        )?;
         output::say(format_args!("open {} in a browser", page.display()))
     }
 }
@@ -71,17 +77,17 @@ impl Command for Page {
 ///
 /// The measures are those of `report`, else those of the last look at the held-out inputs.
 pub fn of_run(
-    run: &Path,
+    run: &RunFolder,
     config: &RunConfig,
     inputs: Vec<Input>,
     report: Option<&Report>,
     out: Option<&Path>,
 ) -> Result<PathBuf, Failure> {
-    let events = read_log(run)?;
+    let events = run.read_log()?;
     let plots = curves(&events);
-    save(&plots, &run.join(PLOTS))?;
+    save(&plots, &run.plots_path())?;
     let page = Html {
-        title: format!("{}: {}", config.task, content::name(run)),
+        title: format!("{}: {}", config.task, content::name(run.path())),
         settings: content::settings(config),
         inputs,
         curves: plots.into_iter().map(|(_, plot)| plot).collect(),
@@ -90,7 +96,7 @@ pub fn of_run(
             None => content::last_validation(&events),
         },
     };
-    let path = out.map_or_else(|| run.join(PAGE), Path::to_owned);
+    let path = out.map_or_else(|| run.page_path(), Path::to_owned);
     output::save(page.html()?.as_bytes(), &path)?;
     Ok(path)
 }
@@ -105,7 +111,7 @@ pub fn of_evaluation(
     path: &Path,
 ) -> Result<(), Failure> {
     let curves = match run {
-        Some(_) => curves(&read_log(model)?),
+        Some(_) => curves(&RunFolder::at(model).read_log()?),
         None => Vec::new(),
     };
     let mut settings = content::measured(model, data, &found.report);
@@ -121,7 +127,7 @@ pub fn of_evaluation(
 }
 
 /// An evaluation's input as a page shows it.
-pub fn shown(kept: &Kept) -> Input {
+pub fn shown(kept: &SampledInput) -> Input {
     Input {
         name: kept.name.clone(),
         conditioning: kept.input.clone(),
@@ -142,7 +148,8 @@ pub fn sampled<B: Kernels>(
     let inputs = groups.iter().enumerate().map(|(index, group)| {
         counter.at(index, groups.len());
         let example = &group[0];
-        let conditioning = example.input_picture().to_rgb();
+        let picture = model.task().picture_of_input(&example.conditioning);
+        let conditioning = picture.to_rgb();
         let seed = seed.wrapping_add(index as u64);
         let truths = group.iter().flat_map(Example::truths);
         Ok(Input {
@@ -159,5 +166,5 @@ pub fn sampled<B: Kernels>(
 
 /// Whether two examples are observed outputs of one input.
 fn same_input(a: &Example, b: &Example) -> bool {
-    a.conditioning == b.conditioning
+    a.input == b.input
 }

@@ -17,7 +17,10 @@ impl<B: Backend> Data<B> {
     /// Draws images uniformly from [0, 1] and codes from the standard normal distribution.
     pub(super) fn random(config: &BenchConfig, device: &B::Device) -> Self {
         let BenchConfig { network, batch, .. } = config;
-        let (batch, sizes) = (*batch, network.code_sizes([config.side; 2]));
+        let batch = *batch;
+        let sizes: Vec<[usize; 2]> = (0..network.levels())
+            .map(|level| [config.side << level; 2])
+            .collect();
         let image = |channels, [height, width]: [usize; 2]| {
             let uniform = Distribution::Uniform(0.0, 1.0);
             Tensor::random([batch, channels, height, width], uniform, device)

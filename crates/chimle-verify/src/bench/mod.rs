@@ -6,12 +6,12 @@ mod data;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use chimle_core::imle::{Objective, Search, SeededPool, Strategy, Target};
+use chimle_core::imle::{ExampleId, Objective, Search, SeededPool, Strategy, Target};
 use chimle_core::nn::{
     Compute, Generator, GeneratorConfig, LatentCode, Precision, TrainingBackend,
 };
 use chimle_core::optimizer::{self, Groups};
-use chimle_core::perceptual::Distance;
+use chimle_core::perceptual::{ImageDistance, TrainingDistance};
 use chimle_core::{DistanceConfig, check_precision};
 use serde::Serialize;
 
@@ -127,7 +127,7 @@ fn time_forward<B: TrainingBackend>(
 
 fn time_train_step<B: TrainingBackend>(
     generator: &Generator<B>,
-    distance: &Distance<B>,
+    distance: &ImageDistance<B>,
     data: &Data<B::InnerBackend>,
     clock: &Clock<B>,
 ) -> Result<f64, Error> {
@@ -147,11 +147,11 @@ fn time_train_step<B: TrainingBackend>(
 
     let mut generator = generator.clone();
     let groups = Groups::of(&generator);
-    let mut optimizer = optimizer::adam::<B>(BETAS);
+    let mut optimizer = optimizer::adam::<B, Generator<B>>(BETAS);
     clock.median_ms(|| {
-        let target = Target::from_inner(Target::new(&frozen, data.targets.clone()));
-        let (conditioning, codes) = (conditioning.clone(), codes.clone());
-        let losses = objective.losses(&generator, distance, conditioning, codes, &target);
+        let target = Target::new(&frozen, data.targets.clone()).constants::<B, ImageDistance<B>>();
+        let code = |level: usize, _: &_| codes[level].clone();
+        let losses = objective.losses(&generator, distance, conditioning.clone(), code, &target);
         let gradients = Tensor::cat(losses, 0).sum().backward();
         let before = generator.clone();
         generator = optimizer::step(&mut optimizer, before, gradients, &groups, RATE, RATE);
@@ -164,12 +164,14 @@ fn time_train_step<B: TrainingBackend>(
 fn time_search<B: TrainingBackend>(
     search: &Search,
     generator: &Generator<B>,
-    distance: &Distance<B>,
+    distance: &ImageDistance<B>,
     data: &Data<B::InnerBackend>,
     clock: &Clock<B>,
 ) -> Result<f64, Error> {
     let distance = distance.valid();
-    let pool = SeededPool::new(generator.config(), SEED);
+    let pool = SeededPool::new(SEED);
+    let batch = data.targets[0].dims()[0] as u64;
+    let examples: Vec<ExampleId> = (0..batch).map(ExampleId).collect();
     let fewer = Clock {
         repeat: (clock.repeat / 2).max(1),
         ..*clock
@@ -178,7 +180,7 @@ fn time_search<B: TrainingBackend>(
         let folded = generator.valid().fold();
         let target = Target::new(&distance, data.targets.clone());
         let conditioning = data.conditioning.clone();
-        Ok(search.run(&folded, &distance, conditioning, &target, &pool, 0)?)
+        Ok(search.run(&folded, &distance, conditioning, &target, &pool, &examples)?)
     })
 }
 

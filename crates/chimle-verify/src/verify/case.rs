@@ -51,8 +51,9 @@ impl Setup {
             .collect::<Result<_, _>>()?;
 
         let (mut codes, mut pools) = (Vec::new(), Vec::new());
-        for (i, size) in network.code_sizes([self.side; 2]).into_iter().enumerate() {
-            let len = network.code_len(size);
+        for i in 0..network.levels() {
+            let size = [self.side << i; 2];
+            let len = network.map_code + network.code_channels * size[0] * size[1];
             let code = io.tensor(&format!("code.{i}"), [self.batch, len], device)?;
             codes.push(split(network, code, size));
             let shape = [self.batch, self.pools[i], len];

@@ -1,9 +1,8 @@
 //! The check of the gradients of the total loss.
 
 use burn::tensor::Tensor;
-use chimle_core::imle::shown_to_rgb;
 use chimle_core::nn::TrainingBackend;
-use chimle_core::perceptual::Distance;
+use chimle_core::perceptual::{Distance, ImageDistance};
 
 use super::case::Case;
 use super::check::Report;
@@ -32,7 +31,7 @@ const KINK_LIMIT: f64 = 5e-2;
 /// Checks the gradients of the total loss.
 pub(super) fn check<B: TrainingBackend>(
     case: &Case<B>,
-    distance: &Distance<B>,
+    distance: &ImageDistance<B>,
     report: &mut Report,
 ) -> Result<(), Error> {
     let check = |what: &str| format!("{}: gradients{what}", case.setup.name());
@@ -75,19 +74,18 @@ pub(super) fn check<B: TrainingBackend>(
 /// units on the other side.
 fn total_loss<B: TrainingBackend>(
     case: &Case<B>,
-    distance: &Distance<B>,
+    distance: &ImageDistance<B>,
 ) -> Result<Tensor<B, 1>, Error> {
-    let architecture = case.generator.config().architecture;
     let target = target(case, distance);
     let (conditioning, codes) = (case.conditioning.clone(), case.codes.clone());
-    let images = case.generator.forward(conditioning, codes);
+    let images = case.generator.forward_raw(conditioning, codes);
     let mut losses = Vec::with_capacity(images.len());
     for (i, (image, target)) in images.into_iter().zip(target.levels()).enumerate() {
         let stored = case
             .io
             .tensor(&format!("output.{i}"), image.dims(), &image.device())?;
         let rounding = Tensor::from_inner(stored - image.clone().inner());
-        let rgb = shown_to_rgb(architecture, image + rounding);
+        let rgb = case.generator.raw_to_rgb(image + rounding);
         losses.push(distance.distance(rgb, target));
     }
     Ok(Tensor::cat(losses, 0).sum())

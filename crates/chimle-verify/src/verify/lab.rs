@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use chimle_core::nn::TrainingBackend;
-use chimle_core::perceptual::lab_to_rgb;
+use chimle_core::nn::{TrainingBackend, lab_to_rgb};
 
 use super::check::Report;
 use super::comparison::{Comparison, absolute, magnitude, relative_or_absolute};

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use chimle_core::imle::{Objective, Target};
 use chimle_core::nn::TrainingBackend;
-use chimle_core::perceptual::Distance;
+use chimle_core::perceptual::{Features, ImageDistance, TrainingDistance};
 
 use super::case::Case;
 use super::check::Report;
@@ -17,15 +17,20 @@ const LIMIT: f64 = 1e-3;
 /// Checks the loss of every level, and their sum.
 pub(super) fn check<B: TrainingBackend>(
     case: &Case<B>,
-    distance: &Distance<B>,
+    distance: &ImageDistance<B>,
     report: &mut Report,
 ) -> Result<(), Error> {
     let objective = Objective {
         intermediate_supervision: true,
     };
-    let (conditioning, codes) = (case.conditioning.clone(), case.codes.clone());
     let target = target(case, distance);
-    let losses = objective.losses(&case.generator, distance, conditioning, codes, &target);
+    let losses = objective.losses(
+        &case.generator,
+        distance,
+        case.conditioning.clone(),
+        |level, _| case.codes[level].clone(),
+        &target,
+    );
 
     let levels = losses.iter().cloned().enumerate();
     let mut all: Vec<_> = levels
@@ -45,7 +50,10 @@ pub(super) fn check<B: TrainingBackend>(
 }
 
 /// Returns the true images with their features.
-pub(super) fn target<B: TrainingBackend>(case: &Case<B>, distance: &Distance<B>) -> Target<B> {
+pub(super) fn target<B: TrainingBackend>(
+    case: &Case<B>,
+    distance: &ImageDistance<B>,
+) -> Target<Features<B>> {
     let images = case.targets.iter().cloned().map(Tensor::inner).collect();
-    Target::from_inner(Target::new(&distance.valid(), images))
+    Target::new(&distance.valid(), images).constants::<B, ImageDistance<B>>()
 }

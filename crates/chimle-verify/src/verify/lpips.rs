@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use chimle_core::nn::{TrainingBackend, WeightFile};
-use chimle_core::perceptual::{Distance, Lpips, Vgg16};
+use chimle_core::perceptual::{Distance, ImageDistance, Lpips, TrainingDistance, Vgg16};
 
 use super::check::Report;
 use super::comparison::{Comparison, relative_or_absolute};
@@ -17,9 +17,9 @@ const LIMIT: f64 = 1e-4;
 pub(super) struct PerceptualWeights<B: TrainingBackend> {
     /// LPIPS with its learned weights, or the name of the missing file. The losses and the search of
     /// the reference networks use this distance.
-    pub(super) lpips: Result<Distance<B>, String>,
+    pub(super) lpips: Result<ImageDistance<B>, String>,
     /// LPIPS with all weights 1, or the name of the missing file.
-    unweighted: Result<Distance<B>, String>,
+    unweighted: Result<ImageDistance<B>, String>,
 }
 
 impl<B: TrainingBackend> PerceptualWeights<B> {
@@ -52,7 +52,7 @@ impl<B: TrainingBackend> PerceptualWeights<B> {
         let lpips = match linear.find(|path| path.exists() && name_of(path).ends_with("vgg.pth")) {
             Some(path) => {
                 let linear = WeightFile::open(path)?;
-                Ok(Distance::Lpips(Lpips::weighted(
+                Ok(ImageDistance::Lpips(Lpips::weighted(
                     vgg.clone(),
                     &linear,
                     device,
@@ -62,7 +62,7 @@ impl<B: TrainingBackend> PerceptualWeights<B> {
         };
         Ok(Self {
             lpips,
-            unweighted: Ok(Distance::Lpips(Lpips::unweighted(vgg))),
+            unweighted: Ok(ImageDistance::Lpips(Lpips::unweighted(vgg))),
         })
     }
 }

@@ -2,7 +2,6 @@
 
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
-use chimle_core::imle::shown_to_rgb;
 use chimle_core::nn::{LatentCode, TrainingBackend};
 
 use super::case::Case;
@@ -22,9 +21,8 @@ pub(super) fn check<B: TrainingBackend>(case: &Case<B>, report: &mut Report) -> 
         global: code.global.clone().inner(),
         local: code.local.clone().inner(),
     });
-    let images = generator.forward(conditioning.collect(), codes.collect());
+    let images = generator.forward_raw(conditioning.collect(), codes.collect());
 
-    let architecture = generator.config().architecture;
     for (i, image) in images.into_iter().enumerate() {
         let (shape, device) = (image.dims(), image.device());
         let (output, rgb) = (format!("output.{i}"), format!("rgb.{i}"));
@@ -38,7 +36,7 @@ pub(super) fn check<B: TrainingBackend>(case: &Case<B>, report: &mut Report) -> 
         let stored = case
             .io
             .tensor::<B::InnerBackend, 4>(&output, shape, &device)?;
-        let found = values(shown_to_rgb(architecture, stored));
+        let found = values(generator.raw_to_rgb(stored));
         let expected = floats(&case.io, &rgb, &shape)?;
         let mut colors = Comparison::new(LIMIT);
         colors.add_all(&rgb, &shape, &found, &expected, relative_or_absolute);

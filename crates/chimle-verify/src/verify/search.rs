@@ -2,9 +2,9 @@
 
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
-use chimle_core::imle::{GivenPool, Search, SearchError, Strategy, Target};
+use chimle_core::imle::{ExampleId, GivenPool, Search, SearchError, Strategy, Target};
 use chimle_core::nn::TrainingBackend;
-use chimle_core::perceptual::Distance;
+use chimle_core::perceptual::{ImageDistance, TrainingDistance};
 
 use super::case::Case;
 use super::check::{Outcome, Report};
@@ -23,7 +23,7 @@ const CHUNK: usize = 4;
 /// Checks the hierarchical search over the stored pools.
 pub(super) fn check<B: TrainingBackend>(
     case: &Case<B>,
-    distance: &Distance<B>,
+    distance: &ImageDistance<B>,
     report: &mut Report,
 ) -> Result<(), Error> {
     let inner = |images: &[Tensor<B, 4>]| images.iter().cloned().map(Tensor::inner).collect();
@@ -32,15 +32,22 @@ pub(super) fn check<B: TrainingBackend>(
     let target = Target::new(&distance, inner(&case.targets));
     let pool = GivenPool {
         levels: case.pools.iter().cloned().map(Tensor::inner).collect(),
-        map_code: generator.config().map_code,
     };
+    let examples: Vec<ExampleId> = (0..case.setup.batch as u64).map(ExampleId).collect();
     let pools = case.setup.pools.clone();
     let (levels, largest) = (pools.len(), pools.iter().copied().max().unwrap_or(0));
     let search = Search::new(Strategy::Hierarchical { pools }, CHUNK);
     let conditioning = inner(&case.conditioning);
 
     let name = |what: &str| format!("{}: search, {what}", case.setup.name());
-    let found = match search.run(&generator, &distance, conditioning, &target, &pool, 0) {
+    let found = match search.run(
+        &generator,
+        &distance,
+        conditioning,
+        &target,
+        &pool,
+        &examples,
+    ) {
         Ok(found) => found,
         Err(error @ SearchError::NotFinite { .. }) => {
             let outcome = Outcome::Failed {
