@@ -14,6 +14,7 @@ mod film;
 mod flags;
 mod free_memory;
 mod inputs;
+mod interrupt;
 mod located;
 mod lpips;
 mod output;

@@ -94,9 +94,13 @@ pub struct Settings {
     #[arg(long)]
     recompute: bool,
 
-    /// Compare the last level's image alone, not every level's
+    /// Compare only the last level's image in the loss, not every level's [default with --flat]
     #[arg(long)]
     no_intermediate_supervision: bool,
+
+    /// Compare every level's image in the loss [default without --flat]
+    #[arg(long, conflicts_with = "no_intermediate_supervision")]
+    intermediate_supervision: bool,
 }
 
 /// See [`Preset`].
@@ -174,7 +178,10 @@ impl Settings {
         replace(&mut training.round, self.round);
         replace(&mut training.steps_per_search, self.steps_per_search);
         replace(&mut training.learning_rate, self.learning_rate);
-        training.objective.intermediate_supervision &= !self.no_intermediate_supervision;
+        // The codes of a flat search were chosen by the last level.
+        let is_last_alone = self.no_intermediate_supervision
+            || (self.flat.is_some() && !self.intermediate_supervision);
+        training.objective.intermediate_supervision = !is_last_alone;
         Ok(config)
     }
 }

@@ -1,7 +1,7 @@
 //! `chimle train`: a new run, or more of an old one.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chimle_core::{
     GeneratorConfig, RunConfig, Trainer, TrainingBackend, architecture, load_weights,
@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::device::{Command, Common};
 use crate::error::Failure;
+use crate::interrupt::Interrupt;
 use crate::page::{self, INPUTS, SAMPLES};
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -18,8 +19,8 @@ use crate::{flags, output};
 /// Trains a model on photographs, pairs or made-up scenes, or resumes a run.
 ///
 /// A run's folder holds `config.toml` (everything needed to repeat it), `log.jsonl` (every number), `samples/`
-/// (held-out inputs, sampled as training goes) and `checkpoints/`. It can be stopped at any moment, by Ctrl-C too,
-/// and resumed at its newest checkpoint.
+/// (held-out inputs, sampled as training goes) and `checkpoints/`. It can be stopped at any moment and
+/// resumed. The first Ctrl-C finishes the step, saves and exits; the second exits at once.
 #[derive(Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub struct Train {
@@ -102,7 +103,18 @@ impl Command for Train {
             }
         };
         trainer.set_memory(common.memory);
-        trainer.run_for(self.minutes.unwrap_or(Duration::MAX), &mut Progress::new())?;
+        let begun = Instant::now();
+        let limit = self.minutes.unwrap_or(Duration::MAX);
+        let interrupt = Interrupt::watch("finishing the step and saving");
+        let stop = || interrupt.happened() || begun.elapsed() >= limit;
+        trainer.run_until(&stop, &mut Progress::new())?;
+        if interrupt.happened() {
+            return output::say(format_args!(
+                "stopped at step {}; continue with: chimle train --resume {}",
+                trainer.step(),
+                folder.display()
+            ));
+        }
         let held_out = trainer.held_out();
         let examples = &held_out[..held_out.len().min(INPUTS)];
         let config = trainer.config();

@@ -416,7 +416,7 @@ mod tests {
 
     #[test]
     fn the_rounds_of_a_pass_draw_every_training_input_once() {
-        for (scenes, round, rounds) in [(25, 10, 3), (20, 6, 3), (8, 100, 1)] {
+        for (scenes, round, rounds) in [(25, 10, 3), (20, 6, 3), (8, 100, 1u64)] {
             let config = config(scenes, round);
             let dataset = config.dataset(true).unwrap();
             let split = config.split(&dataset);
@@ -441,7 +441,7 @@ mod tests {
         assert_ne!(first, second);
         for quarter in 0..4 {
             let range = 125 * quarter..125 * (quarter + 1);
-            let count = first.held_out.iter().filter(|input| range.contains(input));
+            let count = first.held_out.iter().filter(|&input| range.contains(input));
             assert!(count.count() >= 4);
         }
     }

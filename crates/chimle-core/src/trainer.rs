@@ -57,7 +57,7 @@ const BETAS: (f32, f32) = (0.9, 0.999);
 /// let mut trainer = Trainer::<Autodiff<Flex>>::create(config, &folder, Default::default())?;
 /// trainer.run(&mut Silent)?;
 /// assert_eq!(trainer.step(), 2);
-/// # Ok::<(), chimle_core::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Trainer<B, G = Generator<B>, D = ImageDistance<B>>
 where

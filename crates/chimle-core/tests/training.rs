@@ -1,5 +1,6 @@
 //! Runs: stopping, resuming, diverging, and what their folders hold.
 
+use std::cell::Cell;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -8,14 +9,16 @@ use burn::backend::Autodiff;
 use burn_flex::Flex;
 use chimle_core::data::Planes;
 use chimle_core::imle::Strategy;
+use chimle_core::nn::{WeightFile, is_mapping};
 use chimle_core::{
-    DataSource, Error, Event, Model, Preset, RunConfig, Silent, Task, Trainer, Vary,
+    Colorization, DataSource, Decompression, Error, Event, GeneratorConfig, Model, NightToDay,
+    Preset, RunConfig, RunFolder, Silent, SuperResolution, TaskHandle, Trainer, Vary,
 };
 
 type B = Autodiff<Flex>;
 
-/// A run of a few seconds: three searches, two checkpoints within shares.
-fn small(task: Task) -> RunConfig {
+/// A run of a few seconds: three searches, two checkpoints within rounds.
+fn small(task: impl Into<TaskHandle>) -> RunConfig {
     let mut config = RunConfig::new(task, Preset::Tiny);
     config.data.source = DataSource::Procedural { scenes: 20 };
     (config.data.height, config.data.width) = (16, 24);
@@ -23,7 +26,7 @@ fn small(task: Task) -> RunConfig {
     config.generator.growth_channels = vec![4, 3];
     config.search.strategy = Strategy::Hierarchical { pools: vec![3, 2] };
     config.training.steps = 12;
-    config.training.share = 6;
+    config.training.round = 6;
     config.training.steps_per_search = 5;
     config.training.batch = 4;
     config.training.perturbation = 0.1;
@@ -61,6 +64,7 @@ fn whole_and_broken(config: RunConfig, folder: &Path) -> [Vec<u8>; 2] {
             b"half",
         )
         .unwrap();
+        drop(trainer); // It holds the lock.
         trainer = Trainer::resume(&broken, Default::default()).unwrap();
         assert_eq!(trainer.step(), stop / 3 * 3);
     }
@@ -71,19 +75,201 @@ fn whole_and_broken(config: RunConfig, folder: &Path) -> [Vec<u8>; 2] {
 #[test]
 fn a_run_killed_and_resumed_ends_with_the_same_weights() {
     let folder = tempfile::tempdir().unwrap();
-    let [whole, broken] = whole_and_broken(small(Task::Colorization), folder.path());
+    let [whole, broken] = whole_and_broken(small(Colorization), folder.path());
     assert!(whole == broken);
+}
 
-    // And it learned: the weights are not those it began with.
-    let mut untrained = small(Task::Colorization);
-    untrained.training.steps = 0;
-    let fresh = folder.path().join("fresh");
-    Trainer::<B>::create(untrained, &fresh, Default::default())
-        .unwrap()
-        .run(&mut Silent)
+#[test]
+fn a_run_stopped_within_a_search_ends_with_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = small(Colorization);
+    config.search.chunk = 3; // One input at a time at the finest level.
+    let whole = folder.path().join("whole");
+    let mut trainer = Trainer::<B>::create(config.clone(), &whole, Default::default()).unwrap();
+    trainer.run(&mut Silent).unwrap();
+
+    let broken = folder.path().join("broken");
+    let mut trainer = Trainer::<B>::create(config, &broken, Default::default()).unwrap();
+    let mut interrupted = 0;
+    for round in 0.. {
+        // Stops at the third batch of every search, and again at once.
+        let searched = Cell::new(0);
+        let stop = || searched.get() == 3 || (round % 2 == 1 && searched.get() == 1);
+        let mut count = |event: &Event| match event {
+            Event::Searching { done, total } if done < total => searched.set(searched.get() + 1),
+            _ => {}
+        };
+        trainer.run_until(&stop, &mut count).unwrap();
+        if trainer.step() == 12 {
+            break;
+        }
+        interrupted += 1;
+        drop(trainer);
+        trainer = Trainer::resume(&broken, Default::default()).unwrap();
+    }
+    assert!(interrupted >= 6, "{interrupted}");
+    assert!(newest_weights(&whole) == newest_weights(&broken));
+}
+
+#[test]
+fn training_lowers_the_distance_and_finds_more_modes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = small(Colorization);
+    config.data.source = DataSource::Procedural { scenes: 60 };
+    (config.data.height, config.data.width) = (16, 16);
+    config.generator.residual_channels = vec![12, 8];
+    config.generator.growth_channels = vec![8, 6];
+    config.search.strategy = Strategy::Hierarchical { pools: vec![12, 2] };
+    config.training.steps = 150;
+    config.training.round = 32;
+    config.training.steps_per_search = 10;
+    config.training.batch = 8;
+    config.training.perturbation = 0.0;
+    config.training.learning_rate = 4e-3;
+    config.training.milestones = vec![120];
+    config.training.validate_every = 150;
+    config.training.checkpoint_every = 150;
+    let mut validated = Vec::new();
+    let mut losses = Vec::new();
+    let mut trainer = Trainer::<B>::create(config, folder.path(), Default::default()).unwrap();
+    trainer
+        .run(&mut |event: &Event| match event {
+            Event::Validated { best, modes, .. } => validated.push((*best, modes.unwrap())),
+            Event::Step { loss, .. } => losses.push(*loss),
+            _ => {}
+        })
         .unwrap();
-    let fresh = fs::read(fresh.join("checkpoints/step-00000000/generator.safetensors")).unwrap();
-    assert!(fresh != whole);
+    let (before, after) = (validated[0], validated[validated.len() - 1]);
+    assert!(after.0 < 0.75 * before.0, "best of 4: {validated:?}");
+    assert!(after.1 > before.1 + 0.5, "modes of 4: {validated:?}");
+    let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
+    let (first, last) = (mean(&losses[..10]), mean(&losses[140..]));
+    assert!(last < 0.75 * first, "{first} to {last}");
+}
+
+#[test]
+fn the_mapping_networks_learn_at_a_rate_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, mapping_rate: f64| {
+        let mut config = small(Colorization);
+        config.training.steps = 3;
+        config.training.mapping_rate = mapping_rate;
+        let path = folder.path().join(name);
+        let mut trainer = Trainer::<B>::create(config, &path, Default::default()).unwrap();
+        trainer.run(&mut Silent).unwrap();
+        let [first, last] = [0, 3].map(|step| {
+            let path = path.join(format!("checkpoints/step-{step:08}/generator.safetensors"));
+            WeightFile::open(path).unwrap()
+        });
+        // The largest change of a parameter, in mapping networks and elsewhere.
+        let mut change = [0f32; 2];
+        for name in first.names() {
+            let shape = first.shape(&name).unwrap();
+            let values = |file: &WeightFile| -> Vec<f32> {
+                file.data(&name, &shape).unwrap().into_vec().unwrap()
+            };
+            let pairs = values(&first).into_iter().zip(values(&last));
+            let largest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let group = &mut change[usize::from(!is_mapping(&name))];
+            *group = group.max(largest);
+        }
+        change
+    };
+    let [held, rest] = run("held", 0.0);
+    assert_eq!(held, 0.0);
+    assert!(rest > 0.0);
+    // Adam's first steps are about the rate, whatever the gradient.
+    let ([slow, _], [fast, _]) = (run("slow", 0.01), run("fast", 1.0));
+    let ratio = fast / slow;
+    assert!((70.0..140.0).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn a_run_starts_from_given_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let mut trainer =
+        Trainer::<B>::create(small(Colorization), path("first"), Default::default()).unwrap();
+    trainer.run(&mut Silent).unwrap();
+    let trained = newest_weights(&path("first"));
+
+    let mut config = small(Colorization);
+    config.seed = 5;
+    config.init = Some(path("first"));
+    let second = path("second");
+    drop(Trainer::<B>::create(config.clone(), &second, Default::default()).unwrap());
+    // Stopped before its first checkpoint, it still starts from the weights.
+    let mut trainer = Trainer::<B>::resume(&second, Default::default()).unwrap();
+    trainer.run_until(&|| true, &mut Silent).unwrap();
+    let start = second.join("checkpoints/step-00000000/generator.safetensors");
+    let (start, trained) = (WeightFile::open(start).unwrap(), {
+        fs::write(path("trained.safetensors"), trained).unwrap();
+        WeightFile::open(path("trained.safetensors")).unwrap()
+    });
+    for name in trained.names() {
+        let shape = trained.shape(&name).unwrap();
+        let [a, b] = [&start, &trained].map(|file| file.data(&name, &shape).unwrap());
+        assert_eq!(a, b, "{name}");
+    }
+
+    config.generator.latent += 1;
+    let error = Trainer::<B>::create(config, path("third"), Default::default());
+    let error = error.err().unwrap().to_string();
+    assert!(
+        error.contains("`init`") && error.contains("first"),
+        "{error}"
+    );
+    assert!(!path("third").exists());
+}
+
+#[test]
+fn a_run_is_trained_by_one_process_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small(Colorization);
+    let mut trainer = Trainer::<B>::create(config, folder.path(), Default::default()).unwrap();
+    trainer.run_until(&|| true, &mut Silent).unwrap();
+    let resume = || Trainer::<B>::resume(folder.path(), Default::default());
+    assert!(matches!(resume().err(), Some(Error::RunInUse { .. })));
+    drop(trainer);
+    resume().unwrap();
+}
+
+#[test]
+fn a_run_whose_checkpoints_are_gone_does_not_begin_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small(Colorization);
+    let mut trainer = Trainer::<B>::create(config, folder.path(), Default::default()).unwrap();
+    trainer.run(&mut Silent).unwrap();
+    drop(trainer);
+    fs::remove_dir_all(folder.path().join("checkpoints")).unwrap();
+    let error = Trainer::<B>::resume(folder.path(), Default::default()).err();
+    let error = error.unwrap().to_string();
+    assert!(error.contains("holds no checkpoint"), "{error}");
+}
+
+#[test]
+fn a_run_of_the_first_format_is_sampled_and_not_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small(Decompression);
+    let mut trainer = Trainer::<B>::create(config, folder.path(), Default::default()).unwrap();
+    trainer.run(&mut Silent).unwrap();
+    drop(trainer);
+    let run = RunFolder::at(folder.path());
+    let text = fs::read_to_string(run.config_path()).unwrap();
+    // As version 0.1.0 wrote it.
+    let text = text
+        .replace("format = 2\n", "")
+        .replace("round = ", "share = ");
+    fs::write(run.config_path(), text).unwrap();
+
+    let model = Model::<Flex>::load(folder.path(), &Default::default()).unwrap();
+    assert_eq!(model.task().name(), "decompression");
+    let error = Trainer::<B>::resume(folder.path(), Default::default()).err();
+    let error = error.unwrap().to_string();
+    assert!(
+        error.contains("format 1") && error.contains("--init"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -103,11 +289,11 @@ fn one_night_with_several_days_is_trained_on_all_of_them() {
             save(format!("day/{night}/{day}.png"), 0.1 + 0.1 * day as f32);
         }
     }
-    let mut config = small(Task::NightToDay);
+    let mut config = small(NightToDay);
     config.data.source = DataSource::Folder(folder.path().to_owned());
     config.data.augment = true;
     // Every night, so that every day.
-    config.training.share = 7;
+    config.training.round = 7;
 
     let mut searched = Vec::new();
     let run = folder.path().join("run");
@@ -129,7 +315,7 @@ fn one_night_with_several_days_is_trained_on_all_of_them() {
 fn the_seed_decides() {
     let folder = tempfile::tempdir().unwrap();
     let run = |name: &str, seed| {
-        let mut config = small(Task::SuperResolution);
+        let mut config = small(SuperResolution);
         config.seed = seed;
         let run = folder.path().join(name);
         Trainer::<B>::create(config, &run, Default::default())
@@ -147,9 +333,9 @@ fn the_seed_decides() {
 fn the_log_has_every_step_once_and_half_a_line_is_mended() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let mut trainer =
-        Trainer::<B>::create(small(Task::Decompression), &run, Default::default()).unwrap();
+    let mut trainer = Trainer::<B>::create(small(Decompression), &run, Default::default()).unwrap();
     trainer.run(&mut Silent).unwrap();
+    drop(trainer);
     let log = run.join("log.jsonl");
     let mut text = fs::read_to_string(&log).unwrap();
     text.push_str("{\"event\":\"step\",\"st");
@@ -203,7 +389,7 @@ fn the_log_has_every_step_once_and_half_a_line_is_mended() {
 #[test]
 fn a_loss_that_is_not_finite_stops_the_run_and_the_last_checkpoint_stays() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = small(Task::NightToDay);
+    let mut config = small(NightToDay);
     config.training.learning_rate = 1e30;
     let mut trainer = Trainer::<B>::create(config, folder.path(), Default::default()).unwrap();
     let error = trainer.run(&mut Silent).unwrap_err();
@@ -222,8 +408,8 @@ fn a_folder_is_not_trained_in_twice_and_an_empty_one_is_no_run() {
         .err()
         .unwrap();
     assert!(missing.to_string().contains("holds no run"), "{missing}");
-    Trainer::<B>::create(small(Task::Colorization), folder.path(), Default::default()).unwrap();
-    let twice = Trainer::<B>::create(small(Task::Colorization), folder.path(), Default::default())
+    Trainer::<B>::create(small(Colorization), folder.path(), Default::default()).unwrap();
+    let twice = Trainer::<B>::create(small(Colorization), folder.path(), Default::default())
         .err()
         .unwrap();
     assert!(matches!(twice, Error::RunExists { .. }));
@@ -238,8 +424,9 @@ fn a_folder_is_not_trained_in_twice_and_an_empty_one_is_no_run() {
 fn a_damaged_checkpoint_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let mut trainer =
-        Trainer::<B>::create(small(Task::Colorization), folder.path(), Default::default()).unwrap();
+        Trainer::<B>::create(small(Colorization), folder.path(), Default::default()).unwrap();
     trainer.run(&mut Silent).unwrap();
+    drop(trainer);
     for file in ["generator.safetensors", "adam.mpk", "position.json"] {
         let path = folder.path().join("checkpoints/step-00000012").join(file);
         let whole = fs::read(&path).unwrap();
@@ -256,7 +443,7 @@ fn a_damaged_checkpoint_is_named() {
 #[test]
 fn samples_have_the_inputs_size_and_repeat_by_seed() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = small(Task::Colorization);
+    let mut config = small(Colorization);
     config.training.steps = 0;
     let mut trainer = Trainer::<B>::create(config, folder.path(), Default::default()).unwrap();
     trainer.run(&mut Silent).unwrap();
@@ -284,15 +471,17 @@ fn a_configuration_survives_its_file_and_an_unknown_key_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     for preset in [Preset::Tiny, Preset::Small, Preset::Paper] {
-        for task in Task::ALL {
+        for task in TaskHandle::built_in() {
             let config = RunConfig::new(task, preset);
             fs::write(&path, config.to_toml()).unwrap();
             assert_eq!(RunConfig::read(&path).unwrap(), config);
         }
     }
-    let text = RunConfig::new(Task::Colorization, Preset::Tiny).to_toml();
+    let text = RunConfig::new(Colorization, Preset::Tiny).to_toml();
     fs::write(&path, text.replace("learning_rate", "learning_speed")).unwrap();
-    let error = RunConfig::read(&path).unwrap_err().to_string();
+    let error = RunConfig::<GeneratorConfig>::read(&path)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("config.toml") && error.contains("learning_speed"),
         "{error}"

@@ -1,6 +1,6 @@
 //! Reading named parameters from a file of weights.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use burn_store::pytorch::PytorchReader;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::WeightsError;
+use crate::write::METADATA_KEY;
 
 /// An open file of weights: safetensors (`.safetensors`) or a PyTorch state dict (`.pth`, `.pt`;
 /// the zip layout as well as the one before PyTorch 1.6).
@@ -93,12 +94,18 @@ impl WeightFile {
         }
     }
 
-    /// The text that a safetensors file carries under `key`, if any.
+    /// Returns the text that [`write`](crate::write()) stored under `key` in a safetensors file, if any. Version 0.1.0 wrote
+    /// each key by itself, and such files are read too.
     pub fn metadata(&self, key: &str) -> Option<String> {
         match &self.content {
             Content::Safetensors(bytes) => {
                 let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
-                header.metadata().as_ref()?.get(key).cloned()
+                let metadata = header.metadata().as_ref()?;
+                let ours = metadata.get(METADATA_KEY).and_then(|json| {
+                    let mut all: BTreeMap<String, String> = serde_json::from_str(json).ok()?;
+                    all.remove(key)
+                });
+                ours.or_else(|| metadata.get(key).cloned())
             }
             Content::Pytorch(_) => None,
         }

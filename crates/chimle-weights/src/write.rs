@@ -1,6 +1,6 @@
 //! Writing named parameters to a safetensors file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use burn::tensor::TensorData;
@@ -8,7 +8,12 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::error::WeightsError;
 
-/// Writes parameters as 32-bit floats, together with `metadata` as text.
+/// The one key under which all metadata lie, as a JSON object. The safetensors crate writes several
+/// keys in a random order, and then equal models would have different files.
+pub(crate) const METADATA_KEY: &str = "chimle";
+
+/// Writes parameters as 32-bit floats, together with `metadata` as text. The same contents always give
+/// the same bytes.
 ///
 /// The file is written whole or not at all: if anything fails, the previous file at `path` stays.
 ///
@@ -35,10 +40,10 @@ pub fn write(
             .map_err(|e| failed(std::io::Error::other(e)))
     });
     let views: Vec<_> = views.collect::<Result<_, _>>()?;
-    let metadata: HashMap<String, String> = metadata
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), value.clone()))
-        .collect();
+    let metadata: BTreeMap<&str, &String> =
+        metadata.iter().map(|(key, value)| (*key, value)).collect();
+    let metadata = serde_json::to_string(&metadata).expect("text is plain data");
+    let metadata = HashMap::from([(METADATA_KEY.to_owned(), metadata)]);
     let bytes = safetensors::serialize(views, Some(metadata))
         .map_err(|e| failed(std::io::Error::other(e)))?;
     chimle_files::write(path, bytes).map_err(failed)
