@@ -61,6 +61,18 @@ pub struct Settings {
     #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
     batch: Option<usize>,
 
+    /// Evaluate a step's examples in this many parts, one after the other, to save memory; the result is the same
+    #[arg(long, value_name = "K", value_parser = flags::at_least_one::<usize>)]
+    accumulate: Option<usize>,
+
+    /// Sample a moving average of the weights with this decay, such as 0.999 [default: the newest weights]
+    #[arg(long, value_name = "DECAY")]
+    average: Option<f64>,
+
+    /// Validate on the photographs of this folder instead of holding some of --data out
+    #[arg(long, value_name = "DIR|procedural", requires = "data")]
+    validation: Option<PathBuf>,
+
     /// Inputs in a round, which are drawn and searched together [default: the preset's]
     #[arg(long, alias = "share", value_name = "N", value_parser = flags::at_least_one::<usize>)]
     round: Option<usize>,
@@ -142,6 +154,9 @@ impl Settings {
         })?;
         let mut config = RunConfig::new(task, preset);
         config.data.source = flags::data(self.data.as_deref(), self.pairs.as_deref())?;
+        if let Some(validation) = &self.validation {
+            config.data.validation = Some(flags::data(Some(validation), None)?);
+        }
         if let Some(side) = self.size {
             (config.data.height, config.data.width) = (side, side);
             Sizes::new(&*config.task, config.generator.levels(), side, side).map_err(|e| {
@@ -176,6 +191,8 @@ impl Settings {
         training.recompute = self.recompute;
         replace(&mut training.batch, self.batch);
         replace(&mut training.round, self.round);
+        replace(&mut training.accumulate, self.accumulate);
+        training.average = self.average;
         replace(&mut training.steps_per_search, self.steps_per_search);
         replace(&mut training.learning_rate, self.learning_rate);
         // The codes of a flat search were chosen by the last level.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use burn::optim::Optimizer;
 use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use chimle_data::TaskHandle;
 use chimle_weights::WeightFile;
 use serde::{Deserialize, Serialize};
@@ -18,11 +18,13 @@ use crate::error::Error;
 use crate::generator::{ImageGenerator, TrainableGenerator};
 use crate::model::save_generator;
 use crate::optimizer::ModuleAdam;
+use crate::parameters::all_finite;
 use crate::round::Round;
 use crate::run_folder::RunFolder;
 
 const PREFIX: &str = "step-";
 const GENERATOR: &str = "generator.safetensors";
+const AVERAGE: &str = "average.safetensors";
 const OPTIMIZER: &str = "adam.mpk";
 const POSITION: &str = "position.json";
 
@@ -78,9 +80,20 @@ impl Checkpoint {
         &self.path
     }
 
-    /// Returns the path of the generator's weights.
+    /// Returns the path of the newest weights, from which training continues.
     pub fn generator_path(&self) -> PathBuf {
         self.path.join(GENERATOR)
+    }
+
+    /// Returns the path of the weights to sample: the moving average if there is one, otherwise the
+    /// newest weights.
+    pub fn model_path(&self) -> PathBuf {
+        let average = self.path.join(AVERAGE);
+        if average.exists() {
+            average
+        } else {
+            self.generator_path()
+        }
     }
 
     /// Lists the complete checkpoints in a folder, oldest first.
@@ -103,11 +116,18 @@ impl Checkpoint {
     pub(crate) fn save<B: AutodiffBackend, G: TrainableGenerator<B>>(
         run: &RunFolder,
         generator: &G,
+        average: Option<&G::Evaluated>,
         task: &TaskHandle,
         optimizer: &ModuleAdam<B, G>,
         position: &Position,
         keep: usize,
     ) -> Result<Self, Error> {
+        let newest = generator.valid();
+        if !all_finite(&newest) {
+            return Err(Error::NotFinite {
+                step: position.step,
+            });
+        }
         let parent = run.checkpoints_path();
         fs::create_dir_all(&parent).map_err(Error::file("make", &parent))?;
         let step = position.step;
@@ -121,7 +141,10 @@ impl Checkpoint {
             .tempdir_in(&parent)
             .map_err(Error::file("write", &parent))?;
 
-        save_generator(&generator.valid(), task, &writing.path().join(GENERATOR))?;
+        save_generator(&newest, task, &writing.path().join(GENERATOR))?;
+        if let Some(average) = average {
+            save_generator(average, task, &writing.path().join(AVERAGE))?;
+        }
         let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
         let state = Recorder::<B>::record(&recorder, optimizer.to_record(), ()).map_err(|e| {
             Error::Checkpoint {
@@ -145,6 +168,19 @@ impl Checkpoint {
             fs::remove_dir_all(&old.path).map_err(Error::file("remove", &old.path))?;
         }
         Ok(Self { step, path })
+    }
+
+    /// Reads the moving average of the weights into a generator, if the checkpoint has one.
+    pub(crate) fn load_average<B: Backend, G: ImageGenerator<B>>(
+        &self,
+        generator: G,
+    ) -> Result<Option<G>, Error> {
+        let path = self.path.join(AVERAGE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let file = WeightFile::open(path)?;
+        Ok(Some(ImageGenerator::load(generator, &file)?))
     }
 
     /// Reads the position, and puts the weights and the optimizer's state into those given.

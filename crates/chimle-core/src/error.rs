@@ -120,6 +120,14 @@ pub enum Error {
         /// Where the last good checkpoint lies.
         checkpoint: PathBuf,
     },
+    /// Weights that are NaN or infinite, which are never saved.
+    #[error(
+        "the weights after step {step} are not finite: lower training.learning_rate in the run's config.toml and resume"
+    )]
+    NotFinite {
+        /// The step, from 1.
+        step: u64,
+    },
     /// None of the images of a round could be read.
     #[error("none of the {count} images drawn for the search could be read; the last: {last}")]
     NothingReadable {

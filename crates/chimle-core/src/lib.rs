@@ -64,7 +64,9 @@ pub use chimle_imle::Strategy;
 pub use chimle_nn::{
     Architecture, Compute, GeneratorConfig, Kernels, Precision, Preset, TrainingBackend,
 };
-pub use config::{DataConfig, DataSource, DistanceConfig, RunConfig, SearchConfig, TrainingConfig};
+pub use config::{
+    DataConfig, DataSource, DistanceConfig, Measure, RunConfig, SearchConfig, TrainingConfig,
+};
 pub use error::Error;
 pub use event::{Event, Observer, Silent};
 pub use generator::{

@@ -2,7 +2,7 @@
 
 use burn::module::{AutodiffModule, ParamId};
 use burn::optim::adaptor::OptimizerAdaptor;
-use burn::optim::{Adam, AdamConfig, GradientsParams, Optimizer};
+use burn::optim::{Adam, AdamConfig, GradientsAccumulator, GradientsParams, Optimizer};
 use burn::tensor::backend::AutodiffBackend;
 
 use crate::generator::ImageGenerator;
@@ -42,6 +42,52 @@ pub fn adam<B: AutodiffBackend, G: AutodiffModule<B>>(
         .with_beta_2(beta_2)
         .with_epsilon(EPSILON)
         .init()
+}
+
+/// The sum of the gradients of several parts of a batch, by group.
+pub(crate) struct Accumulated<G> {
+    slow: GradientsAccumulator<G>,
+    rest: GradientsAccumulator<G>,
+}
+
+impl<G> Accumulated<G> {
+    /// Starts without any gradient.
+    pub(crate) fn new() -> Self {
+        Self {
+            slow: GradientsAccumulator::new(),
+            rest: GradientsAccumulator::new(),
+        }
+    }
+
+    /// Adds the gradients of one part.
+    pub(crate) fn add<B: AutodiffBackend>(
+        &mut self,
+        generator: &G,
+        mut gradients: B::Gradients,
+        groups: &Groups,
+    ) where
+        G: AutodiffModule<B>,
+    {
+        let mut of = |group| GradientsParams::from_params(&mut gradients, generator, group);
+        let (rest, slow) = (of(&groups.rest), of(&groups.slow));
+        self.rest.accumulate(generator, rest);
+        self.slow.accumulate(generator, slow);
+    }
+
+    /// Steps every parameter that has a gradient: the slow ones at `slow_rate`, the others at `rate`.
+    pub(crate) fn step<B: AutodiffBackend>(
+        mut self,
+        optimizer: &mut ModuleAdam<B, G>,
+        generator: G,
+        rate: f64,
+        slow_rate: f64,
+    ) -> G
+    where
+        G: AutodiffModule<B>,
+    {
+        let generator = optimizer.step(rate, generator, self.rest.grads());
+        optimizer.step(slow_rate, generator, self.slow.grads())
+    }
 }
 
 /// Steps every parameter that has a gradient: the slow ones at `slow_rate`, the others at `rate`.

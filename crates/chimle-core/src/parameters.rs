@@ -1,5 +1,6 @@
 //! Parameters of any Burn module: their names, their identities, and their files.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
@@ -32,6 +33,57 @@ pub(crate) fn identities<B: Backend, M: Module<B>>(module: &M) -> Vec<ParamId> {
     let mut identities = Identities(Vec::new());
     module.visit(&mut identities);
     identities.0
+}
+
+/// Moves the average of a module's parameters towards the newest ones: `decay` times the average
+/// plus `1 - decay` times the newest. Both modules have the same parameter identities.
+pub(crate) fn averaged<B: Backend, M: Module<B>>(average: M, newest: &M, decay: f64) -> M {
+    struct Collect<B: Backend>(HashMap<ParamId, Tensor<B, 1>>);
+    impl<B: Backend> ModuleVisitor<B> for Collect<B> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            let value = param.val();
+            let len = value.shape().num_elements();
+            self.0.insert(param.id, value.reshape([len]));
+        }
+    }
+    struct Average<B: Backend> {
+        newest: HashMap<ParamId, Tensor<B, 1>>,
+        decay: f64,
+    }
+    impl<B: Backend> ModuleMapper<B> for Average<B> {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+            let (id, value, mapper) = param.consume();
+            let value = match self.newest.remove(&id) {
+                Some(newest) => {
+                    let newest = newest.reshape(value.dims());
+                    value * self.decay + newest * (1.0 - self.decay)
+                }
+                None => value,
+            };
+            Param::from_mapped_value(id, value, mapper)
+        }
+    }
+    let mut collect = Collect(HashMap::new());
+    newest.visit(&mut collect);
+    average.map(&mut Average {
+        newest: collect.0,
+        decay,
+    })
+}
+
+/// Returns whether all parameters of a module are finite.
+pub(crate) fn all_finite<B: Backend, M: Module<B>>(module: &M) -> bool {
+    struct Finite(bool);
+    impl<B: Backend> ModuleVisitor<B> for Finite {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            let mut values = param.val().into_data();
+            values = values.convert::<f32>();
+            self.0 &= values.iter::<f32>().all(f32::is_finite);
+        }
+    }
+    let mut finite = Finite(true);
+    module.visit(&mut finite);
+    finite.0
 }
 
 /// Writes the parameters of a module to a safetensors file, each under its path in the module.

@@ -312,7 +312,15 @@ pub(crate) struct Step<'a> {
     pool: &'a SeededPool,
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    /// Returns some of the examples.
+    pub(crate) fn part(&self, range: Range<usize>) -> Step<'a> {
+        Step {
+            entries: self.entries[range].to_vec(),
+            pool: self.pool,
+        }
+    }
+
     /// Stacks the examples.
     pub(crate) fn batch<B: Backend>(&self, device: &B::Device) -> Batch<B> {
         let examples: Vec<&Example> = self.entries.iter().map(|entry| &entry.example).collect();

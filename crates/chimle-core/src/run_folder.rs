@@ -14,6 +14,7 @@ use crate::log;
 const CONFIG: &str = "config.toml";
 const LOG: &str = "log.jsonl";
 const LOCK: &str = "lock";
+const BEST: &str = "best.safetensors";
 const CHECKPOINTS: &str = "checkpoints";
 const STRIPS: &str = "samples";
 const PAGE: &str = "page.html";
@@ -29,6 +30,7 @@ const STRIP_SUFFIX: &str = ".png";
 /// | `config.toml` | everything needed to repeat the run ([`RunConfig`]) |
 /// | `log.jsonl` | one line per [`Event`] |
 /// | `checkpoints/` | the newest checkpoints |
+/// | `best.safetensors` | the model that was best by the measure `training.best_by` at a validation |
 /// | `samples/` | strips: held-out inputs, sampled at some steps |
 /// | `page.html`, `plots/`, `film.gif` | what the command line draws of the run |
 /// | `lock` | locked by the process that trains the run |
@@ -116,6 +118,11 @@ impl RunFolder {
         })
     }
 
+    /// Returns the path of the best model.
+    pub fn best_path(&self) -> PathBuf {
+        self.path.join(BEST)
+    }
+
     pub(crate) fn checkpoints_path(&self) -> PathBuf {
         self.path.join(CHECKPOINTS)
     }
@@ -168,7 +175,18 @@ impl RunFolder {
 
     /// Returns whether a file or folder of this name may be in a run folder.
     pub fn is_part_of_run(name: &str) -> bool {
-        [CONFIG, LOG, LOCK, CHECKPOINTS, STRIPS, PAGE, PLOTS, FILM].contains(&name)
+        [
+            CONFIG,
+            LOG,
+            LOCK,
+            BEST,
+            CHECKPOINTS,
+            STRIPS,
+            PAGE,
+            PLOTS,
+            FILM,
+        ]
+        .contains(&name)
     }
 
     /// Locks the folder, which must exist, for training.

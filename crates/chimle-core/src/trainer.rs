@@ -1,8 +1,10 @@
 //! Training: draw a round of the data, search it, train on it with the codes held, and repeat.
 
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
@@ -13,15 +15,15 @@ use chimle_nn::{Compute, Generator, TrainingBackend};
 use chimle_perceptual::ImageDistance;
 
 use crate::checkpoint::{Checkpoint, Position};
-use crate::config::{FORMAT, RunConfig, Split};
+use crate::config::{FORMAT, Measure, RunConfig, Split};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::generator::{ImageGenerator, NetworkConfig, TrainableDistance, TrainableGenerator};
 use crate::log::Log;
 use crate::memory::{Rows, USUAL_BYTES};
-use crate::model::{Model, check_precision, load_weights};
-use crate::optimizer::{self, Groups, ModuleAdam};
-use crate::parameters::numbered;
+use crate::model::{Model, check_precision, load_weights, save_generator};
+use crate::optimizer::{self, Accumulated, Groups, ModuleAdam};
+use crate::parameters::{averaged, numbered};
 use crate::round::{Round, Step, Unreadable};
 use crate::run_folder::{RunFolder, RunLock};
 use crate::seed::{Stream, derive};
@@ -75,8 +77,14 @@ where
     generator: G,
     groups: Groups,
     optimizer: ModuleAdam<B, G>,
+    /// The moving average of the weights, if it is wanted.
+    average: Option<G::Evaluated>,
     step: u64,
     round: Option<Round>,
+    /// The next round, which is loaded while the present one is trained on.
+    ahead: Option<Ahead>,
+    /// The lowest value so far of the measure by which the best model is kept.
+    best: Option<f64>,
     saved: Option<u64>,
     rows: Rows,
     lock: Option<RunLock>,
@@ -186,6 +194,7 @@ where
             }
             None => trainer.start()?,
         }
+        trainer.best = trainer.best_so_far()?;
         Ok(trainer)
     }
 
@@ -197,6 +206,8 @@ where
     ) -> Result<Self, Error> {
         let dataset = config.dataset(config.data.augment)?;
         let split = config.split(&dataset);
+        let mut config = config;
+        config.training.steps = config.training.steps_for(split.training.len());
         let validation = Validation::new(&config, distance.valid(), &device)?;
         check_precision::<B>(config.training.precision, &device)?;
         let generator = {
@@ -224,8 +235,11 @@ where
             device,
             folder,
             config,
+            average: None,
             step: 0,
             round: None,
+            ahead: None,
+            best: None,
             saved: None,
             lock: None,
         })
@@ -252,11 +266,34 @@ where
         Ok(())
     }
 
+    /// The lowest value in the log of the measure by which the best model is kept.
+    fn best_so_far(&self) -> Result<Option<f64>, Error> {
+        if !self.folder.best_path().exists() || !self.folder.log_path().exists() {
+            return Ok(None);
+        }
+        let events = self.folder.read_log()?;
+        let values = events.iter().filter_map(|event| self.measured(event));
+        Ok(values.min_by(f64::total_cmp))
+    }
+
+    /// The measure by which the best model is kept, of a validation.
+    fn measured(&self, event: &Event) -> Option<f64> {
+        let Event::Validated { best, mean, .. } = event else {
+            return None;
+        };
+        let value = match self.config.training.best_by {
+            Measure::Best => *best,
+            Measure::Mean => *mean,
+        };
+        value.is_finite().then_some(value)
+    }
+
     fn continue_from(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         let (generator, optimizer, position) =
             checkpoint.load(self.generator.clone(), self.optimizer.clone(), &self.device)?;
         self.generator = generator;
         self.optimizer = optimizer;
+        self.average = checkpoint.load_average(self.generator.valid())?;
         self.step = position.step;
         self.saved = Some(position.step);
         let resumed = position.round.map(|round| {
@@ -334,9 +371,17 @@ where
         self.validation.examples()
     }
 
-    /// Returns the generator in its present state, ready to be sampled.
+    /// Returns the generator in its present state, ready to be sampled: with the moving average of its
+    /// weights, if the run has one.
     pub fn model(&self) -> Model<B::InnerBackend, G::Evaluated> {
-        Model::new(self.generator.valid(), self.config.task.clone())
+        Model::new(self.evaluated(), self.config.task.clone())
+    }
+
+    fn evaluated(&self) -> G::Evaluated {
+        match &self.average {
+            Some(average) => average.clone(),
+            None => self.generator.valid(),
+        }
     }
 
     /// Trains to the end of the schedule.
@@ -374,6 +419,9 @@ where
         let begun = Instant::now();
         let log = &mut Log::open(self.folder.log_path(), observer)?;
         self.announce(log);
+        if self.config.training.average.is_some() && self.average.is_none() {
+            self.average = Some(self.generator.valid());
+        }
         if self.saved.is_none() {
             self.validate(log)?;
             self.save_strip()?;
@@ -451,7 +499,10 @@ where
 
     fn draw_round(&mut self, log: &mut Log) -> Result<(), Error> {
         let index = self.round.as_ref().map_or(0, |round| round.index() + 1);
-        let (round, unreadable) = Round::draw(&self.config, &self.dataset, &self.split, index)?;
+        let (round, unreadable) = match self.ahead.take() {
+            Some(ahead) if ahead.index == index => ahead.wait()?,
+            _ => Round::draw(&self.config, &self.dataset, &self.split, index)?,
+        };
         for Unreadable { name, reason } in unreadable {
             log.notice(&Event::Skipped { name, reason });
         }
@@ -509,6 +560,10 @@ where
             pool: summary.mean(&summary.pool),
             seconds: begun.elapsed().as_secs_f64(),
         });
+        let (next, schedule) = (round.index() + 1, &self.config.training);
+        if self.step + schedule.steps_per_search < schedule.steps {
+            self.ahead = Some(Ahead::start(&self.config, &self.dataset, &self.split, next));
+        }
         Ok(true)
     }
 
@@ -518,31 +573,42 @@ where
         let round = self.round.as_mut().expect("a search comes before a step");
         let schedule = &self.config.training;
         let step = round.next_step(schedule.batch, self.config.seed);
-        let batch = step.batch::<B>(&self.device);
-        let target = Step::target(&self.distance, batch.targets);
         let noise = Noise {
             deviation: schedule.perturbation,
             pool: SeededPool::new(derive(self.config.seed, Stream::Perturbation, self.step)),
-            rows: schedule.batch,
         };
-        let losses = schedule.objective.losses(
-            &self.generator,
-            &self.distance,
-            batch.conditioning,
-            |level, state| {
-                let len = self.generator.code_len(state);
-                let codes = step.codes(level, len, &self.device);
-                let codes = noise.added_to(codes, level, &self.device);
-                self.generator.code(state, codes)
-            },
-            &target,
-        );
-        let terms: Vec<Tensor<B, 1>> = losses.into_iter().map(Tensor::mean).collect();
-        let levels: Vec<f32> = Tensor::cat(terms.clone(), 0)
-            .inner()
-            .into_data()
-            .iter::<f32>()
-            .collect();
+        let mut gradients = Accumulated::new();
+        let mut levels: Vec<f32> = Vec::new();
+        let size = schedule.batch.div_ceil(schedule.accumulate);
+        for first in (0..schedule.batch).step_by(size) {
+            let part = step.part(first..(first + size).min(schedule.batch));
+            let batch = part.batch::<B>(&self.device);
+            let target = Step::target(&self.distance, batch.targets);
+            let losses = schedule.objective.losses(
+                &self.generator,
+                &self.distance,
+                batch.conditioning,
+                |level, state| {
+                    let len = self.generator.code_len(state);
+                    let codes = part.codes(level, len, &self.device);
+                    let codes = noise.added_to(codes, level, first, &self.device);
+                    self.generator.code(state, codes)
+                },
+                &target,
+            );
+            // The mean over the whole batch, level by level.
+            let weight = 1.0 / schedule.batch as f64;
+            let terms = losses.into_iter().map(|loss| loss.sum().mul_scalar(weight));
+            let terms: Vec<Tensor<B, 1>> = terms.collect();
+            let values = Tensor::cat(terms.clone(), 0).inner().into_data();
+            levels.resize(terms.len(), 0.0);
+            for (sum, value) in levels.iter_mut().zip(values.iter::<f32>()) {
+                *sum += value;
+            }
+            let total = terms.into_iter().reduce(|sum, term| sum + term);
+            let total = total.expect("a generator has levels");
+            gradients.add::<B>(&self.generator, total.backward(), &self.groups);
+        }
         let loss: f32 = levels.iter().sum();
         if !loss.is_finite() {
             return Err(Error::Diverged {
@@ -552,21 +618,19 @@ where
                 checkpoint: self.folder.newest_checkpoint()?.path().to_owned(),
             });
         }
-        let total = terms
-            .into_iter()
-            .reduce(|sum, term| sum + term)
-            .expect("a generator has levels");
-        let gradients = total.backward();
         let rate = schedule.rate_at(self.step);
-        self.generator = optimizer::step(
+        self.generator = gradients.step::<B>(
             &mut self.optimizer,
             self.generator.clone(),
-            gradients,
-            &self.groups,
             rate,
             rate * schedule.mapping_rate,
         );
         self.step += 1;
+        if let (Some(decay), Some(average)) = (schedule.average, self.average.take()) {
+            // Early on, the average of few steps: the first weights do not linger in it.
+            let decay = decay.min(self.step as f64 / (self.step as f64 + 9.0));
+            self.average = Some(averaged(average, &self.generator.valid(), decay));
+        }
         log.notice(&Event::Step {
             step: self.step,
             loss,
@@ -577,9 +641,18 @@ where
         Ok(())
     }
 
-    fn validate(&self, log: &mut Log) -> Result<(), Error> {
+    /// Measures the held-out examples, and keeps the model if it is the best so far.
+    fn validate(&mut self, log: &mut Log) -> Result<(), Error> {
         let event = self.validation.run(&self.model(), self.step)?;
         log.notice(&event);
+        let Some(value) = self.measured(&event) else {
+            return Ok(());
+        };
+        if self.best.is_none_or(|best| value < best) {
+            let path = self.folder.best_path();
+            save_generator(&self.evaluated(), &self.config.task, &path)?;
+            self.best = Some(value);
+        }
         Ok(())
     }
 
@@ -593,6 +666,7 @@ where
         let checkpoint = Checkpoint::save(
             &self.folder,
             &self.generator,
+            self.average.as_ref(),
             &self.config.task,
             &self.optimizer,
             &position,
@@ -608,6 +682,30 @@ where
     }
 }
 
+/// A round that is loaded on a thread of its own.
+struct Ahead {
+    index: u64,
+    loading: JoinHandle<Result<(Round, Vec<Unreadable>), Error>>,
+}
+
+impl Ahead {
+    fn start<C: NetworkConfig>(
+        config: &RunConfig<C>,
+        dataset: &Dataset,
+        split: &Split,
+        index: u64,
+    ) -> Self {
+        let (config, dataset, split) = (config.clone(), dataset.clone(), split.clone());
+        let loading = std::thread::spawn(move || Round::draw(&config, &dataset, &split, index));
+        Self { index, loading }
+    }
+
+    fn wait(self) -> Result<(Round, Vec<Unreadable>), Error> {
+        let loaded = self.loading.join();
+        loaded.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
 /// Estimates what one candidate of the search takes.
 fn bytes_per_candidate<C: NetworkConfig>(config: &RunConfig<C>) -> u64 {
     let (height, width) = (config.data.height, config.data.width);
@@ -620,7 +718,6 @@ fn bytes_per_candidate<C: NetworkConfig>(config: &RunConfig<C>) -> u64 {
 struct Noise {
     deviation: f64,
     pool: SeededPool,
-    rows: usize,
 }
 
 impl Noise {
@@ -628,12 +725,13 @@ impl Noise {
         &self,
         codes: Tensor<B, 2>,
         level: usize,
+        first: usize,
         device: &B::Device,
     ) -> Tensor<B, 2> {
         if self.deviation == 0.0 {
             return codes;
         }
-        let rows: Vec<Candidate> = (0..self.rows)
+        let rows: Vec<Candidate> = (first..first + codes.dims()[0])
             .map(|index| Candidate {
                 example: ExampleId(0),
                 index,

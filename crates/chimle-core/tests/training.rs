@@ -1,6 +1,7 @@
 //! Runs: stopping, resuming, diverging, and what their folders hold.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -11,8 +12,8 @@ use chimle_core::data::Planes;
 use chimle_core::imle::Strategy;
 use chimle_core::nn::{WeightFile, is_mapping};
 use chimle_core::{
-    Colorization, DataSource, Decompression, Error, Event, GeneratorConfig, Model, NightToDay,
-    Preset, RunConfig, RunFolder, Silent, SuperResolution, TaskHandle, Trainer, Vary,
+    Colorization, DataSource, Decompression, Error, Event, GeneratorConfig, Measure, Model,
+    NightToDay, Preset, RunConfig, RunFolder, Silent, SuperResolution, TaskHandle, Trainer, Vary,
 };
 
 type B = Autodiff<Flex>;
@@ -145,6 +146,128 @@ fn training_lowers_the_distance_and_finds_more_modes() {
     let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
     let (first, last) = (mean(&losses[..10]), mean(&losses[140..]));
     assert!(last < 0.75 * first, "{first} to {last}");
+}
+
+/// The parameters of a model file, by name.
+fn parameters(path: &Path) -> BTreeMap<String, Vec<f32>> {
+    let file = WeightFile::open(path).unwrap();
+    let values = |name: String| {
+        let data = file.data(&name, &file.shape(&name).unwrap()).unwrap();
+        (name, data.into_vec().unwrap())
+    };
+    file.names().into_iter().map(values).collect()
+}
+
+/// The mean difference between two models' parameters.
+fn mean_difference(a: &Path, b: &Path) -> f32 {
+    let (a, b) = (parameters(a), parameters(b));
+    assert!(a.keys().eq(b.keys()));
+    let pairs = a.values().flatten().zip(b.values().flatten());
+    let (sum, count) = pairs.fold((0.0, 0), |(sum, count), (a, b)| {
+        (sum + (a - b).abs(), count + 1)
+    });
+    sum / count as f32
+}
+
+#[test]
+fn a_batch_in_parts_trains_as_the_whole_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |accumulate: usize| {
+        let mut config = small(Colorization);
+        config.training.steps = 4;
+        config.training.batch = 5;
+        config.training.accumulate = accumulate;
+        let path = folder.path().join(accumulate.to_string());
+        let mut trainer = Trainer::<B>::create(config, &path, Default::default()).unwrap();
+        trainer.run(&mut Silent).unwrap();
+        trainer
+            .folder()
+            .newest_checkpoint()
+            .unwrap()
+            .generator_path()
+    };
+    let whole = train(1);
+    let untrained = folder
+        .path()
+        .join("1/checkpoints/step-00000003/generator.safetensors");
+    // One step of Adam. It is the whole rate even where a gradient is zero but for rounding.
+    let moved = mean_difference(&whole, &untrained);
+    for parts in [2, 3, 5] {
+        let apart = mean_difference(&whole, &train(parts));
+        assert!(
+            apart < 0.05 * moved,
+            "{parts} parts: {apart} compared with {moved}"
+        );
+    }
+}
+
+#[test]
+fn the_average_of_the_weights_is_saved_sampled_and_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = small(Colorization);
+    config.training.average = Some(0.5);
+    config.training.perturbation = 0.0;
+    let [whole, broken] = whole_and_broken(config, folder.path());
+    assert!(whole == broken);
+    let averages = ["whole", "broken"].map(|name| {
+        let run = RunFolder::at(folder.path().join(name));
+        let newest = run.newest_checkpoint().unwrap();
+        assert_ne!(newest.model_path(), newest.generator_path());
+        assert!(mean_difference(&newest.model_path(), &newest.generator_path()) > 0.0);
+        fs::read(newest.model_path()).unwrap()
+    });
+    assert!(averages[0] == averages[1]);
+}
+
+#[test]
+fn the_best_model_by_the_measure_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = small(Colorization);
+    config.training.validate_every = 1;
+    config.training.checkpoint_every = 1;
+    config.training.keep = 100;
+    config.training.best_by = Measure::Mean;
+    let mut means = Vec::new();
+    let mut trainer = Trainer::<B>::create(config, folder.path(), Default::default()).unwrap();
+    trainer
+        .run(&mut |event: &Event| {
+            if let Event::Validated { step, mean, .. } = event {
+                means.push((*mean, *step));
+            }
+        })
+        .unwrap();
+    let (_, step) = means
+        .into_iter()
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .unwrap();
+    let run = trainer.folder();
+    let best = fs::read(run.best_path()).unwrap();
+    let same = run
+        .checkpoints()
+        .unwrap()
+        .into_iter()
+        .find(|c| c.step() == step)
+        .unwrap();
+    assert!(fs::read(same.generator_path()).unwrap() == best);
+    Model::<Flex>::load(run.best_path(), &Default::default()).unwrap();
+}
+
+#[test]
+fn other_data_can_be_validated_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = small(Colorization);
+    config.data.validation = Some(DataSource::Procedural { scenes: 3 });
+    let mut started = None;
+    let mut trainer = Trainer::<B>::create(config, folder.path(), Default::default()).unwrap();
+    assert_eq!(trainer.held_out().len(), 3);
+    trainer
+        .run_until(&|| true, &mut |event: &Event| {
+            if let Event::Started { examples, .. } = event {
+                started = Some(*examples);
+            }
+        })
+        .unwrap();
+    assert_eq!(started, Some(20), "all of the source is trained on");
 }
 
 #[test]

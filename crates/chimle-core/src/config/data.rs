@@ -23,7 +23,10 @@ pub struct DataConfig {
     /// The smallest random crop, relative to the largest crop that fits the photograph: above 0 and
     /// at most 1.
     pub smallest_crop: f32,
-    /// The largest number of inputs held out for validation. At most a tenth of the set is held out.
+    /// Other data to validate on. Without it, some inputs of `source` are held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<DataSource>,
+    /// The largest number of inputs to validate on. At most a tenth of `source` is held out.
     pub held_out: usize,
     /// The number of threads that decode and degrade ahead of training.
     pub threads: usize,
@@ -98,6 +101,14 @@ impl Split {
     pub(crate) fn at_end(dataset: &Dataset, most: usize) -> Self {
         let count = (dataset.inputs() / 10).min(most);
         Self::of((0..dataset.inputs()).rev(), count)
+    }
+
+    /// Trains on all inputs: other data are validated on.
+    pub(crate) fn none_held_out(dataset: &Dataset) -> Self {
+        Self {
+            training: (0..dataset.inputs()).collect(),
+            held_out: Vec::new(),
+        }
     }
 
     /// Holds out the first `count` of the inputs.

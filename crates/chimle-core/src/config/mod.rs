@@ -19,7 +19,7 @@ use crate::seed::{Stream, derive};
 pub(crate) use data::Split;
 pub use data::{DataConfig, DataSource};
 pub use distance::DistanceConfig;
-pub use training::{SearchConfig, TrainingConfig};
+pub use training::{Measure, SearchConfig, TrainingConfig};
 
 /// The format of a run folder that this version writes.
 ///
@@ -159,18 +159,29 @@ impl<C: NetworkConfig> RunConfig<C> {
             .with_neighbors(self.search.neighbors.clone())
     }
 
-    /// Loads the held-out examples, without augmentation. An example that cannot be read is left
-    /// out. In a set too small to hold any out, this is its first input.
+    /// Loads the examples to validate on, without augmentation. An example that cannot be read is
+    /// left out. They come from `data.validation` or are held out of `data.source`. In a set too small
+    /// to hold any out, this is its first input.
     ///
     /// # Errors
     ///
     /// As [`dataset`](Self::dataset); also if none can be read.
     pub fn held_out(&self) -> Result<Vec<Example>, Error> {
-        let dataset = self.dataset(false)?;
         let seed = derive(self.seed, Stream::Validation, 0);
         let (mut examples, mut last) = (Vec::new(), None);
-        let inputs = self.split(&dataset).held_out.into_iter();
-        for index in inputs.flat_map(|input| dataset.observed(input)) {
+        let (dataset, inputs) = match &self.data.validation {
+            Some(source) => {
+                let dataset = self.dataset_of(source, false)?;
+                let count = dataset.inputs().min(self.data.held_out.max(1));
+                (dataset, (0..count).collect())
+            }
+            None => {
+                let dataset = self.dataset(false)?;
+                let inputs = self.split(&dataset).held_out;
+                (dataset, inputs)
+            }
+        };
+        for index in inputs.into_iter().flat_map(|input| dataset.observed(input)) {
             match dataset.example(index, seed) {
                 Ok(example) => examples.push(example),
                 Err(error) => last = Some(error),
@@ -184,7 +195,9 @@ impl<C: NetworkConfig> RunConfig<C> {
 
     /// Divides the inputs of the data set into those to train on and those held out.
     pub(crate) fn split(&self, dataset: &Dataset) -> Split {
-        if self.format == 1 {
+        if self.data.validation.is_some() {
+            Split::none_held_out(dataset)
+        } else if self.format == 1 {
             Split::at_end(dataset, self.data.held_out)
         } else {
             Split::draw(dataset, self.data.held_out, self.seed)
@@ -197,7 +210,11 @@ impl<C: NetworkConfig> RunConfig<C> {
     ///
     /// As [`Dataset::open`].
     pub fn dataset(&self, augment: bool) -> Result<Dataset, Error> {
-        let source = self.data.source.resolve(&*self.task)?;
+        self.dataset_of(&self.data.source, augment)
+    }
+
+    fn dataset_of(&self, source: &DataSource, augment: bool) -> Result<Dataset, Error> {
+        let source = source.resolve(&*self.task)?;
         let mut config = DatasetConfig::new(
             self.task.clone(),
             self.generator.levels(),

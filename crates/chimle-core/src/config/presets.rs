@@ -4,7 +4,9 @@ use chimle_data::{Sizes, TaskHandle};
 use chimle_imle::{Neighbors, Objective, Strategy};
 use chimle_nn::{GeneratorConfig, Precision, Preset};
 
-use super::{DataConfig, DataSource, DistanceConfig, RunConfig, SearchConfig, TrainingConfig};
+use super::{
+    DataConfig, DataSource, DistanceConfig, Measure, RunConfig, SearchConfig, TrainingConfig,
+};
 use crate::generator::architecture;
 
 /// The side of the coarsest level in pixels.
@@ -36,6 +38,7 @@ impl RunConfig {
                 width: side,
                 augment: true,
                 smallest_crop: 0.75,
+                validation: None,
                 held_out: 32,
                 threads: std::thread::available_parallelism().map_or(1, usize::from),
             },
@@ -55,17 +58,21 @@ impl RunConfig {
 fn schedule(preset: Preset) -> (Vec<usize>, TrainingConfig) {
     let release = TrainingConfig {
         steps: 200_000,
+        passes: Some(20),
         round: 400,
         steps_per_search: 10_000,
         batch: 1,
+        accumulate: 1,
         learning_rate: 1e-4,
         mapping_rate: 0.01,
-        milestones: vec![100_000, 150_000],
+        milestones: Vec::new(),
         decay: 0.5,
         perturbation: 0.0,
         objective: Objective {
             intermediate_supervision: true,
         },
+        average: None,
+        best_by: Measure::Best,
         precision: Precision::F32,
         recompute: false,
         checkpoint_every: 1000,
@@ -78,6 +85,7 @@ fn schedule(preset: Preset) -> (Vec<usize>, TrainingConfig) {
             vec![20, 20, 10, 5],
             TrainingConfig {
                 steps: 20_000,
+                passes: None,
                 round: 64,
                 steps_per_search: 100,
                 batch: 8,
@@ -93,6 +101,7 @@ fn schedule(preset: Preset) -> (Vec<usize>, TrainingConfig) {
             vec![16, 2, 1],
             TrainingConfig {
                 steps: 2000,
+                passes: None,
                 round: 64,
                 steps_per_search: 16,
                 batch: 16,

@@ -23,8 +23,12 @@ pub struct SearchConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// The number of steps in all.
+    /// The number of steps in all. With `passes`, it follows from the data.
     pub steps: u64,
+    /// The number of passes over the data. Each has one search and `steps_per_search` steps per round.
+    /// (The authors' release: 20.) If it is absent, `steps` counts alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes: Option<u64>,
     /// The number of inputs in a round: they are drawn and searched together, each with all its
     /// observed outputs, and then trained on. (The authors' release: 400.) The last round of a pass
     /// over the data has what is left.
@@ -34,6 +38,10 @@ pub struct TrainingConfig {
     pub steps_per_search: u64,
     /// The number of examples in a step.
     pub batch: usize,
+    /// The number of parts in which a step's examples are evaluated, one after the other, to save
+    /// memory. The gradients are those of the whole batch, up to rounding.
+    #[serde(default = "one")]
+    pub accumulate: usize,
     /// The learning rate of Adam.
     pub learning_rate: f64,
     /// The mapping networks learn at this multiple of the rate.
@@ -46,6 +54,13 @@ pub struct TrainingConfig {
     pub perturbation: f64,
     /// Which levels count in the loss.
     pub objective: Objective,
+    /// The decay of an exponential moving average of the weights, below 1. The average is what a
+    /// model of the run is made of. Without it, this is the newest weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<f64>,
+    /// The measure of the validation by which the best model is kept.
+    #[serde(default)]
+    pub best_by: Measure,
     /// The type of the local stream's maps: f32 or bf16.
     #[serde(default)]
     pub precision: Precision,
@@ -60,6 +75,21 @@ pub struct TrainingConfig {
     pub keep: usize,
 }
 
+fn one() -> usize {
+    1
+}
+
+/// A measure of the validation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// The distance of the nearest sample to the truth.
+    #[default]
+    Best,
+    /// The mean distance of the samples to the truth.
+    Mean,
+}
+
 impl TrainingConfig {
     /// Changes the length of the schedule. The milestones are scaled with it. A schedule of no steps
     /// keeps its milestones, so it can be made longer again.
@@ -71,6 +101,19 @@ impl TrainingConfig {
             }
         }
         self.steps = steps;
+        self.passes = None;
+    }
+
+    /// Computes the number of steps for a data set of `inputs` inputs to train on: with `passes`, as
+    /// many as they take.
+    pub fn steps_for(&self, inputs: usize) -> u64 {
+        let Some(passes) = self.passes else {
+            return self.steps;
+        };
+        let rounds = inputs.div_ceil(self.round.max(1)) as u64;
+        passes
+            .saturating_mul(rounds)
+            .saturating_mul(self.steps_per_search)
     }
 
     /// Returns the learning rate of a step, counted from 0: multi-step decay.
@@ -95,6 +138,7 @@ impl TrainingConfig {
             ("training.round", self.round as u64),
             ("training.steps_per_search", self.steps_per_search),
             ("training.batch", self.batch as u64),
+            ("training.accumulate", self.accumulate as u64),
             ("training.checkpoint_every", self.checkpoint_every),
             ("training.validate_every", self.validate_every),
             ("training.keep", self.keep as u64),
@@ -115,6 +159,18 @@ impl TrainingConfig {
             ("training.decay", self.decay, f64::MIN_POSITIVE),
             ("training.perturbation", self.perturbation, 0.0),
         ];
+        if self.accumulate > self.batch {
+            return Err(Error::Setting {
+                field: "training.accumulate",
+                reason: format!("must be at most the batch, {}", self.batch),
+            });
+        }
+        if let Some(decay) = self.average.filter(|decay| !(0.0..1.0).contains(decay)) {
+            return Err(Error::Setting {
+                field: "training.average",
+                reason: format!("must be at least 0 and below 1, not {decay}"),
+            });
+        }
         for (field, value, least) in numbers {
             if !(value.is_finite() && value >= least) {
                 let needed = if least > 0.0 { "above 0" } else { "0 or more" };
@@ -160,6 +216,21 @@ mod tests {
         training.set_steps(0);
         training.set_steps(100);
         assert_eq!((training.steps, training.milestones), (100, milestones));
+    }
+
+    #[test]
+    fn the_paper_preset_is_the_schedule_of_the_release() {
+        let training = RunConfig::new(Colorization, Preset::Paper).training;
+        // 20 passes of ceil(N / 400) rounds of 10,000 steps, without decay of the rate.
+        assert_eq!(training.steps_for(1), 200_000);
+        assert_eq!(training.steps_for(400), 200_000);
+        assert_eq!(training.steps_for(401), 400_000);
+        assert_eq!(training.steps_for(2600), 20 * 7 * 10_000);
+        for step in [0, 100_000, 10_000_000] {
+            assert_eq!(training.rate_at(step), 1e-4);
+        }
+        assert_eq!((training.batch, training.mapping_rate), (1, 0.01));
+        assert_eq!(training.average, None);
     }
 
     #[test]
