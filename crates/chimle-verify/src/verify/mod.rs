@@ -4,6 +4,7 @@ mod adam;
 mod case;
 mod check;
 mod comparison;
+mod conditioning;
 mod folder;
 mod gradients;
 mod lab;
@@ -20,19 +21,21 @@ mod setup;
 use std::path::Path;
 
 use chimle_core::nn::TrainingBackend;
+use chimle_core::perceptual::ImageDistance;
 
 use crate::error::Error;
 use check::Report;
 use folder::matching;
 use lpips::PerceptualWeights;
-use setup::Setup;
+use setup::{Loss, Setup};
 
 pub use check::{Check, Outcome};
 
 /// Checks this build on `device` against the numbers in the folder `reference`.
 ///
 /// `weights` is a folder with the weights of VGG16 (`vgg16*.safetensors` or `.pth`, with torchvision's
-/// names) and of LPIPS (`lpips*/vgg.pth`). The checks of losses, gradients and the search need them.
+/// names) and of LPIPS (`lpips*/vgg.pth`). The checks of LPIPS need them, and so do the losses, the
+/// gradients and the search of a network whose loss is LPIPS.
 /// `each` is called with every check as soon as it is made, and all checks are returned.
 ///
 /// The folder may hold any of the following files. A check whose file is missing is reported as
@@ -40,7 +43,7 @@ pub use check::{Check, Outcome};
 ///
 /// | files | contents |
 /// |---|---|
-/// | `tim_*.json` | a small network: task, levels, channels, `batch`, `input_side`, `pool`, `adam` |
+/// | `tim_*.json` | a small network: task, levels, channels, `batch`, `input_side`, `pool`, `adam`, `loss` (`"lpips"`, which is the default, or `"l2"`) |
 /// | `tim_*.pth` | its parameters |
 /// | `tim_*_io.safetensors` | `input.i`, `code.i` (flat: global, then local row-major), `output.i`, `rgb.i`, `target.i`, `loss.i`, `loss.total`, `search.pool.i`, `search.selected`, `search.distance` |
 /// | `tim_*_grads.safetensors` | the gradients of `loss.total`, by parameter |
@@ -50,6 +53,11 @@ pub use check::{Check, Outcome};
 /// | `img_*.safetensors` | a photograph `rgb`, its `lab`, `bicubic.N` (1/N of the side) and `jpeg.qQ.420` |
 /// | `sets.safetensors` | features of two sets of images, `real` and `fake`, in f64 |
 /// | `metrics.json` | PSNR and SSIM of the JPEG images, by photograph; FID, KID, precision and others of the sets, under `sets` |
+///
+/// Gradients must agree to 2e-3 of the largest of their parameter. If some do not, the check measures how
+/// far rounding errors move the gradients of each parameter: it changes every weight by 3e-7 of itself, in
+/// eight trials. A parameter whose gradients move is ill-conditioned. It may differ by twice the movement,
+/// but by no more than 5e-2, and at most one gradient in a thousand may be beyond 2e-3.
 ///
 /// # Errors
 /// [`Error::NothingChecked`] if every check is absent. Otherwise, if a file exists but cannot be read, or
@@ -77,7 +85,11 @@ pub fn verify<B: TrainingBackend>(
         }
         let case = setup.open::<B>(device)?;
         network::check(&case, &mut report)?;
-        match &weights.lpips {
+        let distance = match case.setup.loss {
+            Loss::Lpips => weights.lpips.clone(),
+            Loss::L2 => Ok(ImageDistance::L2),
+        };
+        match &distance {
             Ok(distance) => {
                 losses::check(&case, distance, &mut report)?;
                 gradients::check(&case, distance, &mut report)?;

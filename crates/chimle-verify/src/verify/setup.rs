@@ -27,6 +27,19 @@ pub(super) struct Setup {
     /// The number of candidates of the search, per level.
     pub(super) pools: Vec<usize>,
     pub(super) adam: AdamSettings,
+    /// The distance of the losses, the gradients and the search.
+    pub(super) loss: Loss,
+}
+
+/// A distance that a `tim_*.json` can name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Loss {
+    /// LPIPS on VGG16 with its learned weights.
+    #[default]
+    Lpips,
+    /// The mean squared difference.
+    L2,
 }
 
 /// The settings of the optimizer.
@@ -36,6 +49,13 @@ pub(super) struct AdamSettings {
     /// The learning rate of the mapping networks, relative to `lr`.
     pub(super) map_lr_multiplier: f64,
     pub(super) betas: (f32, f32),
+}
+
+impl AdamSettings {
+    /// Returns the learning rate of the mapping networks.
+    pub(super) fn mapping_rate(&self) -> f64 {
+        self.lr * self.map_lr_multiplier
+    }
 }
 
 impl Setup {
@@ -52,6 +72,7 @@ impl Setup {
             side: file.get("input_side")?,
             pools: file.get("pool")?,
             adam: file.get("adam")?,
+            loss: file.get_optional("loss")?.unwrap_or_default(),
         };
         setup.validate().map_err(|reason| file.error(reason))?;
         Ok(setup)
