@@ -6,7 +6,9 @@ use burn::tensor::{
 };
 
 use crate::activation::Activation;
-use crate::dense_block::{CONVOLUTIONS, DenseBlockGradients, DenseBlockParameters};
+use crate::dense_block::{
+    CONVOLUTIONS, DenseBlockGradients, DenseBlockParameters, DenseBlocksParameters,
+};
 use crate::kernels::Kernels;
 use crate::modulation::ModulationGradients;
 
@@ -128,6 +130,17 @@ pub(crate) fn dense_block_gradients<B: Kernels>(
             biases: of_biases,
         }),
     }
+}
+
+pub(crate) fn dense_blocks_recomputed<B: Kernels>(
+    input: FloatTensor<B>,
+    blocks: DenseBlocksParameters<B>,
+    slope: f64,
+    scale: f64,
+) -> FloatTensor<B> {
+    blocks
+        .into_iter()
+        .fold(input, |x, block| B::dense_block(x, block, slope, scale))
 }
 
 pub(crate) fn modulate<B: Kernels>(

@@ -9,6 +9,9 @@ use crate::kernels::Kernels;
 /// Convolutions of a dense block.
 pub const CONVOLUTIONS: usize = 5;
 
+/// Dense blocks of a residual-in-residual dense block.
+pub(crate) const BLOCKS: usize = 3;
+
 /// The weights and biases of a dense block of c residual and g growth channels, or their
 /// gradients.
 #[derive(Clone, Debug)]
@@ -48,6 +51,9 @@ impl<B: Backend> DenseBlockParameters<B> {
     }
 }
 
+/// The parameters of the dense blocks of a residual-in-residual dense block, in order.
+pub type DenseBlocksParameters<B> = [DenseBlockParameters<B>; BLOCKS];
+
 /// The gradients of a dense block.
 #[derive(Clone, Debug)]
 pub struct DenseBlockGradients<B: Backend> {
@@ -75,5 +81,33 @@ pub fn dense_block<B: Kernels>(
         biases: biases.map(|bias| bias.into_primitive().tensor()),
     };
     let output = B::dense_block(input.into_primitive().tensor(), parameters, slope, scale);
+    Tensor::from_primitive(TensorPrimitive::Float(output))
+}
+
+/// Evaluates `D3(D2(D1(x)))` with dense blocks D as in [`dense_block()`]: those of a residual-in-residual
+/// dense block (Wang et al. 2018).
+///
+/// The gradients are those of three dense blocks, but only the input is kept between the forward and
+/// the backward pass. The backward pass computes the maps of all convolutions again, one RRDB at a
+/// time (Chen et al. 2016, "Training deep nets with sublinear memory cost"). A training step takes one
+/// more forward pass of the blocks, and a small part of the memory.
+///
+/// Shapes are those of [`dense_block()`].
+pub fn dense_blocks_recomputed<B: Kernels>(
+    input: Tensor<B, 4>,
+    weights: [[Tensor<B, 4>; CONVOLUTIONS]; BLOCKS],
+    biases: [[Tensor<B, 1>; CONVOLUTIONS]; BLOCKS],
+    slope: f64,
+    scale: f64,
+) -> Tensor<B, 4> {
+    let mut biases = biases.into_iter();
+    let blocks = weights.map(|weights| DenseBlockParameters {
+        weights: weights.map(|weight| weight.into_primitive().tensor()),
+        biases: biases
+            .next()
+            .expect("as many")
+            .map(|bias| bias.into_primitive().tensor()),
+    });
+    let output = B::dense_blocks_recomputed(input.into_primitive().tensor(), blocks, slope, scale);
     Tensor::from_primitive(TensorPrimitive::Float(output))
 }

@@ -5,9 +5,8 @@ use burn::tensor::ops::FloatTensor;
 
 use crate::activation::Activation;
 use crate::burn_ops;
-use crate::dense_block::{DenseBlockGradients, DenseBlockParameters};
+use crate::dense_block::{DenseBlockGradients, DenseBlockParameters, DenseBlocksParameters};
 use crate::modulation::ModulationGradients;
-use crate::recomputed::{self, DenseBlocksParameters};
 
 /// A backend with the operations of the generator.
 ///
@@ -110,15 +109,15 @@ pub trait Kernels: Backend {
         )
     }
 
-    /// `D3(D2(D1(x)))` with dense blocks D. Where it is recorded, only the input is remembered,
-    /// and the maps are worked out again on the way back.
+    /// `D3(D2(D1(x)))` with dense blocks D. A backend that differentiates keeps only the input, and
+    /// computes the maps again in the backward pass.
     fn dense_blocks_recomputed(
         input: FloatTensor<Self>,
         blocks: DenseBlocksParameters<Self>,
         slope: f64,
         scale: f64,
     ) -> FloatTensor<Self> {
-        recomputed::forward::<Self>(input, blocks, slope, scale)
+        burn_ops::dense_blocks_recomputed::<Self>(input, blocks, slope, scale)
     }
 
     /// Each pixel's values divided by `sqrt(sum of their squares + epsilon) + epsilon`:

@@ -70,12 +70,13 @@ mod dense_block;
 mod flex;
 mod kernels;
 mod modulation;
-mod recomputed;
 
 pub use activation::Activation;
 pub use comparison::{normalize_channels, squared_differences};
 pub use conv3x3::{conv3x3, conv3x3_activated};
-pub use dense_block::{DenseBlockGradients, DenseBlockParameters, dense_block};
+pub use dense_block::{
+    DenseBlockGradients, DenseBlockParameters, DenseBlocksParameters, dense_block,
+    dense_blocks_recomputed,
+};
 pub use kernels::{Kernels, TrainingBackend};
 pub use modulation::{ModulationGradients, modulate};
-pub use recomputed::{DenseBlocksParameters, dense_blocks_recomputed};

@@ -137,7 +137,7 @@ mod tests {
             (
                 r#""out_channels": 2"#,
                 r#""out_channels": 3"#,
-                "`out_channels` must be 2",
+                "`in_channels` and `out_channels` must be 1 and 2",
             ),
             ("{", "[", "expected"),
         ] {

@@ -4,15 +4,15 @@ mod comparison;
 mod conv3x3;
 mod dense_block;
 mod modulation;
+mod recomputed;
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::tensor::ops::FloatTensor;
 
 use crate::activation::Activation;
-use crate::dense_block::DenseBlockParameters;
+use crate::dense_block::{DenseBlockParameters, DenseBlocksParameters};
 use crate::kernels::Kernels;
-use crate::recomputed::{self, DenseBlocksParameters};
 
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn conv3x3(

@@ -1,8 +1,8 @@
-//! Flex's tensors to slices and back. 16-bit floats are widened; 64-bit ones take Burn's own
+//! The implementation of [`Kernels`] for Flex. 16-bit floats are widened to 32 bits; 64-bit floats take Burn's own
 //! operations.
 
-use burn::tensor::ops::{FloatTensor, FloatTensorOps};
-use burn::tensor::{DType, TensorData, TensorMetadata};
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{DType, TensorMetadata};
 use burn_flex::{Flex, FlexTensor};
 
 use crate::activation::Activation;
@@ -12,10 +12,11 @@ use crate::flex::comparison::{self, Shape};
 use crate::flex::convolution::{Finish, Weight, convolve};
 use crate::flex::dense_block;
 use crate::flex::few_pixels;
-use crate::flex::maps::{Frame, Maps, Target};
+use crate::flex::maps::{Frame, Target};
 use crate::flex::modulation;
 use crate::flex::pointwise::{masked, plane_sums};
 use crate::flex::processor::Processor;
+use crate::flex::slices::{cast, maps, single, tensor, values};
 use crate::flex::weight_gradient::{WeightGradient, weight_gradients};
 use crate::kernels::Kernels;
 use crate::modulation::ModulationGradients;
@@ -293,28 +294,10 @@ impl Kernels for Flex {
     }
 }
 
-/// In 32 bits, as it lies in memory.
-fn single(tensor: FlexTensor) -> FlexTensor {
-    let tensor = cast(tensor, DType::F32);
-    if tensor.is_contiguous() && tensor.layout().start_offset() == 0 {
-        tensor
-    } else {
-        tensor.to_contiguous()
-    }
-}
-
 fn single_parameters(parameters: DenseBlockParameters<Flex>) -> DenseBlockParameters<Flex> {
     DenseBlockParameters {
         weights: parameters.weights.map(single),
         biases: parameters.biases.map(single),
-    }
-}
-
-fn cast(tensor: FlexTensor, dtype: DType) -> FlexTensor {
-    if tensor.dtype() == dtype {
-        tensor
-    } else {
-        Flex::float_cast(tensor, dtype.into())
     }
 }
 
@@ -325,22 +308,10 @@ fn slope(activation: Activation) -> Option<f32> {
     }
 }
 
-/// Of a contiguous tensor. Its storage may be longer than it.
-pub(crate) fn values(tensor: &FlexTensor) -> &[f32] {
-    &tensor.storage()[..tensor.layout().num_elements()]
-}
-
 fn planes([_, planes, height, width]: [usize; 4]) -> Shape {
     Shape {
         planes,
         pixels: height * width,
-    }
-}
-
-pub(crate) fn maps(tensor: &FlexTensor) -> Maps<'_> {
-    Maps {
-        values: values(tensor),
-        frame: Frame::by_image(tensor.shape().dims()),
     }
 }
 
@@ -367,10 +338,6 @@ fn block<'a>(
 
 fn shape(frame: &Frame) -> [usize; 4] {
     [frame.images, frame.planes, frame.height, frame.width]
-}
-
-pub(crate) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape))
 }
 
 fn convolved(input: &FlexTensor, weight: &Weight, finish: &Finish) -> FlexTensor {

@@ -8,9 +8,9 @@ use burn::tensor::ops::FloatTensorOps;
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
-use crate::flex::backend::{maps, tensor, values};
 use crate::flex::convolution::Finish;
 use crate::flex::maps::Maps;
+use crate::flex::slices::{maps, tensor, values};
 use crate::flex::winograd::TAPS;
 
 /// The most pixels of all images together: up to here the product is the faster one, as measured

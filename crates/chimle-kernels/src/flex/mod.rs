@@ -12,6 +12,7 @@ mod maps;
 mod modulation;
 mod pointwise;
 mod processor;
+mod slices;
 mod tiles;
 mod weight_gradient;
 mod winograd;

@@ -262,6 +262,7 @@ mod tests {
         let scales = scales(&other);
         let mut comparison = Vec::new();
         for (name, other) in &other {
+            assert!(found.contains_key(name), "{name}");
             let pairs = found[name].values.iter().zip(other);
             comparison.extend(pairs.map(|(&a, &b)| f64::from((a - b).abs()) / scales[name]));
         }

@@ -1,4 +1,4 @@
-//! The dense blocks of an RRDB, remembered by their input alone.
+//! The backward pass of the dense blocks of an RRDB, for which only the input is kept.
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
@@ -7,64 +7,21 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorPrimitive};
 
-use crate::dense_block::{CONVOLUTIONS, DenseBlockParameters};
+use crate::burn_ops;
+use crate::dense_block::{BLOCKS, CONVOLUTIONS, DenseBlockParameters, DenseBlocksParameters};
 use crate::kernels::Kernels;
 
-/// Dense blocks of a residual-in-residual dense block.
-const BLOCKS: usize = 3;
-
-/// Tensors of a dense block's parameters.
+/// The number of parameter tensors of a dense block.
 const OF_A_BLOCK: usize = 2 * CONVOLUTIONS;
 
-/// The input, and the parameters of all blocks.
+/// The number of tensors that can have a gradient: the input and the parameters of all blocks.
 const PARENTS: usize = 1 + BLOCKS * OF_A_BLOCK;
-
-/// `D3(D2(D1(x)))` with dense blocks D as in [`dense_block`](crate::dense_block()): those of a
-/// residual-in-residual dense block (Wang et al. 2018).
-///
-/// The gradients are those of three dense blocks, but between the forward and the backward pass
-/// nothing is kept besides the input: the maps of all convolutions are worked out again, one RRDB
-/// at a time (Chen et al. 2016, "Training deep nets with sublinear memory cost"). A training step
-/// takes one more forward pass of the block, and a small part of the memory.
-pub fn dense_blocks_recomputed<B: Kernels>(
-    input: Tensor<B, 4>,
-    weights: [[Tensor<B, 4>; CONVOLUTIONS]; BLOCKS],
-    biases: [[Tensor<B, 1>; CONVOLUTIONS]; BLOCKS],
-    slope: f64,
-    scale: f64,
-) -> Tensor<B, 4> {
-    let mut biases = biases.into_iter();
-    let blocks = weights.map(|weights| DenseBlockParameters {
-        weights: weights.map(|weight| weight.into_primitive().tensor()),
-        biases: biases
-            .next()
-            .expect("as many")
-            .map(|bias| bias.into_primitive().tensor()),
-    });
-    let output = B::dense_blocks_recomputed(input.into_primitive().tensor(), blocks, slope, scale);
-    Tensor::from_primitive(TensorPrimitive::Float(output))
-}
-
-/// The parameters of the dense blocks, in order.
-pub type DenseBlocksParameters<B> = [DenseBlockParameters<B>; BLOCKS];
-
-pub(crate) fn forward<B: Kernels>(
-    input: FloatTensor<B>,
-    blocks: DenseBlocksParameters<B>,
-    slope: f64,
-    scale: f64,
-) -> FloatTensor<B> {
-    blocks
-        .into_iter()
-        .fold(input, |x, block| B::dense_block(x, block, slope, scale))
-}
 
 #[derive(Debug)]
 struct Recomputed;
 
-/// Where the input and the parameters are remembered.
+/// The nodes of the input and the parameters, and the numbers of the forward pass.
 #[derive(Clone, Debug)]
 struct Remembered {
     nodes: [NodeId; PARENTS],
@@ -138,7 +95,8 @@ pub(crate) fn recorded<B: Kernels, C: CheckpointStrategy>(
         biases: block.biases.map(|bias| bias.primitive),
     };
     let output = |input: FloatTensor<Autodiff<B, C>>| {
-        forward::<B>(input.primitive, blocks.map(inner), slope, scale)
+        let blocks = blocks.map(inner);
+        burn_ops::dense_blocks_recomputed::<B>(input.primitive, blocks, slope, scale)
     };
     let parents = tensors.each_ref().map(|tensor| tensor.node.clone());
     match Recomputed.prepare::<C>(parents).compute_bound().stateful() {
