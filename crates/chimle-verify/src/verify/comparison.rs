@@ -1,5 +1,7 @@
 //! The comparison of numbers with the expected ones.
 
+use std::fmt;
+
 use super::check::Outcome;
 
 /// The largest of many differences, and its place.
@@ -48,11 +50,24 @@ impl Comparison {
             });
         }
         for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
-            self.add(difference(found.into(), expected.into()), || {
-                let place = position(i, shape);
-                format!("`{name}` {place:?}: {found} in place of {expected}")
-            });
+            let difference = difference(found.into(), expected.into());
+            self.add(difference, || place(name, shape, i, found, expected));
         }
+    }
+
+    /// Returns whether the largest difference is within the limit.
+    pub(super) fn is_within(&self) -> bool {
+        matches!(self.largest, Some((largest, _)) if largest <= self.limit)
+    }
+
+    /// Returns the comparison with the largest difference, of those beyond their limits if there are any.
+    pub(super) fn worst(comparisons: Vec<Self>) -> Option<Self> {
+        let largest = |of: &Self| of.largest.as_ref().map_or(f64::NAN, |(by, _)| *by);
+        // NaN counts as larger than any number.
+        comparisons.into_iter().max_by(|a, b| {
+            let order = a.is_within().cmp(&b.is_within()).reverse();
+            order.then(f64::total_cmp(&largest(a).abs(), &largest(b).abs()))
+        })
     }
 
     /// Returns whether the largest difference is within the limit. Without any difference the
@@ -94,6 +109,18 @@ pub(super) fn relative_or_absolute(found: f64, expected: f64) -> f64 {
 /// Returns the largest magnitude.
 pub(super) fn magnitude(values: &[f32]) -> f64 {
     values.iter().fold(0.0, |most, v| most.max(v.abs().into()))
+}
+
+/// Describes the `i`-th value of an array.
+pub(super) fn place(
+    name: &str,
+    shape: &[usize],
+    i: usize,
+    found: impl fmt::Display,
+    expected: impl fmt::Display,
+) -> String {
+    let position = position(i, shape);
+    format!("`{name}` {position:?}: {found} in place of {expected}")
 }
 
 /// Returns the indices of the `i`-th value of an array.
@@ -139,6 +166,26 @@ mod tests {
         };
         assert_eq!(largest, 6.0);
         assert_eq!(place, "`x` [1, 0]: 9 in place of 3");
+    }
+
+    #[test]
+    fn the_worst_comparison_is_one_beyond_its_limit() {
+        let comparison = |limit, difference| {
+            let mut comparison = Comparison::new(limit);
+            comparison.add(difference, String::new);
+            comparison
+        };
+        let worst = |of: &[(f64, f64)]| {
+            let all = of.iter().map(|&(limit, by)| comparison(limit, by));
+            match Comparison::worst(all.collect()).map(Comparison::outcome) {
+                Some(Outcome::Passed { largest, .. } | Outcome::Failed { largest, .. }) => largest,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(worst(&[(0.5, 0.25), (0.5, 0.375), (0.5, 0.125)]), 0.375);
+        assert_eq!(worst(&[(0.125, 0.25), (0.5, 0.375)]), 0.25);
+        assert!(worst(&[(0.125, 0.25), (0.5, f64::NAN), (0.5, 0.75)]).is_nan());
+        assert!(Comparison::worst(Vec::new()).is_none());
     }
 
     #[test]
