@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::Param;
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use chimle_core::nn::{Generator, NamedVisitor, TrainingBackend, WeightFile, WeightsError};
+use burn::tensor::{Tensor, TensorData};
+use chimle_core::nn::{Generator, NamedVisitor, TrainingBackend, WeightFile};
 
 use super::comparison::Comparison;
 use super::folder::{floats, name_of, values};
@@ -85,42 +85,49 @@ pub(super) fn read_all(
         let file = name_of(file.path());
         comparison.add(f64::NAN, || format!("`{name}` has no {kind} in {file}"));
     }
-    stored
-        .intersection(&ours)
-        .map(|name| Ok((name.clone(), floats(file, name, &found[name].shape)?)))
+    let known = read_known(file, found)?;
+    Ok(known
+        .into_iter()
+        .map(|(name, array)| (name, array.values))
+        .collect())
+}
+
+/// Reads the arrays of a file that have the names and shapes of `known`, and ignores all others.
+pub(super) fn read_known(file: &WeightFile, known: &Arrays) -> Result<Arrays, Error> {
+    file.names()
+        .into_iter()
+        .filter_map(|name| known.get(&name).map(|array| (name, array.shape.clone())))
+        .map(|(name, shape)| {
+            let values = floats(file, &name, &shape)?;
+            Ok((name, Array { shape, values }))
+        })
         .collect()
 }
 
-/// Returns the sum of every parameter times its stored gradient: a loss whose gradients are the stored
+/// Returns the sum of every parameter times the gradient of its name: a loss whose gradients are the given
 /// ones.
 pub(super) fn loss_with_gradients<B: TrainingBackend>(
     generator: &Generator<B>,
-    gradients: &WeightFile,
-) -> Result<Tensor<B, 1>, Error> {
+    gradients: &Arrays,
+) -> Tensor<B, 1> {
     struct Sum<'a, B: TrainingBackend> {
-        gradients: &'a WeightFile,
-        stored: BTreeSet<String>,
-        terms: Result<Vec<Tensor<B, 1>>, WeightsError>,
+        gradients: &'a Arrays,
+        terms: Vec<Tensor<B, 1>>,
     }
     impl<B: TrainingBackend> NamedVisitor<B> for Sum<'_, B> {
         fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<B, D>>) {
-            if !self.stored.contains(name) {
-                return;
-            }
-            if let Ok(terms) = &mut self.terms {
+            if let Some(Array { shape, values }) = self.gradients.get(name) {
                 let value = release_layout(param.val());
-                match self.gradients.tensor(name, value.dims(), &value.device()) {
-                    Ok(gradient) => terms.push((value * gradient).sum()),
-                    Err(error) => self.terms = Err(error),
-                }
+                let gradient = TensorData::new(values.clone(), shape.clone());
+                let gradient = Tensor::<B, D>::from_data(gradient, &value.device());
+                self.terms.push((value * gradient).sum());
             }
         }
     }
     let mut sum = Sum {
         gradients,
-        stored: gradients.names().into_iter().collect(),
-        terms: Ok(Vec::new()),
+        terms: Vec::new(),
     };
     generator.visit_named(&mut sum);
-    Ok(Tensor::cat(sum.terms?, 0).sum())
+    Tensor::cat(sum.terms, 0).sum()
 }
