@@ -52,14 +52,15 @@ fn a_run_goes_on_from_device_to_device_and_gives_the_same_samples() {
     chimle(path, "train --device cpu --resume run --steps 4").succeeds();
 }
 
-/// Without the perceptual weights: a software driver takes too long over VGG16.
+/// The fixtures need no perceptual weights. A software driver takes too long for VGG16.
 #[test]
 fn the_reference_numbers_are_met() {
-    let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/reference");
+    let reference = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../chimle-verify/tests/fixtures"
+    );
     let folder = folder();
-    if !std::path::Path::new(reference).is_dir() {
-        println!("absent: {reference}");
-    } else if is_there(folder.path()) {
+    if is_there(folder.path()) {
         let verify = format!("verify --device wgpu --reference {reference}");
         let found = chimle(folder.path(), &verify).succeeds().stdout;
         let last = found.lines().last().unwrap_or_default();

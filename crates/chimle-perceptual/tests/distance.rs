@@ -1,14 +1,14 @@
 //! Distances, without any file of weights.
 
-mod reference;
+mod values;
 
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use burn_flex::Flex;
 use chimle_perceptual::{Distance, Features, Lpips, Vgg16Config, WeightFile};
-use reference::{noise, values};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+use values::{noise, values};
 
 type Diff = Autodiff<Flex>;
 

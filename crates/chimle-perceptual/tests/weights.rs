@@ -1,9 +1,9 @@
 //! Networks from files: what has nothing to train, and how a wrong file is reported.
 
-mod reference;
 mod rule;
 
 use std::fs;
+use std::path::Path;
 
 use burn::backend::Autodiff;
 use burn::module::Module;
@@ -11,25 +11,28 @@ use burn_flex::Flex;
 use chimle_perceptual::{
     AlexNet, Backbone, InceptionV3, Lpips, SqueezeNet, Vgg16, Vgg16Config, WeightFile,
 };
-use reference::shared;
 use rule::{Expected, Weights};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 
 #[test]
 fn a_cut_pytorch_file_never_loads() {
-    // burn-store alone would give zeros for the values past the end.
-    let Some(path) = shared("weights/lpips_v0.1/vgg.pth") else {
-        return;
-    };
-    let whole = fs::read(path).unwrap();
+    // burn-store alone would read zeros in place of the values past the end.
+    let alexnet = Weights::of("alexnet", &Expected::read().alexnet);
+    let alexnet = AlexNet::<Flex>::load(&alexnet.path, &Default::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let cut = folder.path().join("cut.pth");
-    let vgg: Vgg16<Flex> = Vgg16Config::new().init(&Default::default());
-    for length in (0..whole.len()).step_by(61).chain([whole.len() - 1]) {
-        fs::write(&cut, &whole[..length]).unwrap();
-        let loaded = WeightFile::open(&cut)
-            .and_then(|file| Lpips::weighted(vgg.clone(), &file, &Default::default()));
-        assert!(loaded.is_err(), "cut at {length}");
+    for name in ["linear_alexnet.pth", "linear_alexnet_legacy.pth"] {
+        let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expected");
+        let whole = fs::read(expected.join(name)).unwrap();
+        let load = |length: usize| {
+            fs::write(&cut, &whole[..length]).unwrap();
+            WeightFile::open(&cut)
+                .and_then(|file| Lpips::weighted(alexnet.clone(), &file, &Default::default()))
+        };
+        assert!(load(whole.len()).is_ok(), "{name}");
+        for length in (0..whole.len()).step_by(61).chain([whole.len() - 1]) {
+            assert!(load(length).is_err(), "{name}, cut at {length}");
+        }
     }
 }
 

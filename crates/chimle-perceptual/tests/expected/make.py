@@ -1,7 +1,7 @@
 """Computes what tests/networks.rs and tests/lpips.rs expect, with PyTorch's implementations.
 
     pip install torch torchvision pytorch-fid lpips
-    python make.py                    # writes networks.json and linear_alexnet.pth beside this file
+    python make.py                    # writes networks.json and linear_alexnet*.pth next to this file
     python make.py --weights FOLDER   # and the networks' own weights there, as .pth files, for
                                       # CHIMLE_RULE_WEIGHTS=FOLDER cargo test -p chimle-perceptual
 
@@ -201,11 +201,13 @@ def main():
                 expected["distances"].append(found)
     (HERE / "networks.json").write_text(json.dumps(expected, separators=(",", ":")) + "\n")
     torch.save(linear_state("alex"), HERE / "linear_alexnet.pth")
+    # The layout of before PyTorch 1.6, which the published files have.
+    legacy = {"_use_new_zipfile_serialization": False}
+    torch.save(linear_state("alex"), HERE / "linear_alexnet_legacy.pth", **legacy)
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
         for name, state in weights.items():
-            # The layout of before PyTorch 1.6, which the published files have.
-            torch.save(state, folder / f"{name}.pth", _use_new_zipfile_serialization=False)
+            torch.save(state, folder / f"{name}.pth", **legacy)
 
 
 if __name__ == "__main__":
