@@ -219,10 +219,11 @@ static REGISTERED: RwLock<Vec<TaskHandle>> = RwLock::new(Vec::new());
 pub fn register(task: impl Task) -> Result<TaskHandle, DataError> {
     let task = TaskHandle::new(task);
     let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
-    let mut known = TaskHandle::built_in().into_iter().chain(registered.clone());
-    let taken = |name: &&str| known.any(|other| other.is_called(name));
-    let names: Vec<&str> = [task.name()].into_iter().chain(task.aliases().iter().copied()).collect();
-    if let Some(name) = names.into_iter().find(taken) {
+    let known = TaskHandle::built_in().into_iter();
+    let known: Vec<TaskHandle> = known.chain(registered.iter().cloned()).collect();
+    let taken = |name: &&str| known.iter().any(|other| other.is_called(name));
+    let mut names = std::iter::once(task.name()).chain(task.aliases().iter().copied());
+    if let Some(name) = names.find(taken) {
         let name = name.to_owned();
         return Err(DataError::TaskExists { name });
     }
