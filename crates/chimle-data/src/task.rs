@@ -132,7 +132,8 @@ pub trait Task: fmt::Debug + Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Turns a picture that a user brings into an input. The default takes the picture as it is.
+    /// Turns a picture into an input: one that a user brings, or the input of a pair. The default
+    /// takes the picture as it is.
     ///
     /// # Errors
     ///
