@@ -1,12 +1,12 @@
 //! `lab_to_rgb` on its whole range.
 
-mod reference;
+mod small;
 
 use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
 use chimle_nn::lab_to_rgb;
-use reference::values;
+use small::values;
 
 type B = Autodiff<Flex>;
 

@@ -3,10 +3,12 @@
 // Every test file compiles this module and uses its own part of it.
 #![allow(dead_code)]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use chimle_nn::{Architecture, Generator, GeneratorConfig, LatentCode};
+use chimle_nn::{Architecture, Generator, GeneratorConfig, LatentCode, Preset, RrdbCount};
 
 pub const ARCHITECTURES: [Architecture; 3] = [
     Architecture::Colorization,
@@ -16,18 +18,15 @@ pub const ARCHITECTURES: [Architecture; 3] = [
 
 /// All sizes differ from one another, so that no two can be confused unnoticed.
 pub fn config(architecture: Architecture, levels: usize) -> GeneratorConfig {
-    let (in_channels, out_channels) = architecture.channels();
     GeneratorConfig {
-        architecture,
-        in_channels,
-        out_channels,
         code_channels: 2,
         residual_channels: (0..levels).map(|k| 10 - k).collect(),
         growth_channels: (0..levels).map(|k| 4 + k % 2).collect(),
-        rrdb_per_level: 2,
+        rrdb_per_level: RrdbCount::Same(2),
         map_code: 12,
         latent: 11,
         linear_scale: 1.0,
+        ..GeneratorConfig::preset(Preset::Tiny, architecture)
     }
 }
 
@@ -135,4 +134,14 @@ pub fn images_error<B: Backend>(found: Vec<Tensor<B, 4>>, expected: Vec<Tensor<B
     assert_eq!(found.len(), expected.len());
     let errors = found.into_iter().zip(expected).map(|(f, e)| error(f, e));
     errors.fold(0.0, |m, d| if d <= m { m } else { d })
+}
+
+/// Waits until no other test differentiates. Hold the guard while a graph is built and
+/// differentiated.
+///
+/// Burn 0.21 cleans up the graphs of all threads after a backward pass, and sometimes loses
+/// gradients of a graph that another thread is building.
+pub fn differentiate_alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
