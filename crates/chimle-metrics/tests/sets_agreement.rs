@@ -1,5 +1,5 @@
-//! Agreement of measures of sets, and of MS-SSIM, with numbers made elsewhere: those in
-//! `expected/` (see `expected/make.py`), and those beside the workspace if they are there.
+//! Agreement of measures of sets, and of MS-SSIM, with the numbers in `expected/`, which
+//! `expected/make.py` computed.
 
 use std::path::{Path, PathBuf};
 
@@ -72,26 +72,6 @@ fn sets_agree_with_pytorch_fid_and_prdc() {
         let real = Rows::new(&real, dimension).unwrap();
         check(real, Rows::new(&fake, dimension).unwrap(), &numbers[name]);
     }
-}
-
-#[test]
-fn sets_agree_with_the_reference_beside_the_workspace() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference");
-    let file = folder.join("sets.safetensors");
-    if !file.is_file() {
-        println!("absent: sets.safetensors");
-        return;
-    }
-    let numbers = json(&folder.join("metrics.json"));
-    let numbers = serde_json::json!({
-        "fid": numbers["sets"]["fid"],
-        "kid": numbers["sets"]["kid_unbiased_poly3"],
-        "prdc": { "5": numbers["sets"]["prdc_k5"] },
-    });
-    let (real, dimension) = features(&file, "real");
-    let (fake, _) = features(&file, "fake");
-    let real = Rows::new(&real, dimension).unwrap();
-    check(real, Rows::new(&fake, dimension).unwrap(), &numbers);
 }
 
 /// The pictures of `expected/make.py`, planes of `[3, height, width]`.

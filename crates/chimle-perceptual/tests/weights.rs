@@ -1,6 +1,5 @@
 //! Networks from files: what has nothing to train, and how a wrong file is reported.
 
-mod reference;
 mod rule;
 
 use std::fs;
@@ -11,25 +10,26 @@ use burn_flex::Flex;
 use chimle_perceptual::{
     AlexNet, Backbone, InceptionV3, Lpips, SqueezeNet, Vgg16, Vgg16Config, WeightFile,
 };
-use reference::shared;
 use rule::{Expected, Weights};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 
 #[test]
 fn a_cut_pytorch_file_never_loads() {
     // burn-store alone would give zeros for the values past the end.
-    let Some(path) = shared("weights/lpips_v0.1/vgg.pth") else {
-        return;
-    };
-    let whole = fs::read(path).unwrap();
+    let whole = include_bytes!("expected/linear_alexnet.pth");
     let folder = tempfile::tempdir().unwrap();
     let cut = folder.path().join("cut.pth");
-    let vgg: Vgg16<Flex> = Vgg16Config::new().init(&Default::default());
-    for length in (0..whole.len()).step_by(61).chain([whole.len() - 1]) {
+    let expected = Expected::read();
+    let alexnet = Weights::of("alexnet", &expected.alexnet);
+    let alexnet = AlexNet::<Flex>::load(&alexnet.path, &Default::default()).unwrap();
+    let load = |length: usize| {
         fs::write(&cut, &whole[..length]).unwrap();
-        let loaded = WeightFile::open(&cut)
-            .and_then(|file| Lpips::weighted(vgg.clone(), &file, &Default::default()));
-        assert!(loaded.is_err(), "cut at {length}");
+        WeightFile::open(&cut)
+            .and_then(|file| Lpips::weighted(alexnet.clone(), &file, &Default::default()))
+    };
+    assert!(load(whole.len()).is_ok());
+    for length in (0..whole.len()).step_by(61).chain([whole.len() - 1]) {
+        assert!(load(length).is_err(), "cut at {length}");
     }
 }
 
