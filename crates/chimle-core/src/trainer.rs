@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use chimle_data::{Dataset, Example};
 use chimle_imle::{Candidate, Chosen, CodePool, ExampleId, SeededPool};
-use chimle_nn::{Compute, Generator, TrainingBackend};
+use chimle_nn::{Compute, Generator, TrainingBackend, differentiate_alone};
 use chimle_perceptual::ImageDistance;
 
 use crate::checkpoint::{Checkpoint, Position};
@@ -577,6 +577,7 @@ where
             deviation: schedule.perturbation,
             pool: SeededPool::new(derive(self.config.seed, Stream::Perturbation, self.step)),
         };
+        let alone = differentiate_alone();
         let mut gradients = Accumulated::new();
         let mut levels: Vec<f32> = Vec::new();
         let size = schedule.batch.div_ceil(schedule.accumulate);
@@ -609,6 +610,7 @@ where
             let total = total.expect("a generator has levels");
             gradients.add::<B>(&self.generator, total.backward(), &self.groups);
         }
+        drop(alone);
         let loss: f32 = levels.iter().sum();
         if !loss.is_finite() {
             return Err(Error::Diverged {

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::read::{read_rgb, read_size};
 use crate::source::{Files, InputFiles, NamedFiles, list_folder, list_pairs};
 use crate::view::View;
-use crate::{DataError, Example, InputId, Planes, Sizes, Source, TaskHandle, procedural};
+use crate::{DataError, Example, InputId, Sizes, Source, TaskHandle, procedural};
 
 /// How a [`Dataset`] makes examples of its images.
 #[derive(Clone, Debug, PartialEq)]
@@ -340,7 +340,10 @@ impl Dataset {
         };
         let output = view.of(&output, height, width)?;
         let degraded = match picture {
-            Some(picture) => Planes::from_rgb(&view.of(&picture, height, width)?),
+            Some(picture) => {
+                let picture = view.of(&picture, height, width)?;
+                config.task.input_of_picture(&picture)?
+            }
             None => config.task.degrade(&output, sizes, rng.next_u64())?,
         };
         Example::new(

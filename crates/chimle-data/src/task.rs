@@ -128,7 +128,8 @@ pub trait Task: fmt::Debug + Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Turns a picture that a user brings into an input. The default takes the picture as it is.
+    /// Turns a picture into an input: one that a user brings, or the input of a pair. The default
+    /// takes the picture as it is.
     ///
     /// # Errors
     ///
@@ -215,13 +216,11 @@ static REGISTERED: RwLock<Vec<TaskHandle>> = RwLock::new(Vec::new());
 pub fn register(task: impl Task) -> Result<TaskHandle, DataError> {
     let task = TaskHandle::new(task);
     let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
-    let mut known = TaskHandle::built_in().into_iter().chain(registered.clone());
-    let taken = |name: &&str| known.any(|other| other.is_called(name));
-    let names: Vec<&str> = [task.name()]
-        .into_iter()
-        .chain(task.aliases().iter().copied())
-        .collect();
-    if let Some(name) = names.into_iter().find(taken) {
+    let known = TaskHandle::built_in().into_iter();
+    let known: Vec<TaskHandle> = known.chain(registered.iter().cloned()).collect();
+    let taken = |name: &&str| known.iter().any(|other| other.is_called(name));
+    let mut names = std::iter::once(task.name()).chain(task.aliases().iter().copied());
+    if let Some(name) = names.find(taken) {
         let name = name.to_owned();
         return Err(DataError::TaskExists { name });
     }

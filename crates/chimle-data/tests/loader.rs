@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use chimle_data::{Dataset, DatasetConfig, Loader, Source, Task};
+use chimle_data::{Colorization, Dataset, DatasetConfig, Decompression, Loader, Source};
 use tempfile::TempDir;
 
 fn scenes(count: usize) -> Dataset {
-    let config = DatasetConfig::new(Task::Colorization, 3, 32, 32);
+    let config = DatasetConfig::new(Colorization, 3, 32, 32);
     Dataset::open(Source::Procedural { scenes: count }, config).unwrap()
 }
 
@@ -53,7 +53,7 @@ fn a_damaged_file_is_an_error_in_its_place_and_the_rest_follow() {
     let path = folder.path().join("b.jpg");
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 30]).unwrap();
-    let config = DatasetConfig::new(Task::Decompression, 2, 16, 16);
+    let config = DatasetConfig::new(Decompression, 2, 16, 16);
     let dataset = Dataset::open(Source::Photographs(folder.path().to_owned()), config).unwrap();
     let results: Vec<_> = Loader::new(dataset, [(0, 0), (1, 0), (2, 0), (9, 0)], 2, 4).collect();
     assert!(results[0].is_ok() && results[2].is_ok());

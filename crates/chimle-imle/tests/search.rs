@@ -1,33 +1,28 @@
 //! The search, against brute force, and what stops it.
 
-mod reference;
 mod scene;
-#[path = "../../chimle-nn/tests/small/mod.rs"]
-mod small;
 
-use std::cell::Cell;
-
-use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
-use chimle_imle::{Objective, Search, SearchError, Strategy, shown_to_rgb};
-use chimle_nn::{Architecture, Generator, LatentCode};
-use scene::{
-    Counting, EXAMPLES, FIRST, POOLS, SIDES, Scene, assert_close, given, hierarchical, nearest,
+use chimle_imle::{
+    Candidate, Distance, ExampleId, Neighbors, Objective, Search, SearchError, Shortlist, Strategy,
 };
-use small::{ARCHITECTURES, codes, values};
+use scene::{
+    CONDITIONED, Conditioned, Counting, EXAMPLES, POOLS, Pixels, Scene, assert_close, given,
+    hierarchical, nearest, values,
+};
 
 #[test]
 fn the_hierarchical_search_is_brute_force_level_by_level() {
-    for architecture in ARCHITECTURES {
-        let scene = Scene::new(architecture);
+    for conditioned in CONDITIONED {
+        let scene = Scene::new(conditioned);
         let found = scene.search(hierarchical(), 7).unwrap();
-        assert_eq!(found.len(), EXAMPLES);
-        for (example, found) in found.iter().enumerate() {
+        assert_eq!(found.len(), EXAMPLES.len());
+        for (input, found) in found.iter().enumerate() {
             let mut prefix = Vec::new();
             for (level, count) in POOLS.into_iter().enumerate() {
                 let distances: Vec<f32> = (0..count)
-                    .map(|k| scene.distance_of(example, &[&prefix[..], &[k]].concat()))
+                    .map(|k| scene.distance_of(input, &[&prefix[..], &[k]].concat()))
                     .collect();
                 assert_close(&found.distances[level], &distances);
                 prefix.push(nearest(&distances));
@@ -42,12 +37,12 @@ fn the_hierarchical_search_is_brute_force_level_by_level() {
 #[test]
 fn the_flat_search_is_brute_force_over_whole_codes() {
     let candidates = 9;
-    for architecture in ARCHITECTURES {
-        let scene = Scene::new(architecture);
+    for conditioned in CONDITIONED {
+        let scene = Scene::new(conditioned);
         let found = scene.search(Strategy::Flat { candidates }, 4).unwrap();
-        for (example, found) in found.iter().enumerate() {
+        for (input, found) in found.iter().enumerate() {
             let distances: Vec<f32> = (0..candidates)
-                .map(|k| scene.distance_of(example, &[k; POOLS.len()]))
+                .map(|k| scene.distance_of(input, &[k; POOLS.len()]))
                 .collect();
             assert_eq!(found.distances.len(), 1);
             assert_close(&found.distances[0], &distances);
@@ -60,8 +55,8 @@ fn the_flat_search_is_brute_force_over_whole_codes() {
 #[test]
 fn the_chunk_does_not_change_what_is_found() {
     let flat = Strategy::Flat { candidates: 10 };
-    for architecture in ARCHITECTURES {
-        let scene = Scene::new(architecture);
+    for conditioned in CONDITIONED {
+        let scene = Scene::new(conditioned);
         for strategy in [hierarchical(), flat.clone()] {
             let whole = scene.search(strategy.clone(), 1000).unwrap();
             // Zero counts as one.
@@ -77,23 +72,40 @@ fn the_chunk_does_not_change_what_is_found() {
 }
 
 #[test]
+fn an_input_finds_the_same_alone_and_in_any_batch() {
+    let scene = Scene::new(Conditioned::PerLevel);
+    let together = scene.search(hierarchical(), 1000).unwrap();
+    for order in [vec![2, 0, 1], vec![1], vec![2, 1]] {
+        let rows = |image: &Tensor<Flex, 4>| {
+            let rows = order.iter().map(|&row| image.clone().narrow(0, row, 1));
+            Tensor::cat(rows.collect(), 0)
+        };
+        let images = scene.images.iter().map(rows).collect();
+        let examples: Vec<ExampleId> = order.iter().map(|&row| EXAMPLES[row]).collect();
+        let found = Search::new(hierarchical(), 9)
+            .run(
+                &scene.generator,
+                &scene.distance,
+                scene.conditioning.iter().map(rows).collect(),
+                &chimle_imle::Target::new(&scene.distance, images),
+                &scene.pool,
+                &examples,
+            )
+            .unwrap();
+        for (found, row) in found.iter().zip(order) {
+            assert_eq!(found.candidates, together[row].candidates);
+            assert_close(&found.distances.concat(), &together[row].distances.concat());
+        }
+    }
+}
+
+#[test]
 fn the_distance_found_is_the_loss_of_the_chosen_codes() {
-    for architecture in ARCHITECTURES {
-        let scene = Scene::new(architecture);
+    for conditioned in CONDITIONED {
+        let scene = Scene::new(conditioned);
         let flat = Strategy::Flat { candidates: 6 };
         for (strategy, intermediate_supervision) in [(hierarchical(), true), (flat, false)] {
             let found = scene.search(strategy, 8).unwrap();
-            let codes: Vec<LatentCode<Flex>> = (0..POOLS.len())
-                .map(|level| {
-                    let rows = found.iter().enumerate();
-                    let rows: Vec<_> = rows
-                        .map(|(k, chosen)| (FIRST + k, chosen.candidates[level]))
-                        .collect();
-                    let size = SIDES.map(|side| side << level);
-                    let rows = rows.into_iter();
-                    scene.pool.codes(level, rows, size, &Default::default())
-                })
-                .collect();
             let objective = Objective {
                 intermediate_supervision,
             };
@@ -101,7 +113,16 @@ fn the_distance_found_is_the_loss_of_the_chosen_codes() {
                 &scene.generator,
                 &scene.distance,
                 scene.conditioning.clone(),
-                codes,
+                |level, state| {
+                    let chosen = EXAMPLES.into_iter().zip(&found);
+                    let candidates: Vec<Candidate> = chosen
+                        .map(|(example, chosen)| Candidate {
+                            example,
+                            index: chosen.candidates[level],
+                        })
+                        .collect();
+                    scene.codes(level, state, &candidates)
+                },
                 &scene.target(),
             );
             let compared = found[0].distances.len();
@@ -116,14 +137,16 @@ fn the_distance_found_is_the_loss_of_the_chosen_codes() {
 
 #[test]
 fn given_codes_are_searched_as_drawn_ones() {
-    let scene = Scene::new(Architecture::ImageToImage);
-    let found = scene.search_in(hierarchical(), 8, &given(&scene)).unwrap();
-    assert_eq!(found, scene.search(hierarchical(), 8).unwrap());
+    for conditioned in CONDITIONED {
+        let scene = Scene::new(conditioned);
+        let found = scene.search_in(hierarchical(), 8, &given(&scene)).unwrap();
+        assert_eq!(found, scene.search(hierarchical(), 8).unwrap());
+    }
 }
 
 #[test]
 fn of_equal_candidates_the_first_is_chosen() {
-    let scene = Scene::new(Architecture::Colorization);
+    let scene = Scene::new(Conditioned::PerLevel);
     let mut pool = given(&scene);
     for codes in &mut pool.levels {
         let count = codes.dims()[1];
@@ -147,21 +170,17 @@ fn of_equal_candidates_the_first_is_chosen() {
 #[test]
 fn the_nearest_candidate_is_found_wherever_it_lies() {
     // The target is the image of known candidates, so their distance is zero.
-    for architecture in ARCHITECTURES {
-        let mut scene = Scene::new(architecture);
+    for conditioned in CONDITIONED {
+        let mut scene = Scene::new(conditioned);
         for hidden in [[0, 0, 0], [6, 4, 3], [3, 1, 2]] {
-            let codes = hidden.iter().enumerate().map(|(level, candidate)| {
-                let rows: Vec<_> = (0..EXAMPLES).map(|k| (FIRST + k, *candidate)).collect();
-                let size = SIDES.map(|side| side << level);
-                let rows = rows.into_iter();
-                scene.pool.codes(level, rows, size, &Default::default())
-            });
-            let images = scene
-                .generator
-                .forward(scene.conditioning.clone(), codes.collect());
-            scene.images = images
-                .into_iter()
-                .map(|shown| shown_to_rgb(architecture, shown))
+            let of_inputs: Vec<_> = (0..EXAMPLES.len())
+                .map(|input| scene.images_of(input, &hidden))
+                .collect();
+            scene.images = (0..POOLS.len())
+                .map(|level| {
+                    let images = of_inputs.iter().map(|images| images[level].clone());
+                    Tensor::cat(images.collect(), 0)
+                })
                 .collect();
             for chunk in [1, 4, 1000] {
                 for found in scene.search(hierarchical(), chunk).unwrap() {
@@ -175,16 +194,12 @@ fn the_nearest_candidate_is_found_wherever_it_lies() {
 
 #[test]
 fn each_candidate_is_evaluated_once_and_no_batch_exceeds_the_chunk() {
-    let scene = Scene::new(Architecture::ImageToImage);
+    let scene = Scene::new(Conditioned::PerLevel);
     for chunk in [1, 3, 7, 10, 1000] {
-        let counting = Counting {
-            pool: &scene.pool,
-            drawn: Default::default(),
-            largest: Cell::new(0),
-        };
+        let counting = Counting::new(&scene.pool);
         scene.search_in(hierarchical(), chunk, &counting).unwrap();
-        let drawn = counting.drawn.map(Cell::into_inner);
-        assert_eq!(drawn, POOLS.map(|count| count * EXAMPLES));
+        let drawn = counting.drawn.map(std::cell::Cell::into_inner);
+        assert_eq!(drawn, POOLS.map(|count| count * EXAMPLES.len()));
         assert!(counting.largest.get() <= chunk);
         assert!(counting.largest.get() >= chunk.min(POOLS[0]));
     }
@@ -192,12 +207,12 @@ fn each_candidate_is_evaluated_once_and_no_batch_exceeds_the_chunk() {
 
 #[test]
 fn a_candidate_that_is_no_number_is_named() {
-    for architecture in ARCHITECTURES {
-        let scene = Scene::new(architecture);
-        for (example, level, candidate) in [(0, 0, 0), (1, 1, 4), (2, 2, 1)] {
+    for conditioned in CONDITIONED {
+        let scene = Scene::new(conditioned);
+        for (input, level, candidate) in [(0, 0, 0), (1, 1, 4), (2, 2, 1)] {
             let mut pool = given(&scene);
             let codes = pool.levels[level].clone();
-            let row = FIRST + example;
+            let row = EXAMPLES[input].0 as usize;
             let slot = [row..row + 1, candidate..candidate + 1, 0..1];
             pool.levels[level] = codes.slice_fill(slot, f32::NAN);
             for chunk in [1, 3, 1000] {
@@ -207,119 +222,128 @@ fn a_candidate_that_is_no_number_is_named() {
                     "the distance of candidate {candidate} of level {} to example {row} is NaN",
                     level + 1
                 );
-                assert_eq!(message, expected, "{architecture:?}, chunk {chunk}");
+                assert_eq!(message, expected, "{conditioned:?}, chunk {chunk}");
             }
         }
     }
 }
 
-/// The last convolution of a level, counted from 0, adds NaN.
-fn diverge(generator: &mut Generator<Flex>, level: usize) {
-    let out = &mut generator.levels[level].out;
-    let nan = Tensor::full(out.bias.dims(), f32::NAN, &Default::default());
-    out.bias = Param::from_tensor(nan);
-}
-
 #[test]
 fn a_generator_that_has_diverged_is_an_error_at_its_level() {
-    for architecture in ARCHITECTURES {
-        let mut scene = Scene::new(architecture);
-        diverge(&mut scene.generator, 1);
+    for conditioned in CONDITIONED {
+        let mut scene = Scene::new(conditioned);
+        scene.generator.bias[1] = f32::NAN;
         let error = scene.search(hierarchical(), 8).unwrap_err();
         match error {
             SearchError::NotFinite {
-                example: FIRST,
+                example,
                 level: 2,
                 candidate: 0,
                 value,
-            } => assert!(value.is_nan()),
-            other => panic!("{architecture:?}: {other:?}"),
+            } => {
+                assert_eq!(example, EXAMPLES[0]);
+                assert!(value.is_nan());
+            }
+            other => panic!("{conditioned:?}: {other:?}"),
         }
-        diverge(&mut scene.generator, 2);
+        scene.generator.bias[2] = f32::NAN;
         let flat = scene.search(Strategy::Flat { candidates: 3 }, 8);
         assert!(
             matches!(flat, Err(SearchError::NotFinite { level: 3, .. })),
-            "{architecture:?}: {flat:?}"
+            "{conditioned:?}: {flat:?}"
         );
     }
 }
 
 #[test]
+fn an_infinite_distance_is_an_error() {
+    let mut scene = Scene::new(Conditioned::PerLevel);
+    scene.generator.bias[0] = f32::INFINITY;
+    let error = scene.search(hierarchical(), 8).unwrap_err();
+    let expected = "the distance of candidate 0 of level 1 to example 11 is inf";
+    assert_eq!(error.to_string(), expected);
+}
+
+/// The losses of all levels, for some codes.
+fn losses(scene: &Scene) -> Vec<Vec<f32>> {
+    let objective = Objective {
+        intermediate_supervision: true,
+    };
+    let candidates = EXAMPLES.map(|example| Candidate { example, index: 0 });
+    let losses = objective.losses(
+        &scene.generator,
+        &scene.distance,
+        scene.conditioning.clone(),
+        |level, state| scene.codes(level, state, &candidates),
+        &scene.target(),
+    );
+    losses.into_iter().map(values).collect()
+}
+
+#[test]
 fn a_generator_that_has_diverged_has_no_finite_loss() {
-    for architecture in ARCHITECTURES {
-        let mut scene = Scene::new(architecture);
-        let losses = |scene: &Scene| -> Vec<Vec<f32>> {
-            let objective = Objective {
-                intermediate_supervision: true,
-            };
-            let losses = objective.losses(
-                &scene.generator,
-                &scene.distance,
-                scene.conditioning.clone(),
-                codes(scene.generator.config(), EXAMPLES, SIDES),
-                &scene.target(),
-            );
-            losses.into_iter().map(values).collect()
-        };
-        let before = losses(&scene);
-        diverge(&mut scene.generator, 1);
-        let after = losses(&scene);
-        assert_eq!(after[0], before[0], "{architecture:?}");
-        assert!(before.concat().iter().all(|loss| loss.is_finite()));
-        assert!(
-            after[1].iter().all(|loss| loss.is_nan()),
-            "{architecture:?}"
-        );
+    for conditioned in CONDITIONED {
+        let mut scene = Scene::new(conditioned);
+        for distance in [Pixels::L2, Pixels::HidesNan] {
+            scene.distance = distance;
+            scene.generator.bias[1] = 0.0;
+            let before = losses(&scene);
+            scene.generator.bias[1] = f32::NAN;
+            let after = losses(&scene);
+            assert_eq!(after[0], before[0], "{conditioned:?}");
+            assert!(before.concat().iter().all(|loss| loss.is_finite()));
+            assert!(after[1].iter().all(|loss| loss.is_nan()), "{conditioned:?}");
+        }
     }
 }
 
 #[test]
 #[should_panic(expected = "levels of the target")]
 fn a_target_of_other_levels_is_refused() {
-    let mut scene = Scene::new(Architecture::ImageToImage);
+    let mut scene = Scene::new(Conditioned::PerLevel);
     scene.images.pop();
-    Objective {
-        intermediate_supervision: true,
-    }
-    .losses(
-        &scene.generator,
-        &scene.distance,
-        scene.conditioning.clone(),
-        codes(scene.generator.config(), EXAMPLES, SIDES),
-        &scene.target(),
-    );
+    losses(&scene);
 }
 
 #[test]
-#[ignore = "needs the weights of LPIPS: set CHIMLE_WEIGHTS"]
-fn the_perceptual_distance_hides_no_divergence() {
-    let distance = reference::lpips::<Flex>();
-    for architecture in ARCHITECTURES {
-        let mut scene = Scene::new(architecture);
-        scene.distance = distance.clone();
+fn a_distance_that_hides_nan_hides_no_divergence() {
+    let shortlist = Shortlist {
+        directions: 4,
+        measured: 2,
+        seed: 0,
+    };
+    for conditioned in CONDITIONED {
+        let mut scene = Scene::new(conditioned);
+        scene.distance = Pixels::HidesNan;
         let pools = vec![2, 2, 1];
-        assert!(
-            scene
-                .search(
-                    Strategy::Hierarchical {
-                        pools: pools.clone()
-                    },
-                    8
-                )
-                .is_ok()
-        );
-        diverge(&mut scene.generator, 1);
-        let error = scene.search(Strategy::Hierarchical { pools }, 8);
+        let strategy = Strategy::Hierarchical { pools };
+        assert!(scene.search(strategy.clone(), 8).is_ok());
+        scene.generator.bias[1] = f32::NAN;
+        let error = scene.search(strategy.clone(), 8);
         assert!(
             matches!(error, Err(SearchError::NotFinite { level: 2, .. })),
-            "{architecture:?}: {error:?}"
+            "{conditioned:?}: {error:?}"
+        );
+        let by_shortlist = Search::new(strategy, 8)
+            .with_neighbors(Neighbors::Projected(shortlist.clone()))
+            .run(
+                &scene.generator,
+                &scene.distance,
+                scene.conditioning.clone(),
+                &scene.target(),
+                &scene.pool,
+                &EXAMPLES,
+            );
+        assert!(
+            matches!(by_shortlist, Err(SearchError::NotFinite { level: 2, .. })),
+            "{conditioned:?}: {by_shortlist:?}"
         );
     }
 }
 
 #[test]
 fn strategies_that_do_not_fit_are_refused() {
-    let scene = Scene::new(Architecture::ImageToImage);
+    let scene = Scene::new(Conditioned::PerLevel);
     let pools = |pools: &[usize]| Strategy::Hierarchical {
         pools: pools.to_vec(),
     };
@@ -372,12 +396,21 @@ fn strategies_are_written_by_name_and_unknown_fields_refused() {
 }
 
 #[test]
+fn an_identity_is_written_as_its_number() {
+    let id = ExampleId(u64::MAX);
+    let json = serde_json::to_string(&id).unwrap();
+    assert_eq!(json, u64::MAX.to_string());
+    assert_eq!(serde_json::from_str::<ExampleId>(&json).unwrap(), id);
+    assert_eq!(id.to_string(), json);
+}
+
+#[test]
 fn targets_know_the_features_of_each_level() {
-    let scene = Scene::new(Architecture::SuperResolution);
+    let scene = Scene::new(Conditioned::FirstLevel);
     let target = scene.target();
     assert_eq!(target.levels().len(), POOLS.len());
     for (features, image) in target.levels().iter().zip(&scene.images) {
         let zero = scene.distance.distance(image.clone(), features);
-        assert_eq!(zero.into_data(), TensorData::from([0f32; EXAMPLES]));
+        assert_eq!(zero.into_data(), TensorData::from([0f32; EXAMPLES.len()]));
     }
 }

@@ -1,43 +1,37 @@
 //! Inputs with several observed outputs, and shortlists among their candidates.
 
 mod scene;
-#[path = "../../chimle-nn/tests/small/mod.rs"]
-mod small;
 
 use std::cell::Cell;
 
 use burn::tensor::Tensor;
 use burn_flex::Flex;
-use chimle_imle::{
-    Chosen, Neighbors, Search, SearchError, Shortlist, Strategy, Target, shown_to_rgb,
-};
+use chimle_imle::{Chosen, Neighbors, Search, SearchError, Selection, Shortlist, Strategy, Target};
 use chimle_knn::PrioritizedDciConfig;
-use chimle_nn::Architecture;
-use chimle_perceptual::Distance;
-use scene::{Counting, FIRST, POOLS, Scene, assert_close, hierarchical};
-use small::{ARCHITECTURES, noise};
+use scene::{
+    CONDITIONED, Conditioned, Counting, EXAMPLES, POOLS, Pixels, Scene, assert_close, hierarchical,
+    noise, values,
+};
+
+type Features = (Tensor<Flex, 4>, Tensor<Flex, 2>);
 
 /// Seven observed outputs of the three inputs: three, none, and four, in no order.
 const SET: [usize; 7] = [2, 0, 2, 0, 2, 0, 2];
 
-/// The observed outputs of [`SET`], at each level: near candidates of their own, but for the last two
-/// of the third input.
+/// The observed outputs of [`SET`], at each level. Each lies near candidates of its own, except that
+/// the last two of the third input lie near the same ones.
 fn observed(scene: &Scene) -> Vec<Tensor<Flex, 4>> {
     let outputs = SET.iter().enumerate().map(|(output, &input)| {
         let output = output.min(4);
-        let codes = POOLS.iter().enumerate();
-        let codes = codes.map(|(level, count)| scene.code(level, input, output % count));
-        let row = |image: &Tensor<Flex, 4>| image.clone().narrow(0, input, 1);
-        let conditioning = scene.conditioning.iter().map(row).collect();
-        scene.generator.forward(conditioning, codes.collect())
+        let candidates = POOLS.map(|count| output % count);
+        scene.images_of(input, &candidates)
     });
     let outputs: Vec<Vec<Tensor<Flex, 4>>> = outputs.collect();
-    let architecture = scene.generator.config().architecture;
     (0..POOLS.len())
         .map(|level| {
             let images = outputs.iter().map(|levels| levels[level].clone());
-            let images = shown_to_rgb(architecture, Tensor::cat(images.collect(), 0));
-            // So that distances are not zero but for rounding.
+            let images = Tensor::cat(images.collect(), 0);
+            // So that distances are more than rounding.
             let noise = noise::<Flex, 4>(images.dims(), 90 + level);
             images + noise.mul_scalar(0.01)
         })
@@ -46,11 +40,11 @@ fn observed(scene: &Scene) -> Vec<Tensor<Flex, 4>> {
 
 #[test]
 fn each_output_of_a_set_finds_what_it_would_find_alone() {
-    for architecture in ARCHITECTURES {
-        let scene = Scene::new(architecture);
+    for conditioned in CONDITIONED {
+        let scene = Scene::new(conditioned);
         let images = observed(&scene);
         for strategy in [hierarchical(), Strategy::Flat { candidates: 9 }] {
-            let find = |target: Target<Flex>, chunk| {
+            let find = |target: Target<Features>, chunk| {
                 Search::new(strategy.clone(), chunk)
                     .run(
                         &scene.generator,
@@ -58,7 +52,7 @@ fn each_output_of_a_set_finds_what_it_would_find_alone() {
                         scene.conditioning.clone(),
                         &target,
                         &scene.pool,
-                        FIRST,
+                        &EXAMPLES,
                     )
                     .unwrap()
             };
@@ -80,27 +74,23 @@ fn each_output_of_a_set_finds_what_it_would_find_alone() {
             }
             // Outputs of one input choose differently.
             let differ = |k: &usize| alone[*k].candidates != alone[0].candidates;
-            assert!([2, 4, 6].iter().any(differ), "{architecture:?}");
+            assert!([2, 4, 6].iter().any(differ), "{conditioned:?}");
         }
     }
 }
 
 #[test]
 fn a_set_shares_its_candidates_and_an_input_without_outputs_costs_nothing() {
-    let scene = Scene::new(Architecture::Colorization);
+    let scene = Scene::new(Conditioned::PerLevel);
     let drawn = |images: Vec<Tensor<Flex, 4>>, inputs: Vec<usize>| {
-        let counting = Counting {
-            pool: &scene.pool,
-            drawn: Default::default(),
-            largest: Cell::new(0),
-        };
+        let counting = Counting::new(&scene.pool);
         let found = Search::new(hierarchical(), 10).run(
             &scene.generator,
             &scene.distance,
             scene.conditioning.clone(),
             &Target::of_sets(&scene.distance, images, inputs),
             &counting,
-            FIRST,
+            &EXAMPLES,
         );
         (found.unwrap(), counting.drawn.map(Cell::into_inner))
     };
@@ -129,9 +119,46 @@ fn a_set_shares_its_candidates_and_an_input_without_outputs_costs_nothing() {
 }
 
 #[test]
+fn without_observed_outputs_nothing_is_found() {
+    let scene = Scene::new(Conditioned::PerLevel);
+    let images = scene.images.iter().map(|image| {
+        let [_, channels, height, width] = image.dims();
+        Tensor::empty([0, channels, height, width], &Default::default())
+    });
+    let counting = Counting::new(&scene.pool);
+    let found = Search::new(hierarchical(), 10).run(
+        &scene.generator,
+        &scene.distance,
+        scene.conditioning.clone(),
+        &Target::of_sets(&scene.distance, images.collect(), Vec::new()),
+        &counting,
+        &EXAMPLES,
+    );
+    assert_eq!(found, Ok(Vec::new()));
+    assert_eq!(counting.drawn.map(Cell::into_inner), [0; POOLS.len()]);
+}
+
+#[test]
+fn selected_outputs_are_each_the_only_one_of_their_input() {
+    let scene = Scene::new(Conditioned::PerLevel);
+    let target = Target::of_sets(&scene.distance, observed(&scene), SET.to_vec());
+    let selected = target.select(&Selection::indices([5, 0, 5]));
+    assert_eq!(selected.inputs(), [0, 1, 2]);
+    assert_eq!(selected.levels().len(), POOLS.len());
+    for (all, selected) in target.levels().iter().zip(selected.levels()) {
+        for (row, of) in [5, 0, 5].into_iter().enumerate() {
+            let of_selected = values(selected.0.clone().narrow(0, row, 1));
+            assert_eq!(of_selected, values(all.0.clone().narrow(0, of, 1)));
+            let of_selected = values(selected.1.clone().narrow(0, row, 1));
+            assert_eq!(of_selected, values(all.1.clone().narrow(0, of, 1)));
+        }
+    }
+}
+
+#[test]
 #[should_panic(expected = "observed outputs")]
 fn a_set_names_the_input_of_each_of_its_outputs() {
-    let scene = Scene::new(Architecture::ImageToImage);
+    let scene = Scene::new(Conditioned::PerLevel);
     Target::of_sets(&scene.distance, scene.images.clone(), vec![0]);
 }
 
@@ -156,7 +183,7 @@ fn search(
         scene.conditioning.clone(),
         &target,
         &scene.pool,
-        FIRST,
+        &EXAMPLES,
     )
 }
 
@@ -166,8 +193,8 @@ fn a_shortlist_of_all_candidates_is_the_exact_search() {
         shortlist: shortlist(16, 100),
         index: PrioritizedDciConfig::default(),
     };
-    for architecture in ARCHITECTURES {
-        let scene = Scene::new(architecture);
+    for conditioned in CONDITIONED {
+        let scene = Scene::new(conditioned);
         for strategy in [hierarchical(), Strategy::Flat { candidates: 9 }] {
             let exact = search(&scene, strategy.clone(), Neighbors::Exact).unwrap();
             for neighbors in [Neighbors::Projected(shortlist(1, 100)), by_dci.clone()] {
@@ -183,7 +210,7 @@ fn a_shortlist_of_all_candidates_is_the_exact_search() {
 
 #[test]
 fn a_short_list_measures_few_and_mostly_finds_the_nearest() {
-    let scene = Scene::new(Architecture::ImageToImage);
+    let scene = Scene::new(Conditioned::PerLevel);
     let strategy = Strategy::Hierarchical {
         pools: vec![40, 1, 1],
     };
@@ -215,16 +242,16 @@ fn a_short_list_measures_few_and_mostly_finds_the_nearest() {
 
 #[test]
 fn shortlists_that_cannot_work_are_refused() {
-    let mut scene = Scene::new(Architecture::ImageToImage);
+    let mut scene = Scene::new(Conditioned::PerLevel);
     let mut message = |distance, neighbors| {
         scene.distance = distance;
         let error = search(&scene, hierarchical(), neighbors).unwrap_err();
         error.to_string()
     };
     let short = |directions, measured| Neighbors::Projected(shortlist(directions, measured));
-    assert!(message(Distance::L1, short(4, 2)).contains("needs the L2 distance or LPIPS"));
-    assert!(message(Distance::L2, short(4, 0)).contains("`measured` must be at least 1"));
-    assert!(message(Distance::L2, short(0, 2)).contains("dimension 0"));
+    assert!(message(Pixels::L1, short(4, 2)).contains("needs the L2 distance or LPIPS"));
+    assert!(message(Pixels::L2, short(4, 0)).contains("`measured` must be at least 1"));
+    assert!(message(Pixels::L2, short(0, 2)).contains("dimension 0"));
     let none = PrioritizedDciConfig {
         simple: 0,
         ..Default::default()
@@ -233,5 +260,5 @@ fn shortlists_that_cannot_work_are_refused() {
         shortlist: shortlist(4, 2),
         index: none,
     };
-    assert!(message(Distance::L2, by_dci).contains("simple"));
+    assert!(message(Pixels::L2, by_dci).contains("simple"));
 }

@@ -66,6 +66,7 @@ mod conv3x3;
 #[cfg(feature = "cubecl")]
 mod cubecl;
 mod dense_block;
+mod differentiation;
 #[cfg(feature = "flex")]
 mod flex;
 mod kernels;
@@ -78,5 +79,6 @@ pub use dense_block::{
     DenseBlockGradients, DenseBlockParameters, DenseBlocksParameters, dense_block,
     dense_blocks_recomputed,
 };
+pub use differentiation::differentiate_alone;
 pub use kernels::{Kernels, TrainingBackend};
 pub use modulation::{ModulationGradients, modulate};

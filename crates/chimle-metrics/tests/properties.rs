@@ -1,12 +1,13 @@
 //! Limits, properties and errors of the measures.
 
+use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
 use burn_flex::Flex;
 use chimle_metrics::{
     Better, Bootstrap, ImageView, MetricsError, Summary, diversity, expected_coverage,
     faithfulness_weighted_variance, mode_coverage, mode_radius, ms_ssim, psnr, ssim,
 };
-use chimle_perceptual::Distance;
+use chimle_perceptual::{Distance, ImageDistance};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -129,7 +130,7 @@ fn the_radius_is_half_of_the_smallest_distance() {
 fn a_model_of_one_output_has_no_diversity_and_finds_one_of_k() {
     let (k, samples) = (4, 8);
     let same = Tensor::<Flex, 4>::full([samples, 3, 8, 8], 0.3, &Default::default());
-    for distance in [Distance::L1, Distance::LaplacianPyramid] {
+    for distance in [ImageDistance::L1, ImageDistance::LaplacianPyramid] {
         assert_eq!(diversity(&distance, same.clone()), Ok(0.0));
     }
     let reached = mode_coverage(&vec![(2, 0.0); samples], k, mode_radius([1.0]));
@@ -198,7 +199,7 @@ fn diversity_is_the_mean_over_pairs() {
     let uniform = Distribution::Uniform(0.0, 1.0);
     let samples = Tensor::<Flex, 4>::random([4, 3, 8, 8], uniform, &device);
     let row = |i: usize| samples.clone().narrow(0, i, 1);
-    for distance in [Distance::L2, Distance::LaplacianPyramid] {
+    for distance in [ImageDistance::L2, ImageDistance::LaplacianPyramid] {
         let mut sum = 0.0;
         for i in 0..4 {
             for j in 0..i {
@@ -209,8 +210,8 @@ fn diversity_is_the_mean_over_pairs() {
         assert!((found - sum / 6.0).abs() < 1e-6);
     }
     let equal = row(0).repeat_dim(0, 3);
-    assert_eq!(diversity(&Distance::L1, equal), Ok(0.0));
-    let error = diversity(&Distance::L1, row(0)).unwrap_err();
+    assert_eq!(diversity(&ImageDistance::L1, equal), Ok(0.0));
+    let error = diversity(&ImageDistance::L1, row(0)).unwrap_err();
     assert_eq!(
         error,
         MetricsError::TooFew {
@@ -218,4 +219,29 @@ fn diversity_is_the_mean_over_pairs() {
             needed: 2
         }
     );
+}
+
+/// The distance between numbers.
+struct Apart;
+
+impl<B: Backend> Distance<B> for Apart {
+    type Output = Tensor<B, 1>;
+    type Features = Tensor<B, 1>;
+
+    fn features(&self, numbers: Tensor<B, 1>) -> Tensor<B, 1> {
+        numbers
+    }
+
+    fn compare(&self, candidates: &Tensor<B, 1>, targets: &Tensor<B, 1>) -> Tensor<B, 1> {
+        let ([n], [g]) = (candidates.dims(), targets.dims());
+        let difference = candidates.clone().reshape([g, n / g]) - targets.clone().reshape([g, 1]);
+        difference.abs().reshape([n])
+    }
+}
+
+#[test]
+fn diversity_takes_any_distance_and_any_kind_of_sample() {
+    let samples = Tensor::<Flex, 1>::from_floats([1.0, 4.0, 6.0], &Default::default());
+    let found = diversity(&Apart, samples).unwrap();
+    assert!((found - (3.0 + 5.0 + 2.0) / 3.0).abs() < 1e-6, "{found}");
 }

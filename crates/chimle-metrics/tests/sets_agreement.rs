@@ -1,5 +1,5 @@
-//! Agreement of the measures of sets, and of MS-SSIM, with the numbers in `expected/`, which
-//! `expected/make.py` makes with other programs.
+//! Agreement of measures of sets, and of MS-SSIM, with the numbers in `expected/`, which
+//! `expected/make.py` computed.
 
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@ mod small;
 
 use burn::module::Module;
 use burn_flex::Flex;
-use chimle_nn::{Architecture, ConfigError, GeneratorConfig, Preset};
+use chimle_nn::{Architecture, ConfigError, GeneratorConfig, Preset, RrdbCount};
 use small::{ARCHITECTURES, config};
 
 #[test]
@@ -29,39 +29,42 @@ fn presets_are_valid_for_every_architecture() {
 }
 
 #[test]
-fn sizes_of_codes_and_images() {
-    let config = GeneratorConfig::preset(Preset::Paper, Architecture::SuperResolution);
-    assert_eq!(config.code_len([32, 48]), 128 + 5 * 32 * 48);
-    assert_eq!(config.enlargement(), 16);
-    let config = GeneratorConfig::preset(Preset::Paper, Architecture::Colorization);
-    assert_eq!(config.enlargement(), 8);
-}
-
-#[test]
 fn what_is_refused_names_the_field() {
     type Change = fn(&mut GeneratorConfig);
-    let zeros: [(Change, &str); 8] = [
+    let zeros: [(Change, &str); 10] = [
         (|c| c.in_channels = 0, "in_channels"),
         (|c| c.out_channels = 0, "out_channels"),
         (|c| c.code_channels = 0, "code_channels"),
-        (|c| c.rrdb_per_level = 0, "rrdb_per_level"),
+        (|c| c.rrdb_per_level = RrdbCount::Same(0), "rrdb_per_level"),
+        (
+            |c| c.rrdb_per_level = RrdbCount::PerLevel(vec![1, 0]),
+            "rrdb_per_level",
+        ),
+        (
+            |c| c.rrdb_per_level = RrdbCount::PerLevel(vec![]),
+            "rrdb_per_level",
+        ),
         (|c| c.map_code = 0, "map_code"),
         (|c| c.latent = 0, "latent"),
         (|c| c.residual_channels = vec![], "residual_channels"),
         (|c| c.growth_channels[1] = 0, "growth_channels"),
     ];
-    let others: [(Change, &str); 6] = [
+    let others: [(Change, &str); 7] = [
         (
             |c| c.growth_channels.truncate(1),
             "`residual_channels` has 2 levels but `growth_channels` has 1",
         ),
         (
+            |c| c.rrdb_per_level = RrdbCount::PerLevel(vec![1, 2, 3]),
+            "`residual_channels` has 2 levels but `rrdb_per_level` has 3",
+        ),
+        (
             |c| c.in_channels = 3,
-            "`in_channels` must be 1 for Colorization, not 3",
+            "`in_channels` and `out_channels` must be 1 and 2 for Colorization, not 3 and 2",
         ),
         (
             |c| c.out_channels = 3,
-            "`out_channels` must be 2 for Colorization, not 3",
+            "`in_channels` and `out_channels` must be 1 and 2 for Colorization, not 1 and 3",
         ),
         (
             |c| c.linear_scale = f64::NAN,
@@ -82,6 +85,13 @@ fn what_is_refused_names_the_field() {
         change(&mut config);
         config.validate().unwrap_err()
     };
+    let mut unequal = config(Architecture::SuperResolution, 2);
+    unequal.in_channels = 4;
+    let message = unequal.validate().unwrap_err().to_string();
+    let expected = "must be equal for SuperResolution, not 4 and 3";
+    assert!(message.ends_with(expected), "{message}");
+    unequal.out_channels = 4;
+    assert_eq!(unequal.validate(), Ok(()));
     for (change, field) in zeros {
         assert_eq!(error(change), ConfigError::Zero { field });
         let message = error(change).to_string();
@@ -91,6 +101,41 @@ fn what_is_refused_names_the_field() {
         let message = error(change).to_string();
         assert!(message.ends_with(expected), "{message}");
     }
+}
+
+#[test]
+fn the_number_of_rrdbs_is_one_number_or_one_per_level() {
+    // A configuration written before levels could differ.
+    let json = r#"{
+        "architecture": "image-to-image",
+        "in_channels": 3,
+        "out_channels": 3,
+        "code_channels": 5,
+        "residual_channels": [32, 24],
+        "growth_channels": [16, 12],
+        "rrdb_per_level": 2,
+        "map_code": 16,
+        "latent": 32,
+        "linear_scale": 0.1
+    }"#;
+    let config: GeneratorConfig = serde_json::from_str(json).unwrap();
+    assert_eq!(config.rrdb_per_level, RrdbCount::Same(2));
+    assert_eq!([0, 1].map(|level| config.rrdb_per_level.of(level)), [2, 2]);
+    let written = serde_json::to_value(&config).unwrap();
+    assert_eq!(
+        written,
+        serde_json::from_str::<serde_json::Value>(json).unwrap()
+    );
+
+    let json = json.replace("\"rrdb_per_level\": 2", "\"rrdb_per_level\": [4, 1]");
+    let config: GeneratorConfig = serde_json::from_str(&json).unwrap();
+    assert_eq!([0, 1].map(|level| config.rrdb_per_level.of(level)), [4, 1]);
+    assert_eq!(config.validate(), Ok(()));
+    let back = serde_json::to_string(&config).unwrap();
+    assert_eq!(
+        serde_json::from_str::<GeneratorConfig>(&back).unwrap(),
+        config
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 
 use burn::tensor::Tensor;
 use burn_flex::Flex;
-use chimle_nn::{Architecture, Generator, GeneratorConfig, WeightFile, is_mapping};
+use chimle_nn::{Architecture, Generator, GeneratorConfig, RrdbCount, WeightFile, is_mapping};
 use small::{ARCHITECTURES, codes, conditioning, config, generator, images_error};
 
 const SIDES: [usize; 2] = [4, 6];
@@ -21,14 +21,15 @@ fn saved(generator: &Generator<Flex>) -> (tempfile::TempDir, WeightFile) {
 
 fn images(generator: &Generator<Flex>) -> Vec<Tensor<Flex, 4>> {
     let inputs = conditioning(generator.config(), 2, SIDES);
-    generator.forward(inputs, codes(generator.config(), 2, SIDES))
+    generator.forward_raw(inputs, codes(generator.config(), 2, SIDES))
 }
 
 #[test]
 fn parameters_have_the_release_s_names_and_shapes() {
     for architecture in ARCHITECTURES {
         let (_folder, file) = saved(&generator(architecture, 2));
-        let (inputs, outputs) = architecture.channels();
+        let config = config(architecture, 2);
+        let (inputs, outputs) = (config.in_channels, config.out_channels);
         let shape = |name: &str| file.shape(name).unwrap();
         // A linear layer is [outputs, inputs] there.
         assert_eq!(shape("level_1_map_0.0.weight"), [11, 12]);
@@ -99,6 +100,109 @@ fn a_file_alone_makes_the_same_generator() {
     }
 }
 
+/// Writes the parameters of a generator's file to a file without a configuration, as the authors'
+/// checkpoints are.
+fn parameters_alone(file: &WeightFile) -> (tempfile::TempDir, WeightFile) {
+    let parameters: Vec<_> = file
+        .names()
+        .into_iter()
+        .map(|name| {
+            let shape = file.shape(&name).unwrap();
+            let data = file.data(&name, &shape).unwrap();
+            (name, data)
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alone.safetensors");
+    chimle_weights::write(&path, &parameters, &[]).unwrap();
+    let file = WeightFile::open(&path).unwrap();
+    (folder, file)
+}
+
+#[test]
+fn the_configuration_follows_from_the_parameters() {
+    for architecture in ARCHITECTURES {
+        for rrdbs in [RrdbCount::Same(2), RrdbCount::PerLevel(vec![1, 3])] {
+            let mut config = config(architecture, 2);
+            config.rrdb_per_level = rrdbs;
+            // The scale of the initialization leaves no trace, so the release's is assumed.
+            config.linear_scale = 0.1;
+            let (_folder, file) = saved(&config.init(&Default::default()));
+            let (_folder, file) = parameters_alone(&file);
+            let found = GeneratorConfig::of_file(&file, Some(architecture)).unwrap();
+            assert_eq!(found, config);
+
+            // Two output channels mean colorization. The other two architectures look alike.
+            let guessed = GeneratorConfig::of_file(&file, None);
+            if architecture == Architecture::Colorization {
+                assert_eq!(guessed.unwrap(), config);
+                continue;
+            }
+            let message = guessed.unwrap_err().to_string();
+            let expected = "import them with their task first";
+            assert!(message.contains(expected), "{message}");
+            let other = GeneratorConfig::of_file(&file, Some(Architecture::Colorization));
+            let message = other.unwrap_err().to_string();
+            let expected = "`level_1_out.0.bias` has shape [3], expected [2]";
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}
+
+#[test]
+fn levels_may_differ_in_their_number_of_rrdbs() {
+    for architecture in ARCHITECTURES {
+        let mut config = config(architecture, 3);
+        config.rrdb_per_level = RrdbCount::PerLevel(vec![3, 1, 2]);
+        let generator = config.init::<Flex>(&Default::default());
+        let counts: Vec<usize> = generator.levels.iter().map(|l| l.rrdbs.len()).collect();
+        assert_eq!(counts, [3, 1, 2]);
+        let (_folder, file) = saved(&generator);
+        assert_eq!(GeneratorConfig::of_file(&file, None).unwrap(), config);
+        let fresh = config.init::<Flex>(&Default::default());
+        let loaded = fresh.load(&file).unwrap();
+        assert_eq!(images_error(images(&loaded), images(&generator)), 0.0);
+        assert_eq!(images(&loaded).len(), 3);
+    }
+}
+
+#[test]
+fn image_to_image_takes_and_gives_any_number_of_channels() {
+    for (in_channels, out_channels) in [(4, 3), (1, 3), (4, 4)] {
+        let mut config = config(Architecture::ImageToImage, 2);
+        (config.in_channels, config.out_channels) = (in_channels, out_channels);
+        assert_eq!(config.validate(), Ok(()));
+        let generator = config.init::<Flex>(&Default::default());
+        let found = images(&generator);
+        let [height, width] = SIDES;
+        assert_eq!(found[0].dims(), [2, out_channels, height, width]);
+        assert_eq!(found[1].dims(), [2, out_channels, 2 * height, 2 * width]);
+        // Every channel of the conditioning counts.
+        let codes = || codes(generator.config(), 2, SIDES);
+        for channel in 0..in_channels {
+            let mut inputs = conditioning(generator.config(), 2, SIDES);
+            for input in &mut inputs {
+                let changed = input.clone().narrow(1, channel, 1) * 0.5;
+                let [rows, _, h, w] = input.dims();
+                let slot = [0..rows, channel..channel + 1, 0..h, 0..w];
+                *input = input.clone().slice_assign(slot, changed);
+            }
+            let changed = generator.forward_raw(inputs, codes());
+            assert!(
+                images_error(changed, found.clone()) > 1e-6,
+                "channel {channel}"
+            );
+        }
+        let (_folder, file) = saved(&generator);
+        assert_eq!(GeneratorConfig::of_file(&file, None).unwrap(), config);
+        let loaded = config
+            .init::<Flex>(&Default::default())
+            .load(&file)
+            .unwrap();
+        assert_eq!(images_error(images(&loaded), found), 0.0);
+    }
+}
+
 #[test]
 fn a_file_of_another_size_is_refused_by_parameter_and_shapes() {
     let (_folder, file) = saved(&generator(Architecture::ImageToImage, 2));
@@ -124,7 +228,7 @@ fn a_file_of_another_size_is_refused_by_parameter_and_shapes() {
             "`level_2_style.sub.0.RDB1.conv1.0.weight_v` has shape [5, 9, 3, 3], expected [8, 9, 3, 3]",
         ),
         (
-            |c| c.rrdb_per_level = 3,
+            |c| c.rrdb_per_level = RrdbCount::Same(3),
             "no parameter `level_1_style.sub.2.RDB1.conv1.0.weight_v`",
         ),
         (

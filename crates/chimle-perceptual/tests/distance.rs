@@ -1,16 +1,33 @@
 //! Distances, without any file of weights.
 
-mod values;
-
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
-use chimle_perceptual::{Distance, Features, Lpips, Vgg16Config, WeightFile};
+use chimle_perceptual::{
+    Distance, Features, ImageDistance, Lpips, Rows, Selection, TrainingDistance, Vgg16Config,
+    WeightFile,
+};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
-use values::{noise, values};
 
 type Diff = Autodiff<Flex>;
+
+/// All values of a tensor.
+fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().into_vec().unwrap()
+}
+
+/// `n` values in [0, 1] without a pattern, the same in every run.
+fn noise(n: usize, seed: usize) -> Vec<f32> {
+    let mut state = seed as u64 + 1;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (state >> 40) as f32 / (1 << 24) as f32
+    };
+    (0..n).map(|_| next()).collect()
+}
 
 fn images<B: Backend>(shape: [usize; 4]) -> Tensor<B, 4> {
     other_images(shape, 0)
@@ -34,7 +51,7 @@ const LAYERS: [&[usize]; 5] = [
 ];
 
 /// LPIPS on a network narrow enough for a test, its weights noise from a file.
-fn narrow_lpips<B: Backend>() -> Distance<B> {
+fn narrow_lpips<B: Backend>() -> ImageDistance<B> {
     let mut parameters = Vec::new();
     let mut channels = 3;
     for (k, (layers, width)) in LAYERS.iter().zip(WIDTHS).enumerate() {
@@ -78,14 +95,14 @@ fn narrow_lpips<B: Backend>() -> Distance<B> {
         .load(&file, &device)
         .unwrap();
     assert_eq!(vgg.widths(), WIDTHS);
-    Distance::Lpips(Lpips::weighted(vgg, &file, &device).unwrap())
+    ImageDistance::Lpips(Lpips::weighted(vgg, &file, &device).unwrap())
 }
 
-fn all<B: Backend>() -> [Distance<B>; 4] {
+fn all<B: Backend>() -> [ImageDistance<B>; 4] {
     [
-        Distance::L1,
-        Distance::L2,
-        Distance::LaplacianPyramid,
+        ImageDistance::L1,
+        ImageDistance::L2,
+        ImageDistance::LaplacianPyramid,
         narrow_lpips(),
     ]
 }
@@ -104,8 +121,8 @@ fn pixel_distances_are_means() {
     let a = Tensor::<Flex, 4>::zeros([1, 3, 2, 2], &device);
     let b = a.clone().slice_fill([0..1, 0..1, 0..1, 0..2], 0.5);
     // Two of the twelve values differ, by 0.5.
-    let l1 = values(Distance::L1.between(a.clone(), b.clone()));
-    let l2 = values(Distance::L2.between(a, b));
+    let l1 = values(ImageDistance::L1.between(a.clone(), b.clone()));
+    let l2 = values(ImageDistance::L2.between(a, b));
     assert_close(&l1, &[2.0 * 0.5 / 12.0]);
     assert_close(&l2, &[2.0 * 0.25 / 12.0]);
 }
@@ -113,14 +130,14 @@ fn pixel_distances_are_means() {
 #[test]
 fn a_uniform_change_lies_in_the_last_band() {
     let a = images::<Flex>([2, 3, 13, 22]) * 0.5;
-    let d = Distance::LaplacianPyramid.between(a.clone(), a + 0.25);
+    let d = ImageDistance::LaplacianPyramid.between(a.clone(), a + 0.25);
     assert_close(&values(d), &[0.25, 0.25]);
 }
 
 #[test]
 fn bands_halve_until_the_image_is_small() {
     let sides = |h, w| -> Vec<[usize; 2]> {
-        let features = Distance::<Flex>::LaplacianPyramid.features(images([1, 3, h, w]));
+        let features = ImageDistance::<Flex>::LaplacianPyramid.features(images([1, 3, h, w]));
         let side = |band: &Tensor<Flex, 4>| [band.dims()[2], band.dims()[3]];
         features.0.iter().map(side).collect()
     };
@@ -180,18 +197,26 @@ fn broadcasting_over_targets_equals_one_to_one() {
 #[test]
 fn selected_features_are_those_of_the_selected_images() {
     let rgb = images::<Flex>([4, 3, 16, 16]);
-    let rows = Tensor::<Flex, 1, Int>::from_ints([3, 0, 3], &Default::default());
+    let rows = Selection::indices([3, 0, 3]);
     for distance in all::<Flex>() {
         let features = distance.features(rgb.clone());
         assert_eq!(features.rows(), 4);
         let selected = distance.compare(
-            &features.select(rows.clone()),
-            &distance.features(rgb.clone().select(0, rows.clone())),
+            &features.select_rows(&rows),
+            &distance.features(rgb.select_rows(&rows)),
         );
         assert_close(&values(selected), &[0.0; 3]);
-        let sliced = distance.compare(&features.slice(1..3), &features.slice(1..2));
-        let direct = distance.distance(rgb.clone().narrow(0, 1, 2), &features.slice(1..2));
+        let range = |rows| features.select_rows(&Selection::range(rows));
+        let sliced = distance.compare(&range(1..3), &range(1..2));
+        let direct = distance.distance(rgb.clone().narrow(0, 1, 2), &range(1..2));
         assert_close(&values(sliced), &values(direct));
+        let joined = Features::concat(vec![range(2..4), range(0..1)]);
+        let rows = Tensor::cat(
+            vec![rgb.clone().narrow(0, 2, 2), rgb.clone().narrow(0, 0, 1)],
+            0,
+        );
+        let same = distance.distance(rows, &joined);
+        assert_close(&values(same), &[0.0; 3]);
     }
 }
 
@@ -206,7 +231,7 @@ fn embedded_features_have_the_distance_between_them() {
         let (Some(of_a), Some(of_b)) = (embed(&a), embed(&b)) else {
             assert!(matches!(
                 distance,
-                Distance::L1 | Distance::LaplacianPyramid
+                ImageDistance::L1 | ImageDistance::LaplacianPyramid
             ));
             continue;
         };
@@ -219,8 +244,8 @@ fn embedded_features_have_the_distance_between_them() {
 #[test]
 #[should_panic(expected = "5 images cannot be shared evenly among 2 targets")]
 fn uneven_sharing_is_refused() {
-    let targets = Distance::<Flex>::L1.features(images([2, 3, 4, 4]));
-    Distance::L1.distance(images([5, 3, 4, 4]), &targets);
+    let targets = ImageDistance::<Flex>::L1.features(images([2, 3, 4, 4]));
+    ImageDistance::L1.distance(images([5, 3, 4, 4]), &targets);
 }
 
 #[test]
@@ -228,7 +253,7 @@ fn gradients_agree_with_finite_differences() {
     for (k, distance) in all::<Diff>().into_iter().enumerate() {
         let shape = [2, 3, 17, 20];
         let b = other_images::<Diff>(shape, 1);
-        let target = Features::from_inner(distance.valid().features(b.clone().inner()));
+        let target = ImageDistance::<Diff>::constants(distance.valid().features(b.clone().inner()));
         let a = images::<Diff>(shape).require_grad();
         // Towards the target, so that the slope is well above rounding, and off to all sides.
         let direction = b - a.clone() + (other_images::<Diff>(shape, 2) - 0.5);

@@ -7,7 +7,7 @@ use std::path::Path;
 use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 use burn_flex::Flex;
-use chimle_perceptual::{Backbone, Distance, Features, Lpips};
+use chimle_perceptual::{Backbone, Distance, Features, ImageDistance, Lpips, TrainingDistance};
 use rule::{Expected, Weights, largest_difference, tensor};
 
 type Diff = Autodiff<Flex>;
@@ -32,7 +32,7 @@ fn check(backbone: Backbone, name: &str, linear: &Path) {
     let load = |linear: Option<&Path>| {
         let lpips = Lpips::load_on(backbone, &network.path, linear, &Default::default()).unwrap();
         assert_eq!(lpips.backbone(), backbone);
-        Distance::<Diff>::Lpips(lpips)
+        ImageDistance::<Diff>::Lpips(lpips)
     };
     let (learned, unweighted) = (load(Some(linear)), load(None));
 
@@ -104,7 +104,7 @@ fn small_images_are_enlarged_by_nearest_neighbour() {
     ] {
         let weights = Weights::of(name, expected.network(name));
         let lpips = Lpips::load_on(backbone, &weights.path, None, &Default::default());
-        let distance = Distance::Lpips(lpips.unwrap());
+        let distance = ImageDistance::Lpips(lpips.unwrap());
         let [a, b] = images.clone();
         let small = distance.between(a, b).into_data();
         let [a, b] = images.clone().map(doubled);

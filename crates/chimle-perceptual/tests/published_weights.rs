@@ -6,7 +6,7 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
-use chimle_perceptual::{Distance, Features, Lpips};
+use chimle_perceptual::{Distance, Features, ImageDistance, Lpips};
 use safetensors::SafeTensors;
 
 /// The folder that an environment variable names.
@@ -37,7 +37,7 @@ fn gradient_through_the_full_network_agrees_with_finite_differences() {
     let images = folder("CHIMLE_REFERENCE").join("perceptual.safetensors");
     let images = std::fs::read(images).unwrap();
     let lpips = Lpips::<B>::load(&vgg, Some(&linear), &Default::default()).unwrap();
-    let distance = Distance::Lpips(lpips);
+    let distance = ImageDistance::Lpips(lpips);
     let a = tensor::<B, 4>(&images, "a").require_grad();
     let b = tensor::<B, 4>(&images, "b");
     let target = Features::from_inner(distance.valid().features(b.clone().inner()));

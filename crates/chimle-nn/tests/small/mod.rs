@@ -6,7 +6,7 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use chimle_nn::{Architecture, Generator, GeneratorConfig, LatentCode};
+use chimle_nn::{Architecture, Generator, GeneratorConfig, LatentCode, Preset, RrdbCount};
 
 pub const ARCHITECTURES: [Architecture; 3] = [
     Architecture::Colorization,
@@ -16,18 +16,15 @@ pub const ARCHITECTURES: [Architecture; 3] = [
 
 /// All sizes differ from one another, so that no two can be confused unnoticed.
 pub fn config(architecture: Architecture, levels: usize) -> GeneratorConfig {
-    let (in_channels, out_channels) = architecture.channels();
     GeneratorConfig {
-        architecture,
-        in_channels,
-        out_channels,
         code_channels: 2,
         residual_channels: (0..levels).map(|k| 10 - k).collect(),
         growth_channels: (0..levels).map(|k| 4 + k % 2).collect(),
-        rrdb_per_level: 2,
+        rrdb_per_level: RrdbCount::Same(2),
         map_code: 12,
         latent: 11,
         linear_scale: 1.0,
+        ..GeneratorConfig::preset(Preset::Tiny, architecture)
     }
 }
 
