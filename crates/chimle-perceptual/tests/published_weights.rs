@@ -6,7 +6,7 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
-use chimle_perceptual::{Distance, Features, ImageDistance, Lpips};
+use chimle_perceptual::{Distance, Features, ImageDistance, Lpips, TrainingDistance};
 use safetensors::SafeTensors;
 
 /// The folder that an environment variable names.
