@@ -1,5 +1,5 @@
 //! Benches of the crates: `cargo bench -p chimle-benches --bench convolution`, `--bench search` and
-//! `--bench nearest_neighbour`.
+//! `--bench nearest_neighbor`.
 //!
 //! All run on the CPU and need no files.
 

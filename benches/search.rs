@@ -1,9 +1,9 @@
 //! The latent search: hierarchical and flat, with the same number of evaluations of whole codes.
 
 use chimle_benches::{Cpu, uniform};
-use chimle_imle::{Search, SeededPool, Strategy, Target};
+use chimle_imle::{ExampleId, Search, SeededPool, Strategy, Target};
 use chimle_nn::{Architecture, GeneratorConfig, Preset};
-use chimle_perceptual::Distance;
+use chimle_perceptual::ImageDistance;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const EXAMPLES: usize = 4;
@@ -13,7 +13,7 @@ fn bench(criterion: &mut Criterion) {
     let device = Default::default();
     let config = GeneratorConfig::preset(Preset::Tiny, Architecture::Colorization);
     let generator = config.init::<Cpu>(&device).fold();
-    let distance = Distance::L2;
+    let distance: ImageDistance<Cpu> = ImageDistance::L2;
     let sides: Vec<usize> = (0..config.levels()).map(|level| 8 << level).collect();
     let lightness: Vec<_> = sides
         .iter()
@@ -24,7 +24,8 @@ fn bench(criterion: &mut Criterion) {
         .map(|&side| uniform([EXAMPLES, 3, side, side]))
         .collect();
     let target = Target::new(&distance, images);
-    let pool = SeededPool::new(&config, 0);
+    let pool = SeededPool::new(0);
+    let examples: Vec<ExampleId> = (0..EXAMPLES as u64).map(ExampleId).collect();
 
     let mut group = criterion.benchmark_group("latent search");
     group.sample_size(10);
@@ -45,7 +46,17 @@ fn bench(criterion: &mut Criterion) {
     for (name, strategy) in strategies {
         let search = Search::new(strategy, EXAMPLES * CANDIDATES);
         group.bench_function(name, |b| {
-            b.iter(|| search.run(&generator, &distance, lightness.clone(), &target, &pool, 0));
+            b.iter(|| {
+                let conditioning = lightness.clone();
+                search.run(
+                    &generator,
+                    &distance,
+                    conditioning,
+                    &target,
+                    &pool,
+                    &examples,
+                )
+            });
         });
     }
     group.finish();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use burn::backend::Autodiff;
 use burn_flex::Flex;
-use chimle_core::{DataSource, Event, Model, Preset, RunConfig, Sheet, Task, Trainer};
+use chimle_core::{Colorization, DataSource, Event, Model, Preset, RunConfig, Sheet, Trainer};
 use clap::Parser;
 
 #[derive(Parser)]
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
 
     // A preset's network, schedule and size; every field can be changed.
-    let mut config = RunConfig::new(Task::Colorization, Preset::Tiny);
+    let mut config = RunConfig::new(Colorization, Preset::Tiny);
     if let Some(folder) = args.data {
         config.data.source = DataSource::Folder(folder);
     }
@@ -53,7 +53,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::<Flex>::load(&args.out, &device)?;
     let mut sheet = Sheet::new();
     for example in trainer.held_out().iter().take(6) {
-        let gray = example.input_picture().to_rgb();
+        let gray = model
+            .task()
+            .picture_of_input(&example.conditioning)
+            .to_rgb();
         let colored = model.sample(&gray, 8, 0)?;
         sheet.push([gray].into_iter().chain(colored).collect());
     }

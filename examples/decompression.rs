@@ -8,7 +8,7 @@ use std::time::Duration;
 use burn::backend::Autodiff;
 use burn_flex::Flex;
 use chimle_core::data::{ChromaSubsampling, jpeg};
-use chimle_core::{DataSource, Event, Preset, RunConfig, Sheet, Task, Trainer};
+use chimle_core::{DataSource, Decompression, Event, Preset, RunConfig, Sheet, Trainer};
 use clap::Parser;
 
 #[derive(Parser)]
@@ -26,7 +26,7 @@ struct Args {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
-    let mut config = RunConfig::new(Task::Decompression, Preset::Tiny);
+    let mut config = RunConfig::new(Decompression, Preset::Tiny);
     if let Some(folder) = args.data {
         config.data.source = DataSource::Folder(folder);
     }

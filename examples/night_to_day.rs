@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use burn::backend::Autodiff;
 use burn_flex::Flex;
-use chimle_core::{DataSource, Event, Preset, RunConfig, Sheet, Task, Trainer, Vary};
+use chimle_core::{DataSource, Event, NightToDay, Preset, RunConfig, Sheet, Trainer, Vary};
 use clap::Parser;
 
 #[derive(Parser)]
@@ -26,7 +26,7 @@ struct Args {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
-    let mut config = RunConfig::new(Task::NightToDay, Preset::Tiny);
+    let mut config = RunConfig::new(NightToDay, Preset::Tiny);
     if let Some(folder) = args.data {
         config.data.source = DataSource::Folder(folder);
     }
@@ -51,7 +51,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = trainer.model();
     let mut sheet = Sheet::new();
     for example in trainer.held_out().iter().take(3) {
-        let night = example.input_picture().to_rgb();
+        let night = model
+            .task()
+            .picture_of_input(&example.conditioning)
+            .to_rgb();
         for vary in [Vary::Global, Vary::Local] {
             let days = model.vary(&night, 6, 0, vary)?;
             sheet.push(

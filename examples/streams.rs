@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use burn::backend::Autodiff;
 use burn_flex::Flex;
-use chimle_core::{Event, Model, Preset, RunConfig, Sheet, Task, Trainer, Vary, read_rgb};
+use chimle_core::data::Example;
+use chimle_core::{Colorization, Event, Model, Preset, RunConfig, Sheet, Trainer, Vary, read_rgb};
 use chimle_show::film;
 use clap::Parser;
 use image::{RgbImage, imageops};
@@ -118,7 +119,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// A small model of made-up scenes, and gray pictures of scenes that it has not seen.
 fn train(args: &Args) -> Result<(Model<Flex>, Vec<RgbImage>), Box<dyn std::error::Error>> {
-    let config = RunConfig::new(Task::Colorization, Preset::Tiny);
+    let config = RunConfig::new(Colorization, Preset::Tiny);
     let mut trainer = Trainer::<Autodiff<Flex>>::create(config, &args.out, Default::default())?;
     let limit = Duration::from_secs_f64(60.0 * args.minutes);
     trainer.run_for(limit, &mut |event: &Event| {
@@ -126,9 +127,15 @@ fn train(args: &Args) -> Result<(Model<Flex>, Vec<RgbImage>), Box<dyn std::error
             println!("step {step}: best of 4 samples {best:.4}");
         }
     })?;
-    let held_out = trainer.held_out().iter().take(4);
-    let inputs = held_out.map(|example| example.input_picture().to_rgb());
-    Ok((trainer.model(), inputs.collect()))
+    let model = trainer.model();
+    let picture = |example: &Example| {
+        model
+            .task()
+            .picture_of_input(&example.conditioning)
+            .to_rgb()
+    };
+    let inputs = trainer.held_out().iter().take(4).map(picture).collect();
+    Ok((model, inputs))
 }
 
 /// How samples of one input differ in tone and in texture.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use burn::backend::Autodiff;
 use burn_flex::Flex;
-use chimle_core::{DataSource, Event, Preset, RunConfig, Sheet, Task, Trainer, Vary};
+use chimle_core::{DataSource, Event, Preset, RunConfig, Sheet, SuperResolution, Trainer, Vary};
 use clap::Parser;
 
 #[derive(Parser)]
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
 
     // Three levels enlarge eight times; the paper's four, sixteen times (Preset::Small, Preset::Paper).
-    let mut config = RunConfig::new(Task::SuperResolution, Preset::Tiny);
+    let mut config = RunConfig::new(SuperResolution, Preset::Tiny);
     if let Some(folder) = args.data {
         config.data.source = DataSource::Folder(folder);
     }
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // A row for each level: its code varies, those of the other levels stay as they are.
     let model = trainer.model();
-    let small = trainer.held_out()[0].input_picture().to_rgb();
+    let small = trainer.held_out()[0].conditioning[0].to_rgb();
     let mut sheet = Sheet::new();
     for level in 1..=model.config().levels() {
         let enlarged = model.vary(&small, 6, 0, Vary::Level(level))?;

@@ -1,7 +1,7 @@
-//! Nearest-neighbour search: time to build and to query, and recall, for each structure.
+//! Nearest-neighbor search: time to build and to query, and recall, for each structure.
 //!
-//! `cargo bench -p chimle-benches --bench nearest_neighbour` takes about ten minutes on two cores; with
-//! ` -- "d=3 "` or the like behind it, what it names. `nearest_neighbour_report` then writes the tables
+//! `cargo bench -p chimle-benches --bench nearest_neighbor` takes about ten minutes on two cores; with
+//! ` -- "d=3 "` or the like behind it, what it names. `nearest_neighbor_report` then writes the tables
 //! and the plot of `docs/nearest-neighbour.md`.
 
 mod case;

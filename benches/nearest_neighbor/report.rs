@@ -1,7 +1,7 @@
 //! Writes the tables and the plot of `docs/nearest-neighbour.md` from what the bench
-//! `nearest_neighbour` left:
+//! `nearest_neighbor` left:
 //!
-//!     cargo run --release -p chimle-benches --bin nearest_neighbour_report
+//!     cargo run --release -p chimle-benches --bin nearest_neighbor_report
 
 mod case;
 mod plot;

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 pub const QUERIES: usize = 1000;
 
 /// Criterion's groups.
-pub const BUILD: &str = "nearest neighbour, build";
-pub const ONE_QUERY: &str = "nearest neighbour, one query";
-pub const MANY_QUERIES: &str = "nearest neighbour, 1000 queries";
-pub const MATRIX_PRODUCT: &str = "nearest neighbour, matrix product";
+pub const BUILD: &str = "nearest neighbor, build";
+pub const ONE_QUERY: &str = "nearest neighbor, one query";
+pub const MANY_QUERIES: &str = "nearest neighbor, 1000 queries";
+pub const MATRIX_PRODUCT: &str = "nearest neighbor, matrix product";
 
 /// Side of the square matrices whose product is the measure of the machine.
 pub const MATRIX_SIDE: usize = 2048;
@@ -54,5 +54,5 @@ pub fn criterion_folder() -> PathBuf {
 
 /// The file of [`Record`]s, one JSON object a line; of several for the same case the last counts.
 pub fn records() -> PathBuf {
-    criterion_folder().join("nearest-neighbour-records.jsonl")
+    criterion_folder().join("nearest-neighbor-records.jsonl")
 }
