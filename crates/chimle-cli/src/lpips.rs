@@ -20,6 +20,27 @@ pub enum BackboneName {
     Squeezenet,
 }
 
+/// Returns LPIPS on VGG16 with the weights that `chimle weights` has fetched: the distance of the paper.
+///
+/// # Errors
+/// If the weights have not been fetched. The error says how to fetch them.
+pub fn of_the_paper() -> Result<DistanceConfig, Failure> {
+    let fetched = |name: &str| {
+        weights::named("--perceptual", Path::new(name)).map_err(|_| Failure::Flag {
+            flag: "--preset",
+            reason: "paper trains with LPIPS on VGG16, whose weights are not at hand: fetch them with `chimle weights \
+                     vgg16 lpips-vgg16`, name files with --perceptual and --lpips, or choose another distance with \
+                     --distance"
+                .to_owned(),
+        })
+    };
+    Ok(DistanceConfig::Lpips {
+        backbone: Backbone::Vgg16,
+        weights: fetched("vgg16")?,
+        linear: Some(fetched("lpips-vgg16")?),
+    })
+}
+
 /// Returns the configuration of LPIPS, or `None` without `--perceptual`.
 ///
 /// # Errors

@@ -53,7 +53,7 @@ pub struct Settings {
     #[arg(long, value_name = "FILE|NAME", requires = "perceptual")]
     lpips: Option<PathBuf>,
 
-    /// A distance that needs no weights [default: laplacian]
+    /// A distance that needs no weights [default: laplacian; with --preset paper, LPIPS on VGG16]
     #[arg(long, value_enum)]
     distance: Option<DistanceName>,
 
@@ -176,7 +176,11 @@ impl Settings {
             self.perceptual.as_deref(),
             self.lpips.as_deref(),
         )?;
-        replace(&mut config.distance, perceptual.or(distance));
+        let chosen = match (perceptual.or(distance), preset) {
+            (None, Preset::Paper) => Some(lpips::of_the_paper()?),
+            (chosen, _) => chosen,
+        };
+        replace(&mut config.distance, chosen);
         let pools = self
             .pool
             .clone()

@@ -12,15 +12,13 @@ use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use chimle_data::TaskHandle;
 use chimle_weights::WeightFile;
-use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::generator::{ImageGenerator, TrainableGenerator};
-use crate::model::save_generator;
+use crate::model_file::save_generator;
 use crate::optimizer::ModuleAdam;
 use crate::parameters::all_finite;
-use crate::round::Round;
-use crate::run_folder::RunFolder;
+use crate::position::Position;
 
 const PREFIX: &str = "step-";
 const GENERATOR: &str = "generator.safetensors";
@@ -33,40 +31,6 @@ const POSITION: &str = "position.json";
 pub struct Checkpoint {
     step: u64,
     path: PathBuf,
-}
-
-/// Where a run stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Position {
-    /// The number of steps done.
-    pub(crate) step: u64,
-    /// The round at hand. `None` before the first one.
-    pub(crate) round: Option<RoundPosition>,
-}
-
-/// Where a round stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RoundPosition {
-    /// The number of the round, from 0.
-    pub(crate) index: u64,
-    /// The number of steps trained on it.
-    pub(crate) steps: u64,
-    /// Whether its search is complete.
-    pub(crate) searched: bool,
-    /// The examples whose codes are found: the place of each in the drawing, and its candidates.
-    pub(crate) chosen: Vec<(usize, Vec<usize>)>,
-}
-
-impl Position {
-    /// Returns the position after `step` steps, with the round at hand.
-    pub(crate) fn of(step: u64, round: Option<&Round>) -> Self {
-        Self {
-            step,
-            round: round.map(Round::position),
-        }
-    }
 }
 
 impl Checkpoint {
@@ -112,9 +76,9 @@ impl Checkpoint {
         Ok(found)
     }
 
-    /// Writes a checkpoint, and then removes all but the newest `keep`.
+    /// Writes a checkpoint into the folder `parent`, and then removes all but the newest `keep`.
     pub(crate) fn save<B: AutodiffBackend, G: TrainableGenerator<B>>(
-        run: &RunFolder,
+        parent: &Path,
         generator: &G,
         average: Option<&G::Evaluated>,
         task: &TaskHandle,
@@ -128,8 +92,7 @@ impl Checkpoint {
                 step: position.step,
             });
         }
-        let parent = run.checkpoints_path();
-        fs::create_dir_all(&parent).map_err(Error::file("make", &parent))?;
+        fs::create_dir_all(parent).map_err(Error::file("make", parent))?;
         let step = position.step;
         let path = parent.join(format!("{PREFIX}{step:08}"));
         // Removed on drop, should anything below fail.
@@ -138,8 +101,8 @@ impl Checkpoint {
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let writing = builder
             .prefix(".writing-")
-            .tempdir_in(&parent)
-            .map_err(Error::file("write", &parent))?;
+            .tempdir_in(parent)
+            .map_err(Error::file("write", parent))?;
 
         save_generator(&newest, task, &writing.path().join(GENERATOR))?;
         if let Some(average) = average {
@@ -161,9 +124,9 @@ impl Checkpoint {
         }
         fs::rename(writing.keep(), &path).map_err(Error::file("write", &path))?;
         // Some systems cannot sync a folder. There the rename may not survive a power cut.
-        let _ = chimle_files::sync_folder(&parent);
+        let _ = chimle_files::sync_folder(parent);
 
-        let old = Self::list(&parent)?;
+        let old = Self::list(parent)?;
         for old in old.iter().take(old.len().saturating_sub(keep)) {
             fs::remove_dir_all(&old.path).map_err(Error::file("remove", &old.path))?;
         }

@@ -40,8 +40,10 @@ mod generator;
 mod log;
 mod memory;
 mod model;
+mod model_file;
 pub mod optimizer;
 mod parameters;
+mod position;
 mod round;
 mod run_folder;
 mod seed;
@@ -73,7 +75,8 @@ pub use generator::{
     ImageGenerator, NetworkConfig, TrainableDistance, TrainableGenerator, architecture,
 };
 pub use memory::explain;
-pub use model::{Model, Vary, check_precision, load_generator, load_weights, save_generator};
+pub use model::{Model, Vary, check_precision, load_generator, load_weights};
+pub use model_file::save_generator;
 pub use run_folder::RunFolder;
 pub use sheet::Sheet;
 pub use trainer::Trainer;

@@ -4,12 +4,9 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::error::Error;
 use burn::tensor::backend::Backend;
 use chimle_nn::{Architecture, GeneratorConfig, Precision};
-use chimle_perceptual::Backbone;
-
-use crate::config::DistanceConfig;
-use crate::error::Error;
 
 /// What a batch may take if nothing else is said: 1 GiB.
 pub(crate) const USUAL_BYTES: u64 = 1 << 30;
@@ -46,27 +43,6 @@ pub(crate) fn generator_bytes(
         if enlarges { dense.max(up) } else { dense }
     });
     bytes.max().unwrap_or(0) as u64
-}
-
-impl DistanceConfig {
-    /// Estimates how many bytes the distance takes, at its peak, for one image of this size.
-    ///
-    /// For LPIPS these are two maps of the first convolutions and the features that are compared. For
-    /// a distance of the program's own nothing is known, and the estimate is 0.
-    pub fn bytes_per_image(&self, height: usize, width: usize) -> u64 {
-        let per_pixel = match self {
-            Self::L1 => 12,
-            Self::L2 => 6,
-            Self::LaplacianPyramid => 24,
-            Self::Lpips { backbone, .. } => match backbone {
-                Backbone::Vgg16 => 2 * 64 + 122,
-                Backbone::AlexNet => 24,
-                Backbone::SqueezeNet => 64,
-            },
-            Self::Custom(_) => 0,
-        };
-        (4 * per_pixel * height * width) as u64
-    }
 }
 
 /// How many rows a batch may have: what was asked for, what the estimate allows, and what has

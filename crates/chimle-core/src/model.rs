@@ -14,10 +14,8 @@ use image::RgbImage;
 use crate::error::Error;
 use crate::generator::{ImageGenerator, NetworkConfig};
 use crate::memory::{Rows, USUAL_BYTES, USUAL_ROWS};
+use crate::model_file::{generator_of, task_of};
 use crate::run_folder::RunFolder;
-
-/// The key of the task's name in the metadata of a file of weights.
-const TASK_KEY: &str = "chimle.task";
 
 /// Which part of the code differs between the samples of one input. The rest is the same as in the
 /// first sample.
@@ -65,7 +63,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         let path = path.as_ref();
         let file = load_weights(path)?;
         let generator: G = generator_of(&file, None, device)?;
-        let task = task_of(path, &file, generator.config())?;
+        let task = task_at(path, &file, generator.config())?;
         Ok(Self::new(generator, task))
     }
 
@@ -313,39 +311,13 @@ pub fn load_generator<B: Backend, G: ImageGenerator<B>>(
     let generator: G = generator_of(&file, task, device)?;
     let task = match task {
         Some(task) => task.clone(),
-        None => task_of(path, &file, generator.config())?,
+        None => task_at(path, &file, generator.config())?,
     };
     Ok((generator, task))
 }
 
-/// Writes a generator with its configuration and its task.
-///
-/// # Errors
-///
-/// If the file cannot be written.
-pub fn save_generator<B: Backend, G: ImageGenerator<B>>(
-    generator: &G,
-    task: &TaskHandle,
-    path: &Path,
-) -> Result<(), Error> {
-    Ok(ImageGenerator::save(
-        generator,
-        path,
-        &[(TASK_KEY, task.to_string())],
-    )?)
-}
-
-fn generator_of<B: Backend, G: ImageGenerator<B>>(
-    file: &WeightFile,
-    task: Option<&TaskHandle>,
-    device: &B::Device,
-) -> Result<G, Error> {
-    let config = G::config_of_file(file, task.map(|task| &**task))?;
-    Ok(ImageGenerator::load(G::from_config(&config, device), file)?)
-}
-
-/// The task of a run or of a file of weights.
-fn task_of<C: NetworkConfig>(
+/// Returns the task of a run or of a file of weights.
+fn task_at<C: NetworkConfig>(
     path: &Path,
     file: &WeightFile,
     config: &C,
@@ -353,16 +325,7 @@ fn task_of<C: NetworkConfig>(
     if path.is_dir() {
         return Ok(RunFolder::at(path).read_config::<C>()?.task);
     }
-    let error = |reason| Error::Config {
-        path: path.to_owned(),
-        reason,
-    };
-    match file.metadata(TASK_KEY) {
-        Some(name) => name.parse().map_err(|e| error(format!("its task: {e}"))),
-        None => config
-            .usual_task()
-            .ok_or_else(|| error("it does not say for which task it was trained".to_owned())),
-    }
+    task_of(file, config)
 }
 
 /// Checks that the device has the precision.

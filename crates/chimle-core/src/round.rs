@@ -11,10 +11,10 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::checkpoint::RoundPosition;
 use crate::config::{RunConfig, Split};
 use crate::error::Error;
 use crate::generator::{NetworkConfig, TrainableDistance};
+use crate::position::RoundPosition;
 use crate::seed::{Stream, derive};
 
 /// An endless walk over `0..len`, shuffled anew in each pass. Any stretch of it can be asked for, so

@@ -14,16 +14,18 @@ use chimle_imle::{Candidate, Chosen, CodePool, ExampleId, SeededPool};
 use chimle_nn::{Compute, Generator, TrainingBackend, differentiate_alone};
 use chimle_perceptual::ImageDistance;
 
-use crate::checkpoint::{Checkpoint, Position};
+use crate::checkpoint::Checkpoint;
 use crate::config::{FORMAT, Measure, RunConfig, Split};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::generator::{ImageGenerator, NetworkConfig, TrainableDistance, TrainableGenerator};
 use crate::log::Log;
 use crate::memory::{Rows, USUAL_BYTES};
-use crate::model::{Model, check_precision, load_weights, save_generator};
+use crate::model::{Model, check_precision, load_weights};
+use crate::model_file::save_generator;
 use crate::optimizer::{self, Accumulated, Groups, ModuleAdam};
 use crate::parameters::{averaged, numbered};
+use crate::position::Position;
 use crate::round::{Round, Step, Unreadable};
 use crate::run_folder::{RunFolder, RunLock};
 use crate::seed::{Stream, derive};
@@ -664,9 +666,12 @@ where
     }
 
     fn save(&mut self, log: &mut Log) -> Result<(), Error> {
-        let position = Position::of(self.step, self.round.as_ref());
+        let position = Position {
+            step: self.step,
+            round: self.round.as_ref().map(Round::position),
+        };
         let checkpoint = Checkpoint::save(
-            &self.folder,
+            &self.folder.checkpoints_path(),
             &self.generator,
             self.average.as_ref(),
             &self.config.task,

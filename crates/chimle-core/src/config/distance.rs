@@ -89,6 +89,25 @@ impl DistanceConfig {
         }
     }
 
+    /// Estimates how many bytes the distance takes, at its peak, for one image of this size.
+    ///
+    /// For LPIPS these are two maps of the first convolutions and the features that are compared. For
+    /// a distance of the program's own nothing is known, and the estimate is 0.
+    pub fn bytes_per_image(&self, height: usize, width: usize) -> u64 {
+        let per_pixel = match self {
+            Self::L1 => 12,
+            Self::L2 => 6,
+            Self::LaplacianPyramid => 24,
+            Self::Lpips { backbone, .. } => match backbone {
+                Backbone::Vgg16 => 2 * 64 + 122,
+                Backbone::AlexNet => 24,
+                Backbone::SqueezeNet => 64,
+            },
+            Self::Custom(_) => 0,
+        };
+        (4 * per_pixel * height * width) as u64
+    }
+
     /// Returns whether the distance is a squared Euclidean distance between features.
     pub(crate) fn is_euclidean(&self) -> bool {
         match self {
