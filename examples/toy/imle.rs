@@ -1,58 +1,153 @@
-//! IMLE (Li and Malik 2018) on points.
+//! IMLE (Li and Malik 2018) on points, with the library's search and objective.
 
 use burn::module::AutodiffModule;
 use burn::optim::{GradientsParams, Optimizer};
-use burn::tensor::{Int, Tensor, TensorData};
-use chimle_core::knn::{Exact, NearestNeighbors, Points};
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use chimle_core::imle::{
+    Candidate, CodePool, Distance, ExampleId, Objective, Search, SeededPool, StagedGenerator,
+    Strategy, Target, TrainingDistance, Unconditional,
+};
 
 use crate::{Flex, Mixture, Noise, Perceptron, Training, adam, cosine_decay};
 
 /// How a generator of points is trained.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Numbers in a code.
+    /// The number of values in a code.
     pub code: usize,
-    /// Width of each of three hidden layers.
+    /// The width of each of three hidden layers.
     pub hidden: usize,
-    /// Data points of a step.
+    /// The number of data points in a step.
     pub batch: usize,
-    /// Codes drawn for each of them to choose from. With few a mode is missed now and then; with so many that samples
-    /// spread over everything leave none far from a data point, nothing draws samples into the modes.
+    /// The number of codes drawn for each data point. With few codes, a mode is missed now and then.
+    /// With very many, every data point has a sample nearby, and nothing draws samples into the modes.
     pub pool: usize,
-    /// Steps taken with the codes so chosen, before new data and new codes are drawn.
+    /// The number of steps taken with the chosen codes, before new data and new codes are drawn.
     pub hold: usize,
-    /// Steps in all.
+    /// The number of steps in all.
     pub steps: usize,
-    /// Adam's learning rate at the start; it falls to 0.
+    /// Adam's learning rate at the start. It falls to 0.
     pub rate: f64,
 }
 
-/// A generator before it has learned anything: `[rows, code]` to `[rows, dimension]`.
+/// A perceptron as a generator of one level without conditioning: codes `[rows, first width]` become
+/// points `[rows, last width]`.
+impl<B: Backend> StagedGenerator<B> for Perceptron<B> {
+    type Conditioning = Unconditional;
+    type State = Unconditional;
+    type Code = Tensor<B, 2>;
+    type Output = Tensor<B, 2>;
+
+    fn levels(&self) -> usize {
+        1
+    }
+
+    fn device(&self) -> B::Device {
+        self.layers[0].weight.device()
+    }
+
+    fn begin(&self, conditioning: Unconditional) -> Unconditional {
+        conditioning
+    }
+
+    fn code_len(&self, _: &Unconditional) -> usize {
+        self.layers[0].weight.dims()[0]
+    }
+
+    fn code(&self, _: &Unconditional, values: Tensor<B, 2>) -> Tensor<B, 2> {
+        values
+    }
+
+    fn advance(&self, state: Unconditional, code: Tensor<B, 2>) -> (Unconditional, Tensor<B, 2>) {
+        (state, self.forward(code))
+    }
+}
+
+/// The squared Euclidean distance of points `[n, dimension]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Squared;
+
+impl<B: Backend> Distance<B> for Squared {
+    type Output = Tensor<B, 2>;
+    type Features = Tensor<B, 2>;
+
+    fn features(&self, points: Tensor<B, 2>) -> Tensor<B, 2> {
+        points
+    }
+
+    fn compare(&self, candidates: &Tensor<B, 2>, targets: &Tensor<B, 2>) -> Tensor<B, 1> {
+        let ([n, dimension], [g, _]) = (candidates.dims(), targets.dims());
+        let candidates = candidates.clone().reshape([g, n / g, dimension]);
+        let difference = candidates - targets.clone().reshape([g, 1, dimension]);
+        difference.square().sum_dim(2).reshape([n])
+    }
+}
+
+impl<B: AutodiffBackend> TrainingDistance<B> for Squared {
+    type Valid = Self;
+
+    fn valid(&self) -> Self {
+        *self
+    }
+
+    fn constants(features: Tensor<B::InnerBackend, 2>) -> Tensor<B, 2> {
+        Tensor::from_inner(features)
+    }
+}
+
+/// Creates a generator with fresh weights: `[rows, code]` to `[rows, dimension]`.
 pub fn generator(config: &Config, dimension: usize, noise: &mut Noise) -> Perceptron<Training> {
     let (code, hidden) = (config.code, config.hidden);
     Perceptron::new(&[code, hidden, hidden, hidden, dimension], noise)
 }
 
-/// Draws data and codes, finds for each data point the code whose output is nearest, moves these outputs closer,
-/// and again. `watch` sees the step and the generator before each search, and the last.
+/// Trains a generator by IMLE.
+///
+/// A round draws data points, finds the code whose output is nearest to each of them, and takes
+/// `hold` steps with these codes. `watch` sees the step and the generator before each search and at
+/// the end.
 pub fn train(
     config: &Config,
     mixture: &Mixture,
     mut noise: Noise,
     mut watch: impl FnMut(usize, &Perceptron<Flex>),
 ) -> Perceptron<Flex> {
+    let device = Default::default();
     let mut generator = generator(config, mixture.dimension(), &mut noise);
     let mut optimizer = adam::<Training, Perceptron<Training>>(0.9);
+    let pools = vec![config.pool];
+    let search = Search::new(Strategy::Hierarchical { pools }, config.batch * config.pool);
+    let objective = Objective {
+        intermediate_supervision: false,
+    };
+    // Each data point has a pool of its own, so each is an input without conditioning.
+    let inputs: Vec<ExampleId> = (0..config.batch as u64).map(ExampleId).collect();
+    let everything = Unconditional(config.batch);
+
     for round in (0..config.steps).step_by(config.hold) {
-        let data = mixture.draw::<Training>(config.batch, &mut noise);
-        let codes = noise.normals::<Training>(config.batch * config.pool, config.code);
+        let data = mixture.draw::<Flex>(config.batch, &mut noise);
+        let target = Target::new(&Squared, vec![data]);
+        let pool = SeededPool::new(noise.seed());
         let now = generator.valid();
         watch(round, &now);
-        let samples = now.forward(codes.clone().inner());
-        let chosen = codes.select(0, nearest(samples, data.clone().inner()));
+        let found = search.run(&now, &Squared, everything, &target, &pool, &inputs);
+        let found = found.expect("the outputs are finite");
+
+        let chosen = inputs
+            .iter()
+            .zip(&found)
+            .map(|(&example, chosen)| Candidate {
+                example,
+                index: chosen.candidates[0],
+            });
+        let chosen: Vec<Candidate> = chosen.collect();
+        let codes: Tensor<Training, 2> = pool.draw(0, &chosen, config.code, &device);
+        let target = target.constants::<Training, Squared>();
         for step in round..(round + config.hold).min(config.steps) {
-            let differences = generator.forward(chosen.clone()) - data.clone();
-            let loss = differences.square().sum_dim(1).mean();
+            let code = |_, _: &Unconditional| codes.clone();
+            let losses = objective.losses(&generator, &Squared, everything, code, &target);
+            let loss = losses[0].clone().mean();
             let gradients = GradientsParams::from_grads(loss.backward(), &generator);
             let rate = cosine_decay(config.rate, step, config.steps);
             generator = optimizer.step(rate, generator, gradients);
@@ -61,24 +156,4 @@ pub fn train(
     let trained = generator.valid();
     watch(config.steps, &trained);
     trained
-}
-
-/// Which row of `samples` is nearest to each row of `data` among those of its own pool, which are as many for each.
-fn nearest(samples: Tensor<Flex, 2>, data: Tensor<Flex, 2>) -> Tensor<Training, 1, Int> {
-    let [rows, dimension] = data.dims();
-    let pool = samples.dims()[0] / rows;
-    let values = |tensor: Tensor<Flex, 2>| tensor.into_data().to_vec::<f32>().expect("f32");
-    let (samples, data) = (values(samples), values(data));
-    let pools = samples.chunks_exact(pool * dimension);
-    let queries = data.chunks_exact(dimension);
-    let chosen = pools
-        .zip(queries)
-        .enumerate()
-        .map(|(row, (samples, point))| {
-            let samples = Points::new(samples, dimension).expect("whole rows");
-            let found = Exact::new(samples).query(point, 1);
-            (row * pool + found.expect("outputs are finite")[0].index) as i64
-        });
-    let chosen: Vec<i64> = chosen.collect();
-    Tensor::from_data(TensorData::new(chosen, [rows]), &Default::default())
 }

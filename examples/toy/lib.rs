@@ -1,5 +1,5 @@
 //! What the examples on points in one and two dimensions share: a [`Mixture`] to learn, a small [`Perceptron`],
-//! IMLE on points ([`imle::train`]) and pictures of points ([`Scatter`]).
+//! IMLE on points with the library's search ([`imle::train`]), and pictures of points ([`Scatter`]).
 //!
 //! All randomness is from [`Noise`], one seeded stream to each use, so that models trained on several threads at
 //! once come out the same.

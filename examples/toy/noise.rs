@@ -23,6 +23,11 @@ impl Noise {
         StandardNormal.sample(&mut self.0)
     }
 
+    /// A seed for other random numbers.
+    pub fn seed(&mut self) -> u64 {
+        self.0.random()
+    }
+
     /// A whole number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         self.0.random_range(0..end)

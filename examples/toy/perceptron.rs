@@ -13,7 +13,7 @@ use crate::noise::Noise;
 /// Linear layers with SiLU between them.
 #[derive(Module, Debug)]
 pub struct Perceptron<B: Backend> {
-    layers: Vec<Linear<B>>,
+    pub(crate) layers: Vec<Linear<B>>,
 }
 
 impl<B: Backend> Perceptron<B> {
