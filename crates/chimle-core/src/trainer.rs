@@ -88,6 +88,8 @@ where
     /// The lowest value so far of the measure by which the best model is kept.
     best: Option<f64>,
     saved: Option<u64>,
+    /// The step after which the held-out examples were measured last, by this trainer.
+    validated: Option<u64>,
     rows: Rows,
     lock: Option<RunLock>,
 }
@@ -243,6 +245,7 @@ where
             ahead: None,
             best: None,
             saved: None,
+            validated: None,
             lock: None,
         })
     }
@@ -453,7 +456,7 @@ where
             }
             log.check()?;
         }
-        if self.saved != Some(self.step) {
+        if self.saved != Some(self.step) && self.validated != Some(self.step) {
             self.validate(log)?;
         }
         if self.saved != Some(self.step) || interrupted {
@@ -649,6 +652,7 @@ where
     fn validate(&mut self, log: &mut Log) -> Result<(), Error> {
         let event = self.validation.run(&self.model(), self.step)?;
         log.notice(&event);
+        self.validated = Some(self.step);
         let Some(value) = self.measured(&event) else {
             return Ok(());
         };

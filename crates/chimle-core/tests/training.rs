@@ -485,6 +485,8 @@ fn the_log_has_every_step_once_and_half_a_line_is_mended() {
         .collect();
     assert_eq!(steps, (1..=12).collect::<Vec<_>>());
     assert_eq!(of("searched").len(), 3);
+    // At the beginning, and after steps 6 and 12.
+    assert_eq!(of("validated").len(), 3);
     for searched in of("searched") {
         let mean =
             |field: &str| -> Vec<f64> { serde_json::from_value(searched[field].clone()).unwrap() };
