@@ -34,7 +34,7 @@ pub enum Event {
     Searching {
         /// Examples searched.
         done: usize,
-        /// Examples in the share.
+        /// Examples in the round.
         total: usize,
     },
     /// A search is complete.

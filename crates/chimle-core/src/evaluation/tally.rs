@@ -8,7 +8,7 @@ use super::report::{FaithfulnessAtSigma, Figure, ModeCoverage, SampleStatistics,
 use super::sampler::SampleMeasures;
 use crate::error::Error;
 
-/// How figures are made: with intervals over so many samples an image.
+/// The settings of figures: the bootstrap of their intervals, and the number of samples per image.
 #[derive(Clone, Copy)]
 pub(super) struct Figures {
     pub(super) bootstrap: Bootstrap,
