@@ -42,7 +42,7 @@ mod memory;
 mod model;
 mod model_file;
 pub mod optimizer;
-mod parameters;
+pub mod parameters;
 mod position;
 mod round;
 mod run_folder;

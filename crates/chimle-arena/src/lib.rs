@@ -1,0 +1,27 @@
+//! CHIMLE and its rivals.
+pub mod backbone;
+mod clock;
+mod context;
+mod error;
+mod feed;
+mod method;
+mod methods;
+mod networks;
+pub use networks::*;
+mod random;
+mod saved;
+mod schedule;
+mod space;
+mod tasks;
+mod trained;
+pub use context::{BackboneConfig, Context};
+pub use error::Error;
+pub use feed::Feed;
+pub use method::{Costs, Method};
+pub use methods::*;
+pub use random::Random;
+pub use space::{Space, signed_inputs};
+pub use tasks::*;
+pub use trained::Trained;
+pub use clock::CpuClock;
+pub use saved::*;
