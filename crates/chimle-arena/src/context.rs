@@ -1,6 +1,7 @@
 //! What a method is told when it is made.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::backend::Backend;
 use chimle_core::data::Sizes;
@@ -76,8 +77,15 @@ impl<B: Backend> Context<B> {
     }
 
     /// Makes the random numbers with which weights begin those of the seed.
-    pub fn seed_weights(&self) {
+    ///
+    /// A backend's random state belongs to the process. While the guard is held, no other method of the process begins, so
+    /// its weights are a function of the seed alone.
+    #[must_use = "the guard is held while weights are made"]
+    pub fn seed_weights(&self) -> MutexGuard<'static, ()> {
+        static BEGINNING: Mutex<()> = Mutex::new(());
+        let alone = BEGINNING.lock().unwrap_or_else(PoisonError::into_inner);
         B::seed(&self.device, self.seed);
+        alone
     }
 }
 

@@ -13,9 +13,12 @@ const DARKEST: f32 = 0.01;
 /// The largest chroma along an axis, divided by a' at full lightness.
 const CHROMA_RANGE: f32 = 127.0;
 
+/// What a' and b' are multiplied by. Colors of photographs then fill about [-1, 1], as lightness does.
+const CHROMA_SCALE: f32 = 3.0;
+
 /// The *signed* values of an image, about in [-1, 1], three channels. All networks but the backbone work on them.
 ///
-/// RGB in [0, 1] becomes 2v - 1. In a task that adds color to a lightness, an image is [2 L' - 1, a', b'], where L' = L/100
+/// RGB in [0, 1] becomes 2v - 1. In a task that adds color to a lightness, an image is [2 L' - 1, 3 a', 3 b'], where L' = L/100
 /// is given, and a' and b' are those of the backbone ([`lab_to_rgb`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Space {
@@ -58,7 +61,7 @@ impl Space {
                         0 => 2.0 * lightness - 1.0,
                         _ => {
                             let chroma = lab.get(channel, row, column) / CHROMA_RANGE;
-                            chroma * lightness.max(DARKEST)
+                            CHROMA_SCALE * chroma * lightness.max(DARKEST)
                         }
                     }
                 })
@@ -85,7 +88,8 @@ impl Space {
             Self::Rgb => raw * 2.0 - 1.0,
             Self::Lab => {
                 let lightness = raw.clone().narrow(1, 0, 1) * 2.0 - 1.0;
-                Tensor::cat(vec![lightness, raw.narrow(1, 1, 2)], 1)
+                let chroma = raw.narrow(1, 1, 2) * CHROMA_SCALE;
+                Tensor::cat(vec![lightness, chroma], 1)
             }
         }
     }
@@ -96,7 +100,8 @@ impl Space {
             Self::Rgb => (signed + 1.0) / 2.0,
             Self::Lab => {
                 let lightness = (signed.clone().narrow(1, 0, 1) + 1.0) / 2.0;
-                lab_to_rgb(Tensor::cat(vec![lightness, signed.narrow(1, 1, 2)], 1))
+                let chroma = signed.narrow(1, 1, 2) / CHROMA_SCALE;
+                lab_to_rgb(Tensor::cat(vec![lightness, chroma], 1))
             }
         }
     }
@@ -152,7 +157,7 @@ mod tests {
         let rgb = Planes::from_rgb(&image);
         for space in [Space::Rgb, Space::Lab] {
             let signed = space.signed(&rgb);
-            assert!(signed.data.iter().all(|v| (-1.0..=1.0).contains(v)));
+            assert!(signed.data.iter().all(|v| (-1.5..=1.5).contains(v)));
             let back = space.rgb(signed.to_tensor::<Flex>(&Default::default()));
             for (value, expected) in back.into_data().iter::<f32>().zip(&rgb.data) {
                 assert!((value - expected).abs() < 2e-3, "{space:?}: {value} for {expected}");

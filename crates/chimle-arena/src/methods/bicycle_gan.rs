@@ -96,7 +96,7 @@ pub struct BicycleGan<B: TrainingBackend> {
 impl<B: TrainingBackend> BicycleGan<B> {
     /// Creates the method with fresh weights.
     pub fn new(context: &Context<B>, settings: BicycleGanSettings) -> Self {
-        context.seed_weights();
+        let _beginning = context.seed_weights();
         let (side, device) = (context.side(), &context.device);
         let seen = if settings.conditional {
             context.task.conditioning_channels()

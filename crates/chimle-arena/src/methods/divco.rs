@@ -112,7 +112,7 @@ impl<B: TrainingBackend> Divco<B> {
         if settings.negatives == 0 {
             return Err(Error::setting("negatives", "must be at least 1"));
         }
-        context.seed_weights();
+        let _beginning = context.seed_weights();
         let (side, device) = (context.side(), &context.device);
         let seen = if settings.conditional {
             context.task.conditioning_channels()

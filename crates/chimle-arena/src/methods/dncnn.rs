@@ -85,7 +85,7 @@ impl<B: TrainingBackend> Dncnn<B> {
         if settings.depth < 2 || settings.width == 0 {
             return Err(Error::setting("depth", "must be at least 2, and `width` at least 1"));
         }
-        context.seed_weights();
+        let _beginning = context.seed_weights();
         let network = Network::new(&settings, &context.device);
         Ok(Self {
             task: task.clone(),

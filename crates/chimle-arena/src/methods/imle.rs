@@ -167,7 +167,7 @@ impl<B: TrainingBackend> Imle<B> {
         if let Some((field, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
             return Err(Error::setting(field, "must be at least 1"));
         }
-        context.seed_weights();
+        let _beginning = context.seed_weights();
         Ok(Self {
             task: context.task.clone(),
             generator: backbone(context, BETAS),

@@ -94,7 +94,7 @@ impl<B: TrainingBackend> InstColorization<B> {
             let reason = format!("has {width}x{height} pixels, and inst-colorization needs sides that 8 divides");
             return Err(Error::setting("data.size", reason));
         }
-        context.seed_weights();
+        let _beginning = context.seed_weights();
         let network = Network::new(settings.width.max(1), &context.device);
         Ok(Self {
             task: task.clone(),

@@ -51,7 +51,7 @@ pub struct Mean<B: TrainingBackend> {
 impl<B: TrainingBackend> Mean<B> {
     /// Creates the method with fresh weights.
     pub fn new(context: &Context<B>, settings: MeanSettings) -> Self {
-        context.seed_weights();
+        let _beginning = context.seed_weights();
         Self {
             task: context.task.clone(),
             generator: backbone(context, (0.9, 0.999)),

@@ -113,7 +113,7 @@ pub struct Monce<B: TrainingBackend> {
 impl<B: TrainingBackend> Monce<B> {
     /// Creates the method with fresh weights. `vgg16` gives the features that are contrasted.
     pub fn new(context: &Context<B>, settings: MonceSettings, vgg16: Vgg16<B>) -> Self {
-        context.seed_weights();
+        let _beginning = context.seed_weights();
         let channels = context.task.conditioning_channels() + IMAGE;
         let device = &context.device;
         let network = settings.discriminator.init(channels, context.side(), device);

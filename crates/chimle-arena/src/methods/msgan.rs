@@ -79,7 +79,7 @@ pub struct Msgan<B: TrainingBackend> {
 impl<B: TrainingBackend> Msgan<B> {
     /// Creates the method with fresh weights.
     pub fn new(context: &Context<B>, settings: MsganSettings) -> Self {
-        context.seed_weights();
+        let _beginning = context.seed_weights();
         let channels = context.task.conditioning_channels() + IMAGE;
         let device = &context.device;
         let network = settings.discriminator.init(channels, context.side(), device);

@@ -13,9 +13,10 @@
 //! of the equations (section 4).
 //!
 //! Scaled down: a U-Net of width 32 that sees 2x2 pixels as channels, in place of width 128; 50 times in place of 1,000, by
-//! the same formulas. Ours: the network's inputs are divided by (σ^2 + 1/4)^(1/2), because in the few minutes of training that
-//! the arena gives a network cannot learn inputs of a size of 100 (the release feeds them as they are). In a task that adds
-//! color, u holds the two color channels.
+//! the same formulas. Ours: the inputs and the output of the network are scaled as in Karras et al. (2022, table 1), because
+//! in the few minutes of training that the arena gives no network learns to return noise of a size of 100 exactly (the release
+//! feeds inputs as they are): n = -σ u / (σ^2 + d^2) + d F(u / (σ^2 + d^2)^(1/2)) / (σ^2 + d^2)^(1/2), with d = 1/2 and F the
+//! U-Net; for c likewise. In a task that adds color, u holds the two color channels.
 
 use std::path::Path;
 
@@ -43,7 +44,7 @@ const SMALLEST: f64 = 5e-3;
 const FIRST_TIME: f64 = 1e-5;
 /// The signal-to-noise ratio of the Langevin step.
 const LANGEVIN: f64 = 0.15;
-/// The deviation of the data that the inputs' scale assumes.
+/// The deviation of the data that the scales assume.
 const DATA: f64 = 0.5;
 /// Signed values have a range of 2, and the process is for a range of 1.
 const RANGE: f64 = 2.0;
@@ -130,7 +131,7 @@ impl<B: TrainingBackend> Ndm<B> {
             let reason = format!("must be above {SMALLEST}, and `times` at least 1");
             return Err(Error::setting("condition_noise", reason));
         }
-        context.seed_weights();
+        let _beginning = context.seed_weights();
         let space = context.space();
         let (height, width) = context.sizes.output();
         let free = space.free_channels();
@@ -181,17 +182,30 @@ fn evaluate<B: Kernels>(
     times: &[f64],
 ) -> Tensor<B, 4> {
     let device = target.device();
-    let scaled = |values: Tensor<B, 4>, process: Process| {
-        let scale = |t: &f64| 1.0 / (process.sigma(*t).powi(2) + DATA * DATA).sqrt();
-        values * rows::<B>(times.iter().map(scale), &device)
+    let free = target.dims()[1];
+    let given = condition.dims()[1];
+    // σ^2 + d^2, a function of each row's time.
+    let variance = |process: Process, t: f64| process.sigma(t).powi(2) + DATA * DATA;
+    let scale = |process: Process| {
+        rows::<B>(times.iter().map(|&t| 1.0 / variance(process, t).sqrt()), &device)
     };
+    let (of_target, of_condition) = (scale(processes.target), scale(processes.condition));
     let seen = vec![
-        scaled(target, processes.target),
-        scaled(condition, processes.condition),
+        target.clone() * of_target.clone(),
+        condition.clone() * of_condition.clone(),
     ];
     let told: Vec<f32> = times.iter().map(|t| (999.0 * t) as f32).collect();
     let told = Tensor::from_data(TensorData::new(told, [times.len()]), &device);
-    network.forward(Tensor::cat(seen, 1), told)
+    let found = network.forward(Tensor::cat(seen, 1), told);
+    let joined = |noisy: Tensor<B, 4>, found: Tensor<B, 4>, scale: Tensor<B, 4>, process: Process| {
+        let kept = times.iter().map(|&t| process.sigma(t) / variance(process, t));
+        found * scale * DATA - noisy * rows::<B>(kept, &device)
+    };
+    let parts = vec![
+        joined(target, found.clone().narrow(1, 0, free), of_target, processes.target),
+        joined(condition, found.narrow(1, free, given), of_condition, processes.condition),
+    ];
+    Tensor::cat(parts, 1)
 }
 
 /// One number per row, to be multiplied with maps: `[n, 1, 1, 1]`.

@@ -122,7 +122,7 @@ impl<B: TrainingBackend> RfbEsrgan<B> {
                 reason: "it enlarges small RGB images",
             });
         }
-        context.seed_weights();
+        let _beginning = context.seed_weights();
         let device = &context.device;
         let network = Network::new(&settings, &context.sizes, device);
         let discriminator = settings.discriminator.init(3, context.side(), device);

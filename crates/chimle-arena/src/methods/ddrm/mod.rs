@@ -9,8 +9,9 @@
 //! Where a task has no such H, as night to day, DDRM does not apply.
 //!
 //! Scaled down: the U-Net has width 32 and sees 2x2 pixels as channels. Ours: in colorization the model is of network Lab, so
-//! that H selects the lightness; σ_Y covers the rounding of inputs to 8 bits; predictions are clipped to [-1, 1], because a
-//! network that was trained for minutes is far off at the first times.
+//! that H selects the lightness; σ_Y covers the rounding of inputs to 8 bits. The U-Net F gives ε_θ by
+//! ε_θ = (1 - ᾱ)^(1/2) x_t + ᾱ^(1/2) F(x_t, t) (Salimans and Ho 2022), and predictions are clipped to [-1, 1], because a
+//! network that was trained for minutes and gives ε_θ itself is far off at the first times.
 
 mod operator;
 
@@ -130,6 +131,32 @@ impl Diffusion {
         let alpha_bar = self.alpha_bar(time);
         ((1.0 - alpha_bar) / alpha_bar).sqrt()
     }
+
+    /// ᾱ^(1/2) and (1 - ᾱ)^(1/2) of each row's time, to be multiplied with maps: `[n, 1, 1, 1]`.
+    fn shares<B: Kernels>(&self, times: &[usize], device: &B::Device) -> [Tensor<B, 4>; 2] {
+        let alpha_bars = || times.iter().map(|&time| self.alpha_bar(Some(time)));
+        let rows = |values: Vec<f32>| {
+            Tensor::from_data(TensorData::new(values, [times.len(), 1, 1, 1]), device)
+        };
+        [
+            rows(alpha_bars().map(|a| a.sqrt() as f32).collect()),
+            rows(alpha_bars().map(|a| (1.0 - a).sqrt() as f32).collect()),
+        ]
+    }
+
+    /// ε_θ(x_t, t) = (1 - ᾱ)^(1/2) x_t + ᾱ^(1/2) F(x_t, t).
+    fn noise<B: Kernels>(
+        &self,
+        network: &Unet<B>,
+        x: Tensor<B, 4>,
+        times: &[usize],
+    ) -> Tensor<B, 4> {
+        let device = x.device();
+        let told: Vec<f32> = times.iter().map(|&time| time as f32).collect();
+        let told = Tensor::from_data(TensorData::new(told, [times.len()]), &device);
+        let [of_data, of_noise] = self.shares::<B>(times, &device);
+        network.forward(x.clone(), told) * of_data + x * of_noise
+    }
 }
 
 /// `count` uniform times below `end`, from the last to the first.
@@ -169,7 +196,7 @@ impl<B: TrainingBackend> Ddrm<B> {
                 });
             }
         };
-        context.seed_weights();
+        let _beginning = context.seed_weights();
         let network = settings.unet.init(3, 3, &context.device);
         Ok(Self {
             task: task.clone(),
@@ -191,8 +218,7 @@ impl<B: TrainingBackend> Ddrm<B> {
         time: usize,
     ) -> Prediction<B::InnerBackend> {
         let rows = x.dims()[0];
-        let times = Tensor::full([rows], time as f32, &self.device);
-        let noise = network.forward(x.clone(), times);
+        let noise = self.diffusion.noise(network, x.clone(), &vec![time; rows]);
         let alpha_bar = self.diffusion.alpha_bar(Some(time));
         let data = (x - noise.clone() * (1.0 - alpha_bar).sqrt()) / alpha_bar.sqrt();
         Prediction {
@@ -349,20 +375,12 @@ impl<B: TrainingBackend> Method for Ddrm<B> {
         let examples: Vec<&Example> = examples.iter().collect();
         let data: Tensor<B, 4> = self.space.signed_truths(&examples, &self.device);
         let times: Vec<usize> = examples.iter().map(|_| random.below(TIMES)).collect();
-        let rows = |value: &dyn Fn(f64) -> f64| -> Tensor<B, 4> {
-            let values: Vec<f32> = times
-                .iter()
-                .map(|&time| value(self.diffusion.alpha_bar(Some(time))) as f32)
-                .collect();
-            Tensor::from_data(TensorData::new(values, [times.len(), 1, 1, 1]), &self.device)
-        };
         let noise: Tensor<B, 4> = random.normal(data.dims(), &self.device);
-        let noisy =
-            data * rows(&|alpha_bar| alpha_bar.sqrt()) + noise.clone() * rows(&|a| (1.0 - a).sqrt());
-        let told: Vec<f32> = times.iter().map(|&time| time as f32).collect();
-        let told = Tensor::from_data(TensorData::new(told, [times.len()]), &self.device);
+        let [of_data, of_noise] = self.diffusion.shares::<B>(&times, &self.device);
+        let noisy = data * of_data + noise.clone() * of_noise;
         let alone = differentiate_alone();
-        let loss = (self.network.network.forward(noisy, told) - noise).square().mean();
+        let found = self.diffusion.noise(&self.network.network, noisy, &times);
+        let loss = (found - noise).square().mean();
         let value = number(&loss);
         self.network.step(&mut loss.backward(), self.settings.rate);
         drop(alone);
