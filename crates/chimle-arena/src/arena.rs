@@ -8,12 +8,12 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use chimle_core::data::{Example, Planes};
-use chimle_kernels::TrainingBackend;
+use chimle_kernels::{Kernels, TrainingBackend};
 
 use crate::config::ArenaConfig;
 use crate::error::Error;
 use crate::folder::ArenaFolder;
-use crate::job::{Job, make};
+use crate::job::{Entry, Job, make, write_json};
 use crate::measure::Jury;
 use crate::methods::Methods;
 use crate::samples::{input_name, write_png};
@@ -212,6 +212,33 @@ impl Arena {
             count: failures.len(),
             list: failures.join("; "),
         })
+    }
+
+    /// Measures all samples of the arena again, those of other programs too, and replaces their measures.
+    ///
+    /// # Errors
+    ///
+    /// If samples or weights cannot be read.
+    pub fn measure_again<B: Kernels>(&self, device: &B::Device) -> Result<(), Error> {
+        let jury = Jury::<B>::new(&self.config, device)?;
+        for job in self.jobs() {
+            let paths = match &job {
+                Job::Train { method, seed } => {
+                    let points = self.config.points.iter();
+                    points
+                        .map(|&point| self.folder.measure_path(method, *seed, point))
+                        .collect()
+                }
+                Job::Foreign { name } => vec![self.folder.foreign_measure_path(name)],
+            };
+            for path in paths.into_iter().filter(|path| path.is_file()) {
+                let mut entry = Entry::read(&path)?;
+                // The path of foreign samples is absolute, and then it replaces the folder.
+                entry.measures = jury.measure(&self.folder.path().join(&entry.samples))?;
+                write_json(&entry, &path)?;
+            }
+        }
+        Ok(())
     }
 
     fn begin(&self, mut command: Command, job: &Job) -> Result<Child, Error> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use burn::tensor::backend::AutodiffBackend;
-use chimle_core::data::{Dataset, Example};
+use chimle_core::data::Example;
 use chimle_kernels::TrainingBackend;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,21 @@ pub struct Entry {
     pub samples: PathBuf,
     /// The measures, for each number of samples.
     pub measures: Vec<Measures>,
+}
+
+impl Entry {
+    /// Reads the measures of a point.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or is another one.
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+        serde_json::from_str(&text).map_err(|error| Error::Config {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+    }
 }
 
 /// What a checkpoint holds besides the method's own files.
@@ -223,7 +238,7 @@ impl<'a, B: TrainingBackend> Training<'a, B> {
             name,
             seed,
             method,
-            feed: feed_at(dataset, seed, state.position),
+            feed: Feed::at(dataset, seed, state.position),
             clock: CpuClock::at(Duration::from_secs_f64(state.cpu_seconds)),
             steps: state.steps,
             device,
@@ -366,11 +381,6 @@ impl<'a, B: TrainingBackend> Training<'a, B> {
         let samples = (examples.len() * count).max(1);
         Ok(clock.spent().as_secs_f64() / samples as f64)
     }
-}
-
-/// A feed whose order depends on the seed of the run.
-fn feed_at(dataset: Dataset, seed: u64, position: u64) -> Feed {
-    Feed::at(dataset, seed, position)
 }
 
 /// The mean loss over a little CPU time, line by line in `log.jsonl`.

@@ -1,7 +1,6 @@
 //! All results of an arena: `results.json`.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use chimle_core::metrics::Better;
 use serde::{Deserialize, Serialize};
@@ -96,12 +95,7 @@ impl Results {
                 missing.push(job.name());
             }
             for path in paths.into_iter().filter(|path| path.is_file()) {
-                let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
-                let entry = serde_json::from_str(&text).map_err(|error| Error::Config {
-                    path: path.clone(),
-                    reason: error.to_string(),
-                })?;
-                entries.push(entry);
+                entries.push(Entry::read(&path)?);
             }
         }
         let rank = |entry: &Entry| {
