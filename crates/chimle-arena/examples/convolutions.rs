@@ -31,11 +31,16 @@ fn main() {
     let random = |shape: [usize; 4]| {
         Tensor::<B, 4>::random(shape, Distribution::Normal(0.0, 0.1), &device).require_grad()
     };
-    println!("| map | 4x4 stride 2, Burn (ms) | 3x3, Burn, then mean | 3x3, kernel, then mean | stacked pixels, then 3x3 kernel |");
+    println!(
+        "| map | 4x4 stride 2, Burn (ms) | 3x3, Burn, then mean | 3x3, kernel, then mean | stacked pixels, then 3x3 kernel |"
+    );
     println!("|---|---|---|---|---|");
     for (channels, outputs, side) in [(3, 32, 64), (32, 64, 32), (64, 128, 16), (32, 32, 64)] {
         let map = random([8, channels, side, side]);
-        let (four, three) = (random([outputs, channels, 4, 4]), random([outputs, channels, 3, 3]));
+        let (four, three) = (
+            random([outputs, channels, 4, 4]),
+            random([outputs, channels, 3, 3]),
+        );
         let stacked = random([outputs, 4 * channels, 3, 3]);
         let bias = Tensor::<B, 1>::zeros([outputs], &device).require_grad();
         let halved = |map| avg_pool2d(map, [2, 2], [2, 2], [0, 0], true, false);
@@ -46,7 +51,12 @@ fn main() {
             },
             &|| {
                 let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
-                halved(conv2d(map.clone(), three.clone(), Some(bias.clone()), options))
+                halved(conv2d(
+                    map.clone(),
+                    three.clone(),
+                    Some(bias.clone()),
+                    options,
+                ))
             },
             &|| halved(conv3x3(map.clone(), three.clone(), bias.clone())),
             &|| conv3x3(stack_pixels(map.clone()), stacked.clone(), bias.clone()),
@@ -60,6 +70,9 @@ fn main() {
             let each = begun.elapsed() / TIMES;
             format!("{:.1}", 1000.0 * each.as_secs_f64())
         });
-        println!("| 8 x {channels} x {side} x {side} to {outputs} | {} |", times.join(" | "));
+        println!(
+            "| 8 x {channels} x {side} x {side} to {outputs} | {} |",
+            times.join(" | ")
+        );
     }
 }

@@ -114,7 +114,10 @@ impl Arena {
         let jury = Jury::<B::InnerBackend>::new(&self.config, device)?;
         let examples = jury.examples();
         if examples.is_empty() {
-            return Err(Error::setting("data.test", "holds no image that can be read"));
+            return Err(Error::setting(
+                "data.test",
+                "holds no image that can be read",
+            ));
         }
         self.write_inputs(&examples)
     }
@@ -124,7 +127,8 @@ impl Arena {
         for example in examples {
             let name = input_name(example);
             if !names.insert(name.clone()) {
-                let reason = format!("holds two images of the name {name}, so their samples would be mixed");
+                let reason =
+                    format!("holds two images of the name {name}, so their samples would be mixed");
                 return Err(Error::setting("data.test", reason));
             }
             let input: Planes = self.config.task.picture_of_input(&example.conditioning);

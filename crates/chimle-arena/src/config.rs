@@ -152,7 +152,9 @@ impl ArenaConfig {
             let line = error
                 .span()
                 .map(|span| text[..span.start].matches('\n').count() + 1);
-            let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            let place = line
+                .map(|line| format!("line {line}: "))
+                .unwrap_or_default();
             Error::Config {
                 path: path.to_owned(),
                 reason: format!("{place}{}", error.message().replace('\n', " ")),
@@ -177,7 +179,10 @@ impl ArenaConfig {
     ///
     /// Names the field and what it must be.
     pub fn validate(&self) -> Result<(), Error> {
-        let minutes = self.methods.values().filter_map(|method| method.cpu_minutes);
+        let minutes = self
+            .methods
+            .values()
+            .filter_map(|method| method.cpu_minutes);
         let mut minutes = minutes.chain([self.cpu_minutes]);
         if !minutes.all(|minutes| minutes > 0.0 && minutes.is_finite()) {
             return Err(Error::setting("cpu_minutes", "must be above 0"));
@@ -212,10 +217,16 @@ impl ArenaConfig {
         }
         let average = self.backbone.average;
         if average.is_some_and(|decay| !(0.0..1.0).contains(&decay)) {
-            return Err(Error::setting("backbone.average", "must be at least 0 and below 1"));
+            return Err(Error::setting(
+                "backbone.average",
+                "must be at least 0 and below 1",
+            ));
         }
         if self.backbone.levels() == 0 {
-            return Err(Error::setting("backbone.residual_channels", "must name a level"));
+            return Err(Error::setting(
+                "backbone.residual_channels",
+                "must name a level",
+            ));
         }
         let generator = self.backbone.for_task(&self.task);
         generator.validate().map_err(chimle_core::Error::from)?;
@@ -366,14 +377,21 @@ mod tests {
         for (from, to, field) in [
             ("seeds = [0]", "seeds = []", "`seeds`"),
             ("cpu_minutes = 1.0", "cpu_minutes = 0.0", "`cpu_minutes`"),
-            ("cpu_minutes = 1.0", "cpu_minutes = 1.0\npoints = [0.5]", "`points`"),
+            (
+                "cpu_minutes = 1.0",
+                "cpu_minutes = 1.0\npoints = [0.5]",
+                "`points`",
+            ),
             ("size = 16", "size = 15", "multiple of 2"),
             ("size = 16", "sise = 16", "sise"),
             ("\"tiles\"", "\"tils\"", "tils"),
             ("[methods.mean]", "[methods.\"a/b\"]", "a/b"),
         ] {
             let error = read(&SMALL.replace(from, to)).unwrap_err().to_string();
-            assert!(error.contains("arena.toml") && error.contains(field), "{error}");
+            assert!(
+                error.contains("arena.toml") && error.contains(field),
+                "{error}"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use burn::tensor::backend::AutodiffBackend;
 use chimle_core::data::Example;
@@ -25,6 +25,8 @@ use crate::samples::write_samples;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// The CPU time between two lines of the log.
 const LOG_EVERY: Duration = Duration::from_secs(2);
+/// How long another process that works in the same folder is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The name of the file with the state of a run in a checkpoint.
 const STATE: &str = "state.json";
 /// The beginning of the name of a checkpoint.
@@ -327,7 +329,11 @@ impl<'a, B: TrainingBackend> Training<'a, B> {
         }
         self.clock.stop();
         self.save()?;
-        if is_stopped { Err(Error::Stopped) } else { Ok(()) }
+        if is_stopped {
+            Err(Error::Stopped)
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes a checkpoint under a temporary name, renames it when it is complete, and removes older ones.
@@ -432,16 +438,25 @@ impl Losses {
     }
 }
 
-/// Keeps other processes from working in a folder until the file is closed.
+/// Keeps other processes from working in a folder until the file is closed. A process that was left alone when its arena was
+/// killed ends soon, so it is waited for.
 fn lock(folder: &Path) -> Result<File, Error> {
     let path = folder.join("lock");
     let file = File::create(&path).map_err(Error::file("write", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse {
-            path: folder.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(Error::file("lock", &path)(source)),
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::InUse {
+                    path: folder.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(Error::file("lock", &path)(source)),
+        }
     }
 }
 

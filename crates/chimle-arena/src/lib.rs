@@ -68,13 +68,14 @@ pub use measure::{Jury, MeasuredFigure, Measures};
 pub use method::{Costs, Method};
 pub use methods::{
     BicycleGan, BicycleGanSettings, ChimleSettings, CimleSettings, Ddrm, DdrmSettings, Divco,
-    DivcoSettings, Dncnn, DncnnSettings, Imle, InstColorization, InstColorizationSettings, Maker, Mean,
-    MeanSettings, Methods, Monce, MonceSettings, Msgan, MsganSettings, Ndm, NdmSettings, RfbEsrgan,
-    RfbEsrganSettings, Schedule, read,
+    DivcoSettings, Dncnn, DncnnSettings, Imle, InstColorization, InstColorizationSettings, Maker,
+    Mean, MeanSettings, Methods, Monce, MonceSettings, Msgan, MsganSettings, Ndm, NdmSettings,
+    RfbEsrgan, RfbEsrganSettings, Schedule, read,
 };
 pub use networks::{
-    Conv3x3, Discriminator, DiscriminatorConfig, Encoder, EncoderConfig, Normal, PatchDiscriminator,
-    Pointwise, Unet, UnetConfig, enlarge, instance_norm, shuffle_pixels, stack_pixels,
+    Conv3x3, Discriminator, DiscriminatorConfig, Encoder, EncoderConfig, Normal,
+    PatchDiscriminator, Pointwise, Unet, UnetConfig, enlarge, instance_norm, shuffle_pixels,
+    stack_pixels,
 };
 pub use random::Random;
 pub use report::report;

@@ -43,7 +43,9 @@ impl Random {
 
     /// Draws standard normal numbers.
     pub fn normals(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| StandardNormal.sample(&mut self.0)).collect()
+        (0..count)
+            .map(|_| StandardNormal.sample(&mut self.0))
+            .collect()
     }
 
     /// Draws standard normal numbers of this shape.

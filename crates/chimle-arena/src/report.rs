@@ -31,7 +31,11 @@ pub fn report<'a>(arena: &Arena, order: impl Iterator<Item = &'a str>) -> Result
 
 fn page(arena: &Arena, results: &Results) -> Result<Comparison, Error> {
     let config = &results.config;
-    let mut counts: Vec<usize> = results.summary.iter().map(|summary| summary.samples).collect();
+    let mut counts: Vec<usize> = results
+        .summary
+        .iter()
+        .map(|summary| summary.samples)
+        .collect();
     counts.sort_unstable();
     counts.dedup();
     let mut tables: Vec<Table> = counts
@@ -117,7 +121,11 @@ fn table_of(results: &Results, samples: usize) -> Table {
         }
     }
     let find = |summary: &Summary, name: &str| -> Option<SummaryFigure> {
-        summary.figures.iter().find(|figure| figure.name == name).cloned()
+        summary
+            .figures
+            .iter()
+            .find(|figure| figure.name == name)
+            .cloned()
     };
     let best = |name: &str| -> Option<f64> {
         let found: Vec<SummaryFigure> = rows.iter().filter_map(|row| find(row, name)).collect();
@@ -215,7 +223,9 @@ fn costs_of(results: &Results) -> Table {
             }),
             number(entry.cpu_seconds_per_sample),
             entry.steps.map(|steps| steps.to_string()),
-            entry.cpu_seconds.map(|seconds| format!("{:.2}", seconds / 60.0)),
+            entry
+                .cpu_seconds
+                .map(|seconds| format!("{:.2}", seconds / 60.0)),
         ];
         rows.push(cells.into_iter().map(Option::unwrap_or_default).collect());
     }
@@ -273,8 +283,15 @@ fn curves(results: &Results) -> Vec<Plot> {
 /// The mean over seeds of a measure at each point: (CPU minutes, value).
 fn points(results: &Results, method: &str, samples: usize, name: &str) -> Vec<(f64, f64)> {
     let value = |entry: &Entry| {
-        let measures = entry.measures.iter().find(|found| found.samples == samples)?;
-        measures.figures.iter().find(|figure| figure.name == name)?.value
+        let measures = entry
+            .measures
+            .iter()
+            .find(|found| found.samples == samples)?;
+        measures
+            .figures
+            .iter()
+            .find(|figure| figure.name == name)?
+            .value
     };
     let of_point = |&point: &f64| {
         let found: Vec<(f64, f64)> = results
@@ -313,10 +330,17 @@ fn compared(arena: &Arena, results: &Results) -> Result<Vec<Compared>, Error> {
             let count = if deterministic {
                 1
             } else {
-                results.config.measure.shown_samples.min(results.config.most_samples())
+                results
+                    .config
+                    .measure
+                    .shown_samples
+                    .min(results.config.most_samples())
             };
             let samples = (0..count).map(|k| read(folder.join(format!("{k}.png"))));
-            rows.push((entry.method.clone(), samples.collect::<Result<Vec<_>, _>>()?));
+            rows.push((
+                entry.method.clone(),
+                samples.collect::<Result<Vec<_>, _>>()?,
+            ));
         }
         inputs.push(Compared {
             name: name.clone(),

@@ -101,7 +101,11 @@ impl Results {
         let rank = |entry: &Entry| {
             let kind = entry.kind.as_deref();
             let known = order.iter().position(|known| Some(*known) == kind);
-            (known.unwrap_or(order.len()), entry.method.clone(), entry.seed)
+            (
+                known.unwrap_or(order.len()),
+                entry.method.clone(),
+                entry.seed,
+            )
         };
         entries.sort_by_key(rank);
         let summary = summarize(&entries);
@@ -150,7 +154,10 @@ fn summarize(entries: &[Entry]) -> Vec<Summary> {
                 method: method.to_owned(),
                 samples,
                 seeds: last.len(),
-                steps: mean(last.iter().filter_map(|entry| entry.steps.map(|steps| steps as f64))),
+                steps: mean(
+                    last.iter()
+                        .filter_map(|entry| entry.steps.map(|steps| steps as f64)),
+                ),
                 cpu_seconds_per_sample: mean(
                     last.iter().filter_map(|entry| entry.cpu_seconds_per_sample),
                 ),
@@ -274,6 +281,9 @@ mod tests {
         assert_eq!(figure.over_inputs, Some([5.0, 7.0]));
         let compared = compare_frechet(&summary);
         assert_eq!(compared.len(), 1);
-        assert_eq!((compared[0].method.as_str(), compared[0].percent_below), ("cimle", 25.0));
+        assert_eq!(
+            (compared[0].method.as_str(), compared[0].percent_below),
+            ("cimle", 25.0)
+        );
     }
 }

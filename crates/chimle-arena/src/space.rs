@@ -160,7 +160,10 @@ mod tests {
             assert!(signed.data.iter().all(|v| (-1.5..=1.5).contains(v)));
             let back = space.rgb(signed.to_tensor::<Flex>(&Default::default()));
             for (value, expected) in back.into_data().iter::<f32>().zip(&rgb.data) {
-                assert!((value - expected).abs() < 2e-3, "{space:?}: {value} for {expected}");
+                assert!(
+                    (value - expected).abs() < 2e-3,
+                    "{space:?}: {value} for {expected}"
+                );
             }
         }
     }

@@ -86,7 +86,11 @@ impl<B: TrainingBackend, M: AutodiffModule<B>> Trained<B, M> {
         save_module::<B, _>(folder, name, &self.network)?;
         save_optimizer::<B, M, _>(folder, &format!("{name}-adam"), &self.optimizer)?;
         if let Some(average) = &self.average {
-            save_module::<B::InnerBackend, _>(folder, &format!("{name}-average"), &average.network)?;
+            save_module::<B::InnerBackend, _>(
+                folder,
+                &format!("{name}-average"),
+                &average.network,
+            )?;
             let path = folder.join(format!("{name}-average-steps"));
             chimle_files::write(&path, average.steps.to_string())
                 .map_err(Error::file("write", &path))?;

@@ -7,7 +7,9 @@ use std::process::Command;
 
 use burn::backend::Autodiff;
 use burn_flex::Flex;
-use chimle_arena::{Arena, ArenaConfig, Error, Job, Methods, Notice, Results, report, stop_with_parent};
+use chimle_arena::{
+    Arena, ArenaConfig, Error, Job, Methods, Notice, Results, report, stop_with_parent,
+};
 
 type B = Autodiff<Flex>;
 
@@ -58,7 +60,13 @@ fn config(folder: &Path, text: &str) -> ArenaConfig {
 
 fn run(arena: &Arena, job: &Job, stop: &dyn Fn() -> bool) -> Result<(), Error> {
     let methods = Methods::<B>::built_in();
-    job.run(&arena.config, &arena.folder, &methods, &Default::default(), stop)
+    job.run(
+        &arena.config,
+        &arena.folder,
+        &methods,
+        &Default::default(),
+        stop,
+    )
 }
 
 fn train(method: &str) -> Job {
@@ -128,7 +136,10 @@ fn foreign_samples_are_measured_like_others_and_the_report_shows_all() {
 
     // Another program takes part with a copy of the samples.
     let copied = arena.folder.samples_path("chimle", 0, 1.0);
-    let text = format!("{TINY}\n[foreign]\nother-program = {:?}\n", copied.display().to_string());
+    let text = format!(
+        "{TINY}\n[foreign]\nother-program = {:?}\n",
+        copied.display().to_string()
+    );
     let arena = Arena::create(config(folder.path(), &text), &out).unwrap();
     let other = Job::Foreign {
         name: "other-program".to_owned(),
@@ -144,15 +155,28 @@ fn foreign_samples_are_measured_like_others_and_the_report_shows_all() {
         found.last().unwrap().measures.clone()
     };
     assert_eq!(of("chimle"), of("other-program"));
-    let counts: Vec<usize> = of("chimle").iter().map(|measures| measures.samples).collect();
+    let counts: Vec<usize> = of("chimle")
+        .iter()
+        .map(|measures| measures.samples)
+        .collect();
     assert_eq!(counts, [2, 3]);
-    for name in ["modes covered of 4", "distance to the nearest mode", "PSNR (dB), mean"] {
+    for name in [
+        "modes covered of 4",
+        "distance to the nearest mode",
+        "PSNR (dB), mean",
+    ] {
         let found = of("mean");
-        assert!(found[0].figures.iter().any(|figure| figure.name == name), "{name}");
+        assert!(
+            found[0].figures.iter().any(|figure| figure.name == name),
+            "{name}"
+        );
     }
     let diversity = |name: &str| {
         let measures = of(name);
-        let figure = measures[1].figures.iter().find(|figure| figure.name == "diversity");
+        let figure = measures[1]
+            .figures
+            .iter()
+            .find(|figure| figure.name == "diversity");
         figure.unwrap().value.unwrap()
     };
     assert_eq!(diversity("mean"), 0.0);
@@ -166,14 +190,22 @@ fn foreign_samples_are_measured_like_others_and_the_report_shows_all() {
     fs::remove_file(arena.folder.results_path()).unwrap();
     arena.measure_again::<Flex>(&Default::default()).unwrap();
     report(&arena, methods.names()).unwrap();
-    assert_eq!(fs::read_to_string(arena.folder.results_path()).unwrap(), json);
+    assert_eq!(
+        fs::read_to_string(arena.folder.results_path()).unwrap(),
+        json
+    );
 
     // A sample that is missing is named.
     let gone = copied.join(format!("{}/1.png", first_input(&out)));
     fs::remove_file(gone).unwrap();
-    let error = arena.measure_again::<Flex>(&Default::default()).unwrap_err();
+    let error = arena
+        .measure_again::<Flex>(&Default::default())
+        .unwrap_err();
     let message = error.to_string();
-    assert!(message.contains("1.png") && message.contains("chimle"), "{message}");
+    assert!(
+        message.contains("1.png") && message.contains("chimle"),
+        "{message}"
+    );
 }
 
 fn first_input(out: &Path) -> String {
@@ -191,7 +223,10 @@ fn an_arena_goes_on_with_its_configuration_alone() {
     for (from, to) in [("size = 16", "size = 32"), ("steps = 6", "steps = 7")] {
         let other = config(folder.path(), &more.replace(from, to));
         let error = Arena::create(other, &out).unwrap_err().to_string();
-        assert!(error.contains("arena.toml") && error.contains("differs"), "{error}");
+        assert!(
+            error.contains("arena.toml") && error.contains("differs"),
+            "{error}"
+        );
     }
 }
 
@@ -245,7 +280,12 @@ fn jobs_are_done_by_processes_and_one_that_fails_does_not_stop_the_others() {
         };
         let mut command = Command::new(&program);
         command
-            .args(["--ignored", "--exact", "job_of_another_process", "--nocapture"])
+            .args([
+                "--ignored",
+                "--exact",
+                "job_of_another_process",
+                "--nocapture",
+            ])
             .env(FOLDER, arena.folder.path())
             .env(METHOD, method);
         command
@@ -258,7 +298,10 @@ fn jobs_are_done_by_processes_and_one_that_fails_does_not_stop_the_others() {
     };
     let error = arena.run(&command, &|| false, &mut notice).unwrap_err();
     done.sort();
-    assert_eq!(done, ["bicycle-gan, seed 0", "chimle, seed 0", "mean, seed 0"]);
+    assert_eq!(
+        done,
+        ["bicycle-gan, seed 0", "chimle, seed 0", "mean, seed 0"]
+    );
     assert_eq!(failed.len(), 1, "{failed:?}");
     assert_eq!(failed[0].0, "broken, seed 0");
     assert!(failed[0].1.contains("the loss at step"), "{failed:?}");

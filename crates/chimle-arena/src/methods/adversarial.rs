@@ -36,10 +36,7 @@ pub fn hinge_of_generator<B: Backend>(verdicts: Vec<Tensor<B, 4>>) -> Tensor<B, 
 }
 
 /// What a discriminator judges: the image alone, or the input and the image.
-pub fn judged<B: Backend>(
-    input: Option<&Tensor<B, 4>>,
-    image: Tensor<B, 4>,
-) -> Tensor<B, 4> {
+pub fn judged<B: Backend>(input: Option<&Tensor<B, 4>>, image: Tensor<B, 4>) -> Tensor<B, 4> {
     match input {
         Some(input) => Tensor::cat(vec![input.clone(), image], 1),
         None => image,

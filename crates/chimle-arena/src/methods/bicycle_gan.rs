@@ -188,7 +188,9 @@ impl<B: TrainingBackend> Method for BicycleGan<B> {
         seed: u64,
     ) -> Result<Vec<Vec<Planes>>, Error> {
         let generator = self.generator.evaluated().fold();
-        Ok(sample_with_code(&generator, &self.task, inputs, samples, seed))
+        Ok(sample_with_code(
+            &generator, &self.task, inputs, samples, seed,
+        ))
     }
 
     fn costs(&self) -> Costs {
@@ -213,7 +215,8 @@ impl<B: TrainingBackend> Method for BicycleGan<B> {
         let device = &self.device;
         self.generator.load(folder, "generator", device)?;
         self.encoder.load(folder, "encoder", device)?;
-        self.of_encoded.load(folder, "discriminator-encoded", device)?;
+        self.of_encoded
+            .load(folder, "discriminator-encoded", device)?;
         self.of_random.load(folder, "discriminator-random", device)
     }
 }

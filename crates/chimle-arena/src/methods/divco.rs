@@ -269,7 +269,9 @@ impl<B: TrainingBackend> Method for Divco<B> {
         seed: u64,
     ) -> Result<Vec<Vec<Planes>>, Error> {
         let generator = self.generator.evaluated().fold();
-        Ok(sample_with_code(&generator, &self.task, inputs, samples, seed))
+        Ok(sample_with_code(
+            &generator, &self.task, inputs, samples, seed,
+        ))
     }
 
     fn costs(&self) -> Costs {
@@ -294,7 +296,8 @@ impl<B: TrainingBackend> Method for Divco<B> {
         let device = &self.device;
         self.generator.load(folder, "generator", device)?;
         self.encoder.load(folder, "encoder", device)?;
-        self.of_encoded.load(folder, "discriminator-encoded", device)?;
+        self.of_encoded
+            .load(folder, "discriminator-encoded", device)?;
         self.of_random.load(folder, "discriminator-random", device)
     }
 }
@@ -329,9 +332,19 @@ mod tests {
         assert_eq!(codes.len(), 5 * z.len());
         for (query, others) in z.chunks(CODE).zip(codes.chunks(5 * CODE)) {
             for (k, other) in others.chunks(CODE).enumerate() {
-                let near = query.iter().zip(other).map(|(a, b)| (a - b).abs() < 1.001 * RADIUS);
+                let near = query
+                    .iter()
+                    .zip(other)
+                    .map(|(a, b)| (a - b).abs() < 1.001 * RADIUS);
                 let near: Vec<bool> = near.collect();
-                assert!(if k == 0 { near.iter().all(|n| *n) } else { true }, "{near:?}");
+                assert!(
+                    if k == 0 {
+                        near.iter().all(|n| *n)
+                    } else {
+                        true
+                    },
+                    "{near:?}"
+                );
                 let below = query.iter().zip(other).any(|(a, b)| (a - b).abs() < RADIUS);
                 assert!(k == 0 || !below);
             }

@@ -13,9 +13,9 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
-use burn::tensor::Tensor;
 use chimle_core::TaskHandle;
 use chimle_core::data::{Batch, Example, InputSize, OutputSpace, Planes};
 use chimle_kernels::{Kernels, TrainingBackend, differentiate_alone};
@@ -83,7 +83,10 @@ impl<B: TrainingBackend> Dncnn<B> {
             });
         }
         if settings.depth < 2 || settings.width == 0 {
-            return Err(Error::setting("depth", "must be at least 2, and `width` at least 1"));
+            return Err(Error::setting(
+                "depth",
+                "must be at least 2, and `width` at least 1",
+            ));
         }
         let _beginning = context.seed_weights();
         let network = Network::new(&settings, &context.device);

@@ -149,20 +149,17 @@ impl<B: TrainingBackend> Imle<B> {
         Self::new(context, Strategy::Flat { candidates }, settings.schedule)
     }
 
-    fn new(
-        context: &Context<B>,
-        strategy: Strategy,
-        schedule: Schedule,
-    ) -> Result<Self, Error> {
+    fn new(context: &Context<B>, strategy: Strategy, schedule: Schedule) -> Result<Self, Error> {
         let search = Search::new(strategy, CHUNK);
         let levels = context.backbone.levels();
-        search
-            .validate(levels)
-            .map_err(chimle_core::Error::from)?;
+        search.validate(levels).map_err(chimle_core::Error::from)?;
         let sizes = [
             ("schedule.round", schedule.round),
             ("schedule.batch", schedule.batch),
-            ("schedule.steps_per_search", schedule.steps_per_search as usize),
+            (
+                "schedule.steps_per_search",
+                schedule.steps_per_search as usize,
+            ),
         ];
         if let Some((field, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
             return Err(Error::setting(field, "must be at least 1"));

@@ -15,10 +15,10 @@ use std::path::Path;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
+use burn::tensor::Tensor;
 use burn::tensor::activation::{leaky_relu, relu, tanh};
 use burn::tensor::backend::Backend;
 use burn::tensor::module::max_pool2d;
-use burn::tensor::Tensor;
 use chimle_core::TaskHandle;
 use chimle_core::data::{Example, OutputSpace, Planes, lab, stack};
 use chimle_core::nn::lab_to_rgb;
@@ -90,8 +90,13 @@ impl<B: TrainingBackend> InstColorization<B> {
             });
         }
         let (height, width) = context.sizes.output();
-        if [height, width].iter().any(|side| side % (1 << HALVINGS) != 0) {
-            let reason = format!("has {width}x{height} pixels, and inst-colorization needs sides that 8 divides");
+        if [height, width]
+            .iter()
+            .any(|side| side % (1 << HALVINGS) != 0)
+        {
+            let reason = format!(
+                "has {width}x{height} pixels, and inst-colorization needs sides that 8 divides"
+            );
             return Err(Error::setting("data.size", reason));
         }
         let _beginning = context.seed_weights();
@@ -284,7 +289,10 @@ impl<B: Kernels> Network<B> {
             map = block.forward(map);
         }
         for block in &self.dilated {
-            let inner = block.layers.iter().fold(map, |map, layer| relu(layer.forward(map)));
+            let inner = block
+                .layers
+                .iter()
+                .fold(map, |map, layer| relu(layer.forward(map)));
             map = block.norm.forward(inner);
         }
         map = self.seventh.forward(map);
@@ -296,7 +304,11 @@ impl<B: Kernels> Network<B> {
             for (k, layer) in up.layers.iter().enumerate() {
                 let found = layer.forward(map);
                 let is_last = up.norm.is_none() && k + 1 == count;
-                map = if is_last { leaky_relu(found, 0.2) } else { relu(found) };
+                map = if is_last {
+                    leaky_relu(found, 0.2)
+                } else {
+                    relu(found)
+                };
             }
             if let Some(norm) = &up.norm {
                 map = norm.forward(map);
@@ -325,7 +337,8 @@ mod tests {
     #[test]
     fn huber_is_a_parabola_and_then_a_line() {
         let d = DELTA as f32;
-        let difference = Tensor::<Flex, 4>::from_floats([[[[0.0, 0.5 * d, -3.0 * d]]]], &Default::default());
+        let difference =
+            Tensor::<Flex, 4>::from_floats([[[[0.0, 0.5 * d, -3.0 * d]]]], &Default::default());
         let found: Vec<f32> = huber(difference).into_data().to_vec().unwrap();
         let expected = [0.0, 0.125 * d, 2.5 * d];
         for (found, expected) in found.iter().zip(expected) {

@@ -5,11 +5,11 @@
 
 use std::path::Path;
 
+use burn::tensor::Tensor;
 use chimle_core::TaskHandle;
 use chimle_core::data::{Batch, Example, Planes};
 use chimle_core::nn::Generator;
 use chimle_kernels::{TrainingBackend, differentiate_alone};
-use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::imle::number;

@@ -116,7 +116,9 @@ impl<B: TrainingBackend> Monce<B> {
         let _beginning = context.seed_weights();
         let channels = context.task.conditioning_channels() + IMAGE;
         let device = &context.device;
-        let network = settings.discriminator.init(channels, context.side(), device);
+        let network = settings
+            .discriminator
+            .init(channels, context.side(), device);
         Self {
             task: context.task.clone(),
             space: context.space(),
@@ -162,10 +164,8 @@ fn patches_at<B: TrainingBackend>(map: Tensor<B, 4>, positions: &[usize]) -> Ten
     let device = map.device();
     let normalized = normalize_channels(map, EPSILON).reshape([n, c, h * w]);
     let indices: Vec<i64> = positions.iter().map(|&place| place as i64).collect();
-    let indices = Tensor::<B, 1, Int>::from_data(
-        TensorData::new(indices, [positions.len()]),
-        &device,
-    );
+    let indices =
+        Tensor::<B, 1, Int>::from_data(TensorData::new(indices, [positions.len()]), &device);
     normalized.select(2, indices).swap_dims(1, 2)
 }
 
@@ -254,8 +254,8 @@ impl<B: TrainingBackend> Method for Monce<B> {
 
         let network = &self.discriminator.network;
         let verdicts = |image| network.forward(judged(Some(&pairs.input), image));
-        let loss = hinge_of_made(verdicts(made.detach()))
-            + hinge_of_real(verdicts(pairs.truth.clone()));
+        let loss =
+            hinge_of_made(verdicts(made.detach())) + hinge_of_real(verdicts(pairs.truth.clone()));
         let rate = rate(settings.discriminator_rate);
         self.discriminator.step(&mut loss.backward(), rate);
         Ok(value)
@@ -298,7 +298,8 @@ impl<B: TrainingBackend> Method for Monce<B> {
     fn load(&mut self, folder: &Path) -> Result<(), Error> {
         self.generator.load(folder, "generator", &self.device)?;
         self.encoder.load(folder, "encoder", &self.device)?;
-        self.discriminator.load(folder, "discriminator", &self.device)
+        self.discriminator
+            .load(folder, "discriminator", &self.device)
     }
 }
 
@@ -365,21 +366,35 @@ mod tests {
                 1,
             );
             let (same, other, moved) = (value(truth.clone()), value(patches(5)), value(shifted));
-            assert!(same < 0.5 * other && other < moved, "{same} {other} {moved}");
+            assert!(
+                same < 0.5 * other && other < moved,
+                "{same} {other} {moved}"
+            );
         }
         // Without modulation it is the cross entropy by its definition.
-        let random = Tensor::<B, 3>::random([1, 4, 5], Distribution::Normal(0.0, 1.0), &Default::default());
+        let random = Tensor::<B, 3>::random(
+            [1, 4, 5],
+            Distribution::Normal(0.0, 1.0),
+            &Default::default(),
+        );
         let found = f64::from(patch_contrast(random.clone(), random.clone(), false).into_scalar());
         let values: Vec<f32> = random.into_data().to_vec().unwrap();
         let dot = |i: usize, j: usize| -> f64 {
-            (0..5).map(|k| f64::from(values[5 * i + k] * values[5 * j + k])).sum()
+            (0..5)
+                .map(|k| f64::from(values[5 * i + k] * values[5 * j + k]))
+                .sum()
         };
         let expected: f64 = (0..4)
             .map(|i| {
-                let sum: f64 = (0..4).map(|j| ((dot(i, j) - dot(i, i)) / TEMPERATURE).exp()).sum();
+                let sum: f64 = (0..4)
+                    .map(|j| ((dot(i, j) - dot(i, i)) / TEMPERATURE).exp())
+                    .sum();
                 sum.ln() / 4.0
             })
             .sum();
-        assert!((found - expected).abs() < 1e-3 * expected.max(1.0), "{found} {expected}");
+        assert!(
+            (found - expected).abs() < 1e-3 * expected.max(1.0),
+            "{found} {expected}"
+        );
     }
 }

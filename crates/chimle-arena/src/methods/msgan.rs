@@ -82,7 +82,9 @@ impl<B: TrainingBackend> Msgan<B> {
         let _beginning = context.seed_weights();
         let channels = context.task.conditioning_channels() + IMAGE;
         let device = &context.device;
-        let network = settings.discriminator.init(channels, context.side(), device);
+        let network = settings
+            .discriminator
+            .init(channels, context.side(), device);
         Self {
             task: context.task.clone(),
             space: context.space(),
@@ -121,7 +123,10 @@ impl<B: TrainingBackend> Method for Msgan<B> {
         let (first, second) = (make(&first_code), make(&second_code));
         let judge = self.discriminator.frozen();
         let fools = |image: &Tensor<B, 4>| {
-            least_squares(judge.forward(judged(Some(&pairs.input), image.clone())), 1.0)
+            least_squares(
+                judge.forward(judged(Some(&pairs.input), image.clone())),
+                1.0,
+            )
         };
         let difference = (pairs.truth.clone() - first.clone()).abs().mean();
         let seeking = mode_seeking([&first, &second], [&first_code, &second_code]);
@@ -151,7 +156,9 @@ impl<B: TrainingBackend> Method for Msgan<B> {
         seed: u64,
     ) -> Result<Vec<Vec<Planes>>, Error> {
         let generator = self.generator.evaluated().fold();
-        Ok(sample_with_code(&generator, &self.task, inputs, samples, seed))
+        Ok(sample_with_code(
+            &generator, &self.task, inputs, samples, seed,
+        ))
     }
 
     fn costs(&self) -> Costs {
@@ -170,7 +177,8 @@ impl<B: TrainingBackend> Method for Msgan<B> {
 
     fn load(&mut self, folder: &Path) -> Result<(), Error> {
         self.generator.load(folder, "generator", &self.device)?;
-        self.discriminator.load(folder, "discriminator", &self.device)
+        self.discriminator
+            .load(folder, "discriminator", &self.device)
     }
 }
 

@@ -187,7 +187,10 @@ fn evaluate<B: Kernels>(
     // σ^2 + d^2, a function of each row's time.
     let variance = |process: Process, t: f64| process.sigma(t).powi(2) + DATA * DATA;
     let scale = |process: Process| {
-        rows::<B>(times.iter().map(|&t| 1.0 / variance(process, t).sqrt()), &device)
+        rows::<B>(
+            times.iter().map(|&t| 1.0 / variance(process, t).sqrt()),
+            &device,
+        )
     };
     let (of_target, of_condition) = (scale(processes.target), scale(processes.condition));
     let seen = vec![
@@ -197,13 +200,26 @@ fn evaluate<B: Kernels>(
     let told: Vec<f32> = times.iter().map(|t| (999.0 * t) as f32).collect();
     let told = Tensor::from_data(TensorData::new(told, [times.len()]), &device);
     let found = network.forward(Tensor::cat(seen, 1), told);
-    let joined = |noisy: Tensor<B, 4>, found: Tensor<B, 4>, scale: Tensor<B, 4>, process: Process| {
-        let kept = times.iter().map(|&t| process.sigma(t) / variance(process, t));
-        found * scale * DATA - noisy * rows::<B>(kept, &device)
-    };
+    let joined =
+        |noisy: Tensor<B, 4>, found: Tensor<B, 4>, scale: Tensor<B, 4>, process: Process| {
+            let kept = times
+                .iter()
+                .map(|&t| process.sigma(t) / variance(process, t));
+            found * scale * DATA - noisy * rows::<B>(kept, &device)
+        };
     let parts = vec![
-        joined(target, found.clone().narrow(1, 0, free), of_target, processes.target),
-        joined(condition, found.narrow(1, free, given), of_condition, processes.condition),
+        joined(
+            target,
+            found.clone().narrow(1, 0, free),
+            of_target,
+            processes.target,
+        ),
+        joined(
+            condition,
+            found.narrow(1, free, given),
+            of_condition,
+            processes.condition,
+        ),
     ];
     Tensor::cat(parts, 1)
 }
@@ -237,7 +253,13 @@ impl<B: TrainingBackend> Method for Ndm<B> {
         let (noisy_condition, of_condition) = noised(condition, self.processes.condition);
         let alone = differentiate_alone();
         let network = &self.network.network;
-        let found = evaluate(network, self.processes, noisy_target, noisy_condition, &times);
+        let found = evaluate(
+            network,
+            self.processes,
+            noisy_target,
+            noisy_condition,
+            &times,
+        );
         let given = found.dims()[1] - free;
         let squared = |first: usize, count: usize, noise: Tensor<B, 4>, process: Process| {
             let error = found.clone().narrow(1, first, count) + noise;
@@ -249,7 +271,8 @@ impl<B: TrainingBackend> Method for Ndm<B> {
         let value = number(&loss);
         self.steps += 1;
         let warm = (self.steps as f64 / self.settings.warm_up.max(1) as f64).min(1.0);
-        self.network.step(&mut loss.backward(), self.settings.rate * warm);
+        self.network
+            .step(&mut loss.backward(), self.settings.rate * warm);
         drop(alone);
         Ok(value)
     }
@@ -270,7 +293,14 @@ impl<B: TrainingBackend> Method for Ndm<B> {
                 Tensor::zeros([examples.len(), channels, h, w], &self.device)
             });
             let mut noise = RowNoise::new(seed, candidates, &self.device);
-            let target = draw(&network, self.processes, self.settings.times, &input, self.space, &mut noise);
+            let target = draw(
+                &network,
+                self.processes,
+                self.settings.times,
+                &input,
+                self.space,
+                &mut noise,
+            );
             self.space.rgb(self.space.completed(target, &input))
         });
         failed.map_or(Ok(drawn), Err)

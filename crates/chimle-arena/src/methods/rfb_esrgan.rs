@@ -15,9 +15,9 @@ use std::path::Path;
 use burn::module::{AutodiffModule, Module};
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::tensor::Tensor;
 use burn::tensor::activation::{leaky_relu, softplus};
 use burn::tensor::backend::Backend;
-use burn::tensor::Tensor;
 use chimle_core::TaskHandle;
 use chimle_core::data::{Batch, Example, InputSize, Planes, Sizes};
 use chimle_core::nn::{Compute, Rrdb, RrdbConfig};
@@ -224,7 +224,8 @@ impl<B: TrainingBackend> Method for RfbEsrgan<B> {
 
     fn load(&mut self, folder: &Path) -> Result<(), Error> {
         self.network.load(folder, "network", &self.device)?;
-        self.discriminator.load(folder, "discriminator", &self.device)
+        self.discriminator
+            .load(folder, "discriminator", &self.device)
     }
 }
 
@@ -271,7 +272,10 @@ impl<B: Kernels> Network<B> {
         let trunk = self.rrdbs.iter().fold(first.clone(), |map, rrdb| {
             rrdb.forward(map, Compute::default())
         });
-        let trunk = self.rrfdbs.iter().fold(trunk, |map, rrfdb| rrfdb.forward(map));
+        let trunk = self
+            .rrfdbs
+            .iter()
+            .fold(trunk, |map, rrfdb| rrfdb.forward(map));
         let mut map = first + self.after.forward(trunk);
         for (k, doubling) in self.doublings.iter().enumerate() {
             map = if k % 2 == 0 {
@@ -306,7 +310,10 @@ impl<B: Backend> Rrfdb<B> {
     }
 
     fn forward(&self, map: Tensor<B, 4>) -> Tensor<B, 4> {
-        let inner = self.blocks.iter().fold(map.clone(), |map, block| block.forward(map));
+        let inner = self
+            .blocks
+            .iter()
+            .fold(map.clone(), |map, block| block.forward(map));
         map + inner * RESIDUAL
     }
 }
@@ -379,9 +386,10 @@ impl<B: Backend> ReceptiveField<B> {
     fn forward(&self, map: Tensor<B, 4>) -> Tensor<B, 4> {
         let branches = self.branches.iter().map(|branch| {
             let reduced = branch.reduction.forward(map.clone());
-            branch.layers.iter().fold(reduced, |map, layer| {
-                layer.forward(leaky_relu(map, SLOPE))
-            })
+            branch
+                .layers
+                .iter()
+                .fold(reduced, |map, layer| layer.forward(leaky_relu(map, SLOPE)))
         });
         let joined = Tensor::cat(branches.collect(), 1);
         self.joined.forward(joined) + self.shortcut.forward(map.clone())

@@ -103,6 +103,9 @@ impl<B: Backend> Pointwise<B> {
 pub fn instance_norm<B: Kernels>(map: Tensor<B, 4>) -> Tensor<B, 4> {
     let [n, c, ..] = map.dims();
     let device = map.device();
-    let (ones, zeros) = (Tensor::ones([n, c], &device), Tensor::zeros([n, c], &device));
+    let (ones, zeros) = (
+        Tensor::ones([n, c], &device),
+        Tensor::zeros([n, c], &device),
+    );
     modulate(map, ones, zeros, EPSILON)
 }

@@ -38,12 +38,7 @@ impl Default for EncoderConfig {
 
 impl EncoderConfig {
     /// Creates an encoder of images with `channels` channels to codes of `code` values.
-    pub fn init<B: Backend>(
-        &self,
-        channels: usize,
-        code: usize,
-        device: &B::Device,
-    ) -> Encoder<B> {
+    pub fn init<B: Backend>(&self, channels: usize, code: usize, device: &B::Device) -> Encoder<B> {
         let mut inputs = self.width;
         let blocks = (1..=self.blocks).map(|k| {
             let outputs = self.width << k.min(2);
@@ -96,7 +91,9 @@ impl<B: Kernels> Encoder<B> {
     pub fn forward(&self, images: Tensor<B, 4>) -> Normal<B> {
         let first = self.first.forward(stack_pixels(images));
         let map = self.blocks.iter().fold(first, |map, block| {
-            let inner = block.first.forward(leaky_relu(instance_norm(map.clone()), SLOPE));
+            let inner = block
+                .first
+                .forward(leaky_relu(instance_norm(map.clone()), SLOPE));
             let inner = leaky_relu(instance_norm(inner), SLOPE);
             block.second.forward(stack_pixels(inner)) + block.shortcut.forward(stack_pixels(map))
         });

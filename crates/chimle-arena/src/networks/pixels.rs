@@ -47,7 +47,10 @@ mod tests {
         assert_eq!(stacked.dims(), [2, 12, 2, 3]);
         let corner = stacked.clone().slice([0..1, 4..8, 1..2, 2..3]).into_data();
         let block = map.clone().slice([0..1, 1..2, 2..4, 4..6]).into_data();
-        assert_eq!(corner.to_vec::<f32>().unwrap(), block.to_vec::<f32>().unwrap());
+        assert_eq!(
+            corner.to_vec::<f32>().unwrap(),
+            block.to_vec::<f32>().unwrap()
+        );
         assert_eq!(shuffle_pixels(stacked).into_data(), map.into_data());
     }
 }

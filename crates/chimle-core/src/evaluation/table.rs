@@ -86,7 +86,11 @@ impl Report {
             let nearest = format!("of {}, at any distance", modes.of);
             rows.push(row("modes nearest to a sample", &modes.nearest, &nearest));
             let to_mode = "root mean square";
-            rows.push(row("distance to the nearest mode", &modes.distance, to_mode));
+            rows.push(row(
+                "distance to the nearest mode",
+                &modes.distance,
+                to_mode,
+            ));
         }
         if !rows.is_empty() {
             tables.push(Table {

@@ -3,9 +3,9 @@
 use chimle_data::MODES;
 use chimle_metrics::{Better, Bootstrap, FAITHFULNESS_SIGMAS, Summary, expected_coverage};
 
+use super::measured::SampleMeasures;
 use super::modes::ModesFound;
 use super::report::{FaithfulnessAtSigma, Figure, ModeCoverage, SampleStatistics, Similarity};
-use super::measured::SampleMeasures;
 use crate::error::Error;
 
 /// The settings of figures: the bootstrap of their intervals, and the number of samples per image.

@@ -67,7 +67,9 @@ impl Comparison {
     pub fn html(&self) -> Result<String, Error> {
         let paragraphs = |texts: &[String]| -> String {
             let texts = texts.iter();
-            texts.map(|text| format!("<p>{}</p>\n", markup(text))).collect()
+            texts
+                .map(|text| format!("<p>{}</p>\n", markup(text)))
+                .collect()
         };
         let tables: String = self.tables.iter().map(Table::html).collect();
         let curves: String = self.curves.iter().map(curve).collect();
@@ -81,9 +83,15 @@ impl Comparison {
                 ("style", &style),
                 ("summary", &paragraphs(&self.summary)),
                 ("tables", &section("measures", "Measures", &tables)),
-                ("inputs", &section("inputs", "Samples for the same inputs", &inputs)),
+                (
+                    "inputs",
+                    &section("inputs", "Samples for the same inputs", &inputs),
+                ),
                 ("curves", &section("curves", "Quality over time", &curves)),
-                ("notes", &section("notes", "Notes", &paragraphs(&self.notes))),
+                (
+                    "notes",
+                    &section("notes", "Notes", &paragraphs(&self.notes)),
+                ),
             ],
         ))
     }
@@ -127,9 +135,16 @@ impl Compared {
         let name = markup(&self.name);
         let mut html = format!("<section class=\"compared\">\n<h3>{name}</h3>\n");
         let (width, height) = self.truth.dimensions();
-        let enlarged =
-            imageops::resize(&self.conditioning, width, height, imageops::FilterType::Nearest);
-        let own = ("input, truth".to_owned(), vec![enlarged, self.truth.clone()]);
+        let enlarged = imageops::resize(
+            &self.conditioning,
+            width,
+            height,
+            imageops::FilterType::Nearest,
+        );
+        let own = (
+            "input, truth".to_owned(),
+            vec![enlarged, self.truth.clone()],
+        );
         for (method, pictures) in [&own].into_iter().chain(&self.rows) {
             let strip = strip(pictures);
             let what = format!("what {method} made of {}", self.name);

@@ -20,8 +20,8 @@ use std::path::Path;
 use burn::tensor::{Tensor, TensorData};
 use chimle_core::TaskHandle;
 use chimle_core::data::{
-    ChromaSubsampling, DECOMPRESSION_QUALITY, DataError, Example, InputSize, OutputSpace, Planes, jpeg,
-    planes_from_tensor, stack,
+    ChromaSubsampling, DECOMPRESSION_QUALITY, DataError, Example, InputSize, OutputSpace, Planes,
+    jpeg, planes_from_tensor, stack,
 };
 use chimle_kernels::{Kernels, TrainingBackend, differentiate_alone};
 use serde::{Deserialize, Serialize};
@@ -246,7 +246,12 @@ impl<B: TrainingBackend> Ddrm<B> {
         let sigma = self.diffusion.sigma(Some(times[0]));
         let first = Coefficients::of(spectrum.singular(), &self.device, |s| {
             if s * sigma > ROUNDING {
-                [0.0, 1.0, 0.0, (sigma * sigma - (ROUNDING / s).powi(2)).sqrt()]
+                [
+                    0.0,
+                    1.0,
+                    0.0,
+                    (sigma * sigma - (ROUNDING / s).powi(2)).sqrt(),
+                ]
             } else {
                 [0.0, 0.0, 0.0, sigma]
             }
@@ -326,7 +331,11 @@ impl<B: TrainingBackend> Ddrm<B> {
     ) -> Result<Tensor<B::InnerBackend, 4>, Error> {
         let images = planes_from_tensor((images.clone() + 1.0) / 2.0).into_iter();
         let compressed = images.map(|image| {
-            let image = jpeg(&image.to_rgb(), DECOMPRESSION_QUALITY, ChromaSubsampling::Half)?;
+            let image = jpeg(
+                &image.to_rgb(),
+                DECOMPRESSION_QUALITY,
+                ChromaSubsampling::Half,
+            )?;
             Ok(Planes::from_rgb(&image))
         });
         let compressed = compressed.collect::<Result<Vec<Planes>, DataError>>()?;
@@ -347,12 +356,12 @@ struct Coefficients<B: Kernels>([Tensor<B, 4>; 4]);
 
 impl<B: Kernels> Coefficients<B> {
     /// Computes the factors of every component from its singular value.
-    fn of(
-        singular: &Planes,
-        device: &B::Device,
-        factors: impl Fn(f64) -> [f64; 4],
-    ) -> Self {
-        let each: Vec<[f64; 4]> = singular.data.iter().map(|&s| factors(f64::from(s))).collect();
+    fn of(singular: &Planes, device: &B::Device, factors: impl Fn(f64) -> [f64; 4]) -> Self {
+        let each: Vec<[f64; 4]> = singular
+            .data
+            .iter()
+            .map(|&s| factors(f64::from(s)))
+            .collect();
         let shape = [1, singular.channels, singular.height, singular.width];
         Self([0, 1, 2, 3].map(|k| {
             let values: Vec<f32> = each.iter().map(|factors| factors[k] as f32).collect();
@@ -361,7 +370,11 @@ impl<B: Kernels> Coefficients<B> {
     }
 
     fn combine(self, parts: [Tensor<B, 4>; 4]) -> Tensor<B, 4> {
-        let products = self.0.into_iter().zip(parts).map(|(factor, part)| part * factor);
+        let products = self
+            .0
+            .into_iter()
+            .zip(parts)
+            .map(|(factor, part)| part * factor);
         let sum = products.reduce(|sum, product| sum + product);
         sum.expect("there are four parts")
     }
@@ -398,12 +411,14 @@ impl<B: TrainingBackend> Method for Ddrm<B> {
             let mut noise = RowNoise::new(seed, candidates, &self.device);
             let signed = match &self.degradation {
                 Degradation::Linear(spectrum) => self.draw_linear(spectrum, examples, &mut noise),
-                Degradation::Jpeg => {
-                    self.draw_jpeg(examples, &mut noise).unwrap_or_else(|error| {
+                Degradation::Jpeg => self
+                    .draw_jpeg(examples, &mut noise)
+                    .unwrap_or_else(|error| {
                         failed = Some(error);
-                        self.space.signed_truths(examples, &self.device).zeros_like()
-                    })
-                }
+                        self.space
+                            .signed_truths(examples, &self.device)
+                            .zeros_like()
+                    }),
             };
             self.space.rgb(signed)
         });

@@ -119,12 +119,10 @@ impl<B: Kernels> Spectrum<B> {
 }
 
 /// left · map · right for every channel.
-fn between<B: Kernels>(
-    left: Tensor<B, 2>,
-    map: Tensor<B, 4>,
-    right: Tensor<B, 2>,
-) -> Tensor<B, 4> {
-    left.unsqueeze::<4>().matmul(map).matmul(right.unsqueeze::<4>())
+fn between<B: Kernels>(left: Tensor<B, 2>, map: Tensor<B, 4>, right: Tensor<B, 2>) -> Tensor<B, 4> {
+    left.unsqueeze::<4>()
+        .matmul(map)
+        .matmul(right.unsqueeze::<4>())
 }
 
 impl<B: Kernels> Axis<B> {
@@ -132,7 +130,10 @@ impl<B: Kernels> Axis<B> {
         let weights = reduction(large, small);
         let matrix = Mat::from_fn(small, large, |i, j| weights[i * large + j]);
         let svd = matrix.svd().map_err(|error| {
-            Error::setting("task", format!("has a degradation without singular values: {error:?}"))
+            Error::setting(
+                "task",
+                format!("has a degradation without singular values: {error:?}"),
+            )
         })?;
         let tensor = |rows: usize, columns: usize, value: &dyn Fn(usize, usize) -> f64| {
             let values: Vec<f32> = (0..rows * columns)
@@ -194,7 +195,10 @@ mod tests {
     #[test]
     fn the_observed_components_are_those_of_the_truth() {
         let device = Default::default();
-        for task in [TaskHandle::new(SuperResolution), TaskHandle::new(Colorization)] {
+        for task in [
+            TaskHandle::new(SuperResolution),
+            TaskHandle::new(Colorization),
+        ] {
             let config = DatasetConfig::new(task.clone(), 3, 64, 64);
             let sizes = config.sizes().unwrap();
             let dataset = Dataset::open(Source::Procedural { scenes: 2 }, config).unwrap();
@@ -205,13 +209,20 @@ mod tests {
             };
             let truth: Tensor<Flex, 4> = Space::of(&*task).signed_truths(&[&example], &device);
             let components = spectrum.components(truth.clone());
-            for (a, b) in values(spectrum.image(components.clone())).iter().zip(values(truth)) {
+            for (a, b) in values(spectrum.image(components.clone()))
+                .iter()
+                .zip(values(truth))
+            {
                 assert!((a - b).abs() < 1e-4, "V is orthogonal: {a} {b}");
             }
             let observed = values(spectrum.observed(&[&example], &device));
             let singular = &spectrum.singular().data;
             let known = singular.iter().filter(|s| **s > 0.0).count();
-            let expected = if task.name() == "colorization" { 64 * 64 } else { 3 * 8 * 8 };
+            let expected = if task.name() == "colorization" {
+                64 * 64
+            } else {
+                3 * 8 * 8
+            };
             assert_eq!(known, expected);
             for ((s, a), b) in singular.iter().zip(observed).zip(values(components)) {
                 // The input is rounded to 8 bits twice, and its mean over modes is taken.
