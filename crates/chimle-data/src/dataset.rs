@@ -9,7 +9,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::read::{read_rgb, read_size};
+use crate::image_cache::ImageCache;
+use crate::listing::Listing;
+use crate::read::read_size;
 use crate::source::{Files, InputFiles, NamedFiles, list_folder, list_pairs};
 use crate::view::View;
 use crate::{DataError, Example, InputId, Sizes, Source, TaskHandle, procedural};
@@ -39,6 +41,8 @@ pub struct DatasetConfig {
     /// The number of the first procedural scene. Two sets with different numbers can hold different
     /// scenes.
     pub first_scene: u64,
+    /// The memory in bytes for decoded images, which are then not decoded again.
+    pub cache_bytes: u64,
 }
 
 impl DatasetConfig {
@@ -54,6 +58,7 @@ impl DatasetConfig {
             smallest_crop: 0.75,
             transpose: true,
             first_scene: 0,
+            cache_bytes: 0,
         }
     }
 
@@ -109,6 +114,7 @@ struct Inner {
     entries: Entries,
     inputs: Vec<Input>,
     skipped: Vec<Skipped>,
+    cache: ImageCache,
 }
 
 /// An input and its examples.
@@ -210,6 +216,7 @@ impl Dataset {
         }
         Ok(Self {
             inner: Arc::new(Inner {
+                cache: ImageCache::new(config.cache_bytes),
                 config,
                 sizes,
                 entries: Entries::Files(usable),
@@ -231,6 +238,7 @@ impl Dataset {
         Self {
             inner: Arc::new(Inner {
                 inputs: (0..scenes).map(input).collect(),
+                cache: ImageCache::new(0),
                 config,
                 sizes,
                 entries: Entries::Scenes(scenes),
@@ -261,6 +269,34 @@ impl Dataset {
     /// number of examples.
     pub fn inputs(&self) -> usize {
         self.inner.inputs.len()
+    }
+
+    /// Lists the files of the examples with their sizes. A procedural set has one entry, with the
+    /// number of scenes.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Unreadable`] if the size of a file cannot be read.
+    pub fn listing(&self) -> Result<Listing, DataError> {
+        let mut listing = Listing::default();
+        match &self.inner.entries {
+            Entries::Scenes(count) => {
+                listing
+                    .0
+                    .insert("procedural scenes".to_owned(), *count as u64);
+            }
+            Entries::Files(files) => {
+                for (name, files) in files {
+                    let mut size = 0;
+                    for path in files.files.paths() {
+                        let metadata = std::fs::metadata(path);
+                        size += metadata.map_err(|e| DataError::unreadable(path, e))?.len();
+                    }
+                    listing.0.insert(name.clone(), size);
+                }
+            }
+        }
+        Ok(listing)
     }
 
     /// Returns the identity of an input.
@@ -333,7 +369,7 @@ impl Dataset {
             }
         };
 
-        let (picture, output) = read_files(&files.files)?;
+        let (picture, output) = read_files(&files.files, &self.inner.cache)?;
         let (height, width) = (config.height, config.width);
         // All outputs of an input are cropped as the input is.
         let image_size = picture.as_ref().unwrap_or(&output).dimensions();
@@ -378,17 +414,20 @@ fn example_rng(input: InputId, seed: u64) -> ChaCha8Rng {
 }
 
 /// The input, if it is an image of its own, and the output.
-fn read_files(files: &Files) -> Result<(Option<RgbImage>, RgbImage), DataError> {
+fn read_files(
+    files: &Files,
+    cache: &ImageCache,
+) -> Result<(Option<Arc<RgbImage>>, Arc<RgbImage>), DataError> {
     Ok(match files {
-        Files::Photograph(path) => (None, read_rgb(path)?),
-        Files::Pair { input, output } => (Some(read_rgb(input)?), read_rgb(output)?),
+        Files::Photograph(path) => (None, cache.read(path)?),
+        Files::Pair { input, output } => (Some(cache.read(input)?), cache.read(output)?),
         Files::SideBySide(path) => {
-            let both = read_rgb(path)?;
+            let both = cache.read(path)?;
             let (width, height) = both.dimensions();
             // Of an odd number of columns the middle one belongs to neither half.
             let half = width / 2;
-            let part = |left| imageops::crop_imm(&both, left, 0, half, height).to_image();
-            (Some(part(0)), part(width - half))
+            let part = |left| imageops::crop_imm(&*both, left, 0, half, height).to_image();
+            (Some(Arc::new(part(0))), Arc::new(part(width - half)))
         }
     })
 }

@@ -56,6 +56,7 @@ pub mod film;
 pub mod page;
 pub mod plot;
 mod raster;
+mod tensorboard;
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
@@ -64,6 +65,7 @@ pub use error::Error;
 pub use film::Frame;
 pub use page::{Compared, Comparison, Input, Measure, Page, Table};
 pub use plot::{Plot, Scale, Series};
+pub use tensorboard::TensorBoard;
 
 /// `image` as a PNG; `what` names it in the error where it has no pixels.
 fn png_bytes(image: &RgbImage, what: &str) -> Result<Vec<u8>, Error> {

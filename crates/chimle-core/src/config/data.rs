@@ -34,6 +34,13 @@ pub struct DataConfig {
     pub held_out: usize,
     /// The number of threads that decode and degrade ahead of training.
     pub threads: usize,
+    /// The memory for decoded images in MiB. Images in it are not decoded again.
+    #[serde(default = "usual_cache")]
+    pub cache_mib: u64,
+}
+
+fn usual_cache() -> u64 {
+    256
 }
 
 fn transposes() -> bool {
