@@ -383,15 +383,20 @@ fn ddrm_colors_scenes_with_one_mode() {
 #[test]
 #[ignore = "takes minutes: cargo test --release -p chimle-arena --test rivals -- --ignored"]
 fn ddrm_enlarges_and_removes_compression_of_scenes_with_one_mode() {
-    for task in [
-        TaskHandle::new(SuperResolution),
-        TaskHandle::new(Decompression),
+    // A sample of the posterior lies the root of 2 times as far from the truth as the best estimate. Little of what JPEG takes
+    // away can be known, so a sample of it is about as far as the input.
+    for (task, of_input) in [
+        (TaskHandle::new(SuperResolution), 0.7),
+        (TaskHandle::new(Decompression), 1.2),
     ] {
         let name = task.to_string();
         let [before, after] = train_ddrm(task, 4000);
-        assert!(after.distance < after.of_input, "{name}: {after:?}");
         assert!(
-            after.distance < 0.4 * before.distance,
+            after.distance < of_input * after.of_input,
+            "{name}: {after:?}"
+        );
+        assert!(
+            after.distance < 0.45 * before.distance,
             "{name}: {before:?} {after:?}"
         );
     }

@@ -19,7 +19,7 @@ use burn::tensor::Tensor;
 use chimle_core::TaskHandle;
 use chimle_core::data::{Example, Planes};
 use chimle_core::nn::Generator;
-use chimle_kernels::{TrainingBackend, differentiate_alone};
+use chimle_kernels::TrainingBackend;
 use serde::{Deserialize, Serialize};
 
 use super::adversarial::{judged, least_squares};
@@ -136,7 +136,6 @@ impl<B: TrainingBackend> Method for BicycleGan<B> {
         let others = Pairs::<B>::of(others, self.space, &self.device)?;
         let rate = constant_then_linear(self.settings.rate, progress);
         let settings = self.settings.clone();
-        let _alone = differentiate_alone();
 
         // cVAE-GAN: y to its code and back.
         let code = self.encoder.network.forward(encoded.truth.clone());

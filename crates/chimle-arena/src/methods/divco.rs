@@ -22,7 +22,7 @@ use chimle_core::TaskHandle;
 use chimle_core::data::{Example, Planes};
 use chimle_core::imle::{Rows, Selection};
 use chimle_core::nn::Generator;
-use chimle_kernels::{TrainingBackend, differentiate_alone};
+use chimle_kernels::TrainingBackend;
 use serde::{Deserialize, Serialize};
 
 use super::adversarial::{judged, least_squares};
@@ -217,7 +217,6 @@ impl<B: TrainingBackend> Method for Divco<B> {
         let others = Pairs::<B>::of(others, self.space, &self.device)?;
         let rate = constant_then_linear(self.settings.rate, progress);
         let settings = self.settings.clone();
-        let _alone = differentiate_alone();
 
         let code = self.encoder.network.forward(encoded.truth.clone());
         let z = code.draw(&mut random);

@@ -18,7 +18,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
 use chimle_core::TaskHandle;
 use chimle_core::data::{Batch, Example, InputSize, OutputSpace, Planes};
-use chimle_kernels::{Kernels, TrainingBackend, differentiate_alone};
+use chimle_kernels::{Kernels, TrainingBackend};
 use serde::{Deserialize, Serialize};
 
 use super::imle::number;
@@ -105,7 +105,6 @@ impl<B: TrainingBackend> Method for Dncnn<B> {
         let mut batch = Batch::<B>::collate(&examples.iter().collect::<Vec<_>>(), &self.device);
         let last = |images: &mut Vec<Tensor<B, 4>>| images.pop().expect("one image per level");
         let (input, clean) = (last(&mut batch.conditioning), last(&mut batch.targets));
-        let _alone = differentiate_alone();
         let residual = self.network.network.forward(input.clone());
         let loss = (residual - (input - clean)).square().sum() / (2.0 * examples.len() as f64);
         let value = number(&loss);

@@ -20,7 +20,7 @@ use chimle_core::imle::{
 };
 use chimle_core::nn::Generator;
 use chimle_core::perceptual::ImageDistance;
-use chimle_kernels::{Kernels, TrainingBackend, differentiate_alone};
+use chimle_kernels::{Kernels, TrainingBackend};
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::{backbone, sample_rows};
@@ -226,7 +226,6 @@ impl<B: TrainingBackend> Imle<B> {
             intermediate_supervision: true,
         };
         let network = &self.generator.network;
-        let alone = differentiate_alone();
         let losses = objective.losses(
             network,
             &self.distance,
@@ -249,7 +248,6 @@ impl<B: TrainingBackend> Imle<B> {
         let loss = loss.expect("a generator has levels");
         let value = number(&loss);
         self.generator.step(&mut loss.backward(), rate);
-        drop(alone);
         value
     }
 }

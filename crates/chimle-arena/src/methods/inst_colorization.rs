@@ -22,7 +22,7 @@ use burn::tensor::module::max_pool2d;
 use chimle_core::TaskHandle;
 use chimle_core::data::{Example, OutputSpace, Planes, lab, stack};
 use chimle_core::nn::lab_to_rgb;
-use chimle_kernels::{Kernels, TrainingBackend, differentiate_alone};
+use chimle_kernels::{Kernels, TrainingBackend};
 use serde::{Deserialize, Serialize};
 
 use super::imle::number;
@@ -144,7 +144,6 @@ impl<B: TrainingBackend> Method for InstColorization<B> {
         let examples: Vec<&Example> = examples.iter().collect();
         let truth = true_chroma::<B>(&examples, &self.device);
         let seen = lightness::<B>(&examples, &self.device);
-        let _alone = differentiate_alone();
         let found = self.network.network.forward(seen);
         let loss = huber(found - truth).sum_dim(1).mean() * WEIGHT;
         let value = number(&loss);

@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use chimle_core::TaskHandle;
 use chimle_core::data::{Batch, Example, Planes};
 use chimle_core::nn::Generator;
-use chimle_kernels::{TrainingBackend, differentiate_alone};
+use chimle_kernels::TrainingBackend;
 use serde::{Deserialize, Serialize};
 
 use super::imle::number;
@@ -65,7 +65,6 @@ impl<B: TrainingBackend> Method for Mean<B> {
     fn step(&mut self, feed: &mut Feed, progress: f64) -> Result<f32, Error> {
         let examples = feed.next(self.settings.batch)?;
         let batch = Batch::<B>::collate(&examples.iter().collect::<Vec<_>>(), &self.device);
-        let _alone = differentiate_alone();
         let network = &self.generator.network;
         let z = Tensor::zeros([examples.len(), CODE], &self.device);
         let images = generate(network, batch.conditioning, &z).into_iter();

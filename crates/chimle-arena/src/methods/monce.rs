@@ -24,7 +24,7 @@ use chimle_core::TaskHandle;
 use chimle_core::data::{Example, Planes};
 use chimle_core::nn::Generator;
 use chimle_core::perceptual::Vgg16;
-use chimle_kernels::{TrainingBackend, differentiate_alone, normalize_channels};
+use chimle_kernels::{TrainingBackend, normalize_channels};
 use serde::{Deserialize, Serialize};
 
 use super::adversarial::{hinge_of_generator, hinge_of_made, hinge_of_real, judged};
@@ -220,7 +220,6 @@ impl<B: TrainingBackend> Method for Monce<B> {
         let pairs = Pairs::<B>::of(&examples, self.space, &self.device)?;
         let settings = self.settings.clone();
         let rate = |rate| constant_then_linear(rate, progress);
-        let _alone = differentiate_alone();
 
         let (z, divergence) = if settings.vae {
             let code = self.encoder.network.forward(pairs.truth.clone());

@@ -16,7 +16,7 @@ use burn::tensor::Tensor;
 use chimle_core::TaskHandle;
 use chimle_core::data::{Example, Planes};
 use chimle_core::nn::Generator;
-use chimle_kernels::{TrainingBackend, differentiate_alone};
+use chimle_kernels::TrainingBackend;
 use serde::{Deserialize, Serialize};
 
 use super::adversarial::{judged, least_squares};
@@ -117,7 +117,6 @@ impl<B: TrainingBackend> Method for Msgan<B> {
         let rate = constant_then_linear(self.settings.rate, progress);
         let mut code = || random.normal::<B, 2>([pairs.len(), CODE], &self.device);
         let (first_code, second_code) = (code(), code());
-        let _alone = differentiate_alone();
 
         let make = |z| pairs.make(&self.generator.network, self.space, z);
         let (first, second) = (make(&first_code), make(&second_code));

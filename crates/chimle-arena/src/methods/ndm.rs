@@ -24,7 +24,7 @@ use burn::tensor::{Tensor, TensorData};
 use chimle_core::TaskHandle;
 use chimle_core::data::{Example, Planes};
 use chimle_core::imle::{Candidate, CodePool, SeededPool};
-use chimle_kernels::{Kernels, TrainingBackend, differentiate_alone};
+use chimle_kernels::{Kernels, TrainingBackend};
 use serde::{Deserialize, Serialize};
 
 use super::imle::number;
@@ -251,7 +251,6 @@ impl<B: TrainingBackend> Method for Ndm<B> {
         };
         let (noisy_target, of_target) = noised(target, self.processes.target);
         let (noisy_condition, of_condition) = noised(condition, self.processes.condition);
-        let alone = differentiate_alone();
         let network = &self.network.network;
         let found = evaluate(
             network,
@@ -273,7 +272,6 @@ impl<B: TrainingBackend> Method for Ndm<B> {
         let warm = (self.steps as f64 / self.settings.warm_up.max(1) as f64).min(1.0);
         self.network
             .step(&mut loss.backward(), self.settings.rate * warm);
-        drop(alone);
         Ok(value)
     }
 

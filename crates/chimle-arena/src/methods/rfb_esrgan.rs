@@ -22,7 +22,7 @@ use chimle_core::TaskHandle;
 use chimle_core::data::{Batch, Example, InputSize, Planes, Sizes};
 use chimle_core::nn::{Compute, Rrdb, RrdbConfig};
 use chimle_core::perceptual::Vgg16;
-use chimle_kernels::{Kernels, TrainingBackend, differentiate_alone};
+use chimle_kernels::{Kernels, TrainingBackend};
 use serde::{Deserialize, Serialize};
 
 use super::imle::number;
@@ -172,7 +172,6 @@ impl<B: TrainingBackend> Method for RfbEsrgan<B> {
         let batch = Batch::<B>::collate(&examples.iter().collect::<Vec<_>>(), &self.device);
         let input = batch.conditioning[0].clone();
         let truth = batch.targets[batch.targets.len() - 1].clone();
-        let _alone = differentiate_alone();
         let made = self.network.network.forward(input);
         if progress < self.settings.pretraining {
             let loss = (made - truth).abs().mean();

@@ -23,7 +23,7 @@ use chimle_core::data::{
     ChromaSubsampling, DECOMPRESSION_QUALITY, DataError, Example, InputSize, OutputSpace, Planes,
     jpeg, planes_from_tensor, stack,
 };
-use chimle_kernels::{Kernels, TrainingBackend, differentiate_alone};
+use chimle_kernels::{Kernels, TrainingBackend};
 use serde::{Deserialize, Serialize};
 
 use super::imle::number;
@@ -391,12 +391,10 @@ impl<B: TrainingBackend> Method for Ddrm<B> {
         let noise: Tensor<B, 4> = random.normal(data.dims(), &self.device);
         let [of_data, of_noise] = self.diffusion.shares::<B>(&times, &self.device);
         let noisy = data * of_data + noise.clone() * of_noise;
-        let alone = differentiate_alone();
         let found = self.diffusion.noise(&self.network.network, noisy, &times);
         let loss = (found - noise).square().mean();
         let value = number(&loss);
         self.network.step(&mut loss.backward(), self.settings.rate);
-        drop(alone);
         Ok(value)
     }
 
