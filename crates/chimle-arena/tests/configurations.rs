@@ -33,19 +33,13 @@ fn all_of_them_make_all_their_methods() {
         };
         for (name, section) in &config.methods {
             let kind = section.kind.as_deref().unwrap_or(name);
-            let named = |error| panic!("{}: {name}: {error}", path.display());
             // These two need a file of weights to be made.
-            match kind {
-                "monce" => drop(read::<MonceSettings>(&section.settings).unwrap_or_else(named)),
-                "rfb-esrgan" => {
-                    drop(read::<RfbEsrganSettings>(&section.settings).unwrap_or_else(named));
-                }
-                _ => drop(
-                    methods
-                        .make(kind, &section.settings, &context)
-                        .unwrap_or_else(named),
-                ),
-            }
+            let made = match kind {
+                "monce" => read::<MonceSettings>(&section.settings).map(drop),
+                "rfb-esrgan" => read::<RfbEsrganSettings>(&section.settings).map(drop),
+                _ => methods.make(kind, &section.settings, &context).map(drop),
+            };
+            made.unwrap_or_else(|error| panic!("{}: {name}: {error}", path.display()));
         }
         for general in [
             "chimle",
