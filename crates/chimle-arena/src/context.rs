@@ -113,9 +113,9 @@ impl Default for BackboneConfig {
     /// Four levels, for outputs of 64 pixels.
     fn default() -> Self {
         Self {
-            residual_channels: vec![48, 32, 24, 16],
-            growth_channels: vec![24, 16, 12, 8],
-            rrdb_per_level: RrdbCount::PerLevel(vec![2, 2, 1, 1]),
+            residual_channels: vec![48, 32, 16, 12],
+            growth_channels: vec![24, 16, 8, 6],
+            rrdb_per_level: RrdbCount::PerLevel(vec![2, 1, 1, 1]),
             map_code: 8,
             code_channels: 8,
             latent: 32,

@@ -372,7 +372,7 @@ fn train_ddrm(task: impl Into<TaskHandle>, steps: u32) -> [Found; 2] {
 
 #[test]
 fn ddrm_colors_scenes_with_one_mode() {
-    let [before, after] = train_ddrm(Colorization, 300);
+    let [before, after] = train_ddrm(Colorization, 400);
     assert!(after.distance < 0.7 * after.of_input, "{after:?}");
     assert!(
         after.distance < 0.5 * before.distance,

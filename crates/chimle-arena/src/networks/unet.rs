@@ -13,8 +13,6 @@ use super::pixels::{enlarge, shuffle_pixels, stack_pixels};
 
 /// The largest number of groups of a group normalization.
 const GROUPS: usize = 8;
-/// The scale at which the last layers of branches begin.
-const BRANCH: f64 = 0.2;
 /// The longest wave of the time's embedding, relative to the shortest.
 const LONGEST_WAVE: f64 = 10_000.0;
 
@@ -94,7 +92,7 @@ impl UnetConfig {
             up,
             doublings: widths[1..].iter().rev().map(doubling).collect(),
             norm: group_norm(channels, device),
-            last: Conv3x3::scaled(channels, outputs * pixels, BRANCH, device),
+            last: Conv3x3::scaled(channels, outputs * pixels, 0.0, device),
             blocks: self.blocks,
             stacked: self.stacked,
             width: self.width,
@@ -191,7 +189,7 @@ impl<B: Backend> Block<B> {
             norms: vec![group_norm(from, device), group_norm(to, device)],
             first: Conv3x3::new(from, to, device),
             time: LinearConfig::new(embedding, to).init(device),
-            second: Conv3x3::scaled(to, to, BRANCH, device),
+            second: Conv3x3::scaled(to, to, 0.0, device),
             shortcut: (from != to).then(|| Pointwise::scaled(from, to, 1.0, device)),
         }
     }
