@@ -151,8 +151,8 @@ fn foreign_samples_are_measured_like_others_and_the_report_shows_all() {
     let results: Results = serde_json::from_str(&json).unwrap();
     assert_eq!(results.missing, ["bicycle-gan, seed 0"]);
     let of = |name: &str| {
-        let found = results.entries.iter().filter(|entry| entry.method == name);
-        found.last().unwrap().measures.clone()
+        let mut found = results.entries.iter().filter(|entry| entry.method == name);
+        found.next_back().unwrap().measures.clone()
     };
     assert_eq!(of("chimle"), of("other-program"));
     let counts: Vec<usize> = of("chimle")

@@ -246,7 +246,11 @@ impl<B: Backend> Network<B> {
         let (width, growth) = (settings.width, settings.growth);
         let times = sizes.output().0 / sizes.input().0;
         let doubling = |k: u32| {
-            let outputs = if k % 2 == 0 { width } else { 4 * width };
+            let outputs = if k.is_multiple_of(2) {
+                width
+            } else {
+                4 * width
+            };
             ReceptiveField::new(width, outputs, device)
         };
         Self {

@@ -244,7 +244,7 @@ impl<B: Backend> Attention<B> {
 
 fn group_norm<B: Backend>(channels: usize, device: &B::Device) -> GroupNorm<B> {
     let groups = (1..=GROUPS.min(channels)).rev();
-    let mut groups = groups.filter(|groups| channels % groups == 0);
+    let mut groups = groups.filter(|groups| channels.is_multiple_of(*groups));
     GroupNormConfig::new(groups.next().unwrap_or(1), channels).init(device)
 }
 
