@@ -63,12 +63,14 @@ fn introduction(results: &Results) -> Vec<String> {
         .map(|measures| measures.inputs)
         .max()
         .unwrap_or(0);
+    let seeds = config.seeds.len();
+    let plural = if seeds == 1 { "" } else { "s" };
     let mut text = vec![format!(
-        "Each method was trained for {} minutes of CPU time of its process, with each of {} seeds, on the same images. All \
-         sampled the same {inputs} inputs that none had seen. In a table, the first line of a cell is the mean over seeds with \
-         its 95% interval over inputs; below it are the smallest and the largest value over seeds.",
+        "Each method was trained for {} minutes of CPU time of its process with each of {seeds} seed{plural}, on the same images \
+         (the table of costs has the times and steps). All sampled the same {inputs} inputs that none had seen. In a table, the \
+         first line of a cell is the mean over seeds with its 95% interval over inputs; below it are the smallest and the \
+         largest value over seeds, if there are several.",
         config.cpu_minutes,
-        config.seeds.len(),
     )];
     if let Some(own) = results.frechet.iter().find(|found| found.method == "cimle") {
         text.push(format!(

@@ -3,13 +3,10 @@
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use burn::backend::Autodiff;
 use burn_flex::Flex;
-use chimle_arena::{
-    Arena, ArenaConfig, Error, Job, Methods, Notice, Results, report, stop_with_parent,
-};
+use chimle_arena::{Arena, ArenaConfig, Error, Job, Methods, Results, report};
 
 type B = Autodiff<Flex>;
 
@@ -247,70 +244,4 @@ fn a_method_that_cannot_be_made_is_named_before_anything_is_trained() {
         assert!(error.to_string().contains(expected), "{error}");
         fs::remove_dir_all(out).unwrap();
     }
-}
-
-/// The environment variables by which a process of the test below is told its job.
-const FOLDER: &str = "CHIMLE_ARENA_TEST_FOLDER";
-const METHOD: &str = "CHIMLE_ARENA_TEST_METHOD";
-
-#[test]
-#[ignore = "is the process that does a job of the test below"]
-fn job_of_another_process() {
-    let arena = Arena::open(std::env::var_os(FOLDER).unwrap()).unwrap();
-    let flag = stop_with_parent();
-    let stop = || flag.load(std::sync::atomic::Ordering::SeqCst);
-    let method = std::env::var(METHOD).unwrap();
-    if let Err(error) = run(&arena, &train(&method), &stop) {
-        println!("\nerror: {error}");
-        std::process::exit(1);
-    }
-}
-
-#[test]
-fn jobs_are_done_by_processes_and_one_that_fails_does_not_stop_the_others() {
-    let folder = tempfile::tempdir().unwrap();
-    // A rate at which the loss is soon infinite.
-    let broken = "[methods.broken]\nkind = \"mean\"\nsteps = 400\nrate = 1e38\n";
-    let config = config(folder.path(), &format!("{TINY}\n{broken}"));
-    let arena = Arena::create(config, folder.path().join("arena")).unwrap();
-    let program = std::env::current_exe().unwrap();
-    let command = |job: &Job| {
-        let Job::Train { method, .. } = job else {
-            panic!("there are no foreign samples");
-        };
-        let mut command = Command::new(&program);
-        command
-            .args([
-                "--ignored",
-                "--exact",
-                "job_of_another_process",
-                "--nocapture",
-            ])
-            .env(FOLDER, arena.folder.path())
-            .env(METHOD, method);
-        command
-    };
-    let (mut done, mut failed) = (Vec::new(), Vec::new());
-    let mut notice = |notice: Notice<'_>| match notice {
-        Notice::Done(job) => done.push(job.name()),
-        Notice::Failed(job, reason) => failed.push((job.name(), reason.to_owned())),
-        Notice::Begun(_) | Notice::WasDone(_) => {}
-    };
-    let error = arena.run(&command, &|| false, &mut notice).unwrap_err();
-    done.sort();
-    assert_eq!(
-        done,
-        ["bicycle-gan, seed 0", "chimle, seed 0", "mean, seed 0"]
-    );
-    assert_eq!(failed.len(), 1, "{failed:?}");
-    assert_eq!(failed[0].0, "broken, seed 0");
-    assert!(failed[0].1.contains("the loss at step"), "{failed:?}");
-    assert!(matches!(error, Error::Failed { count: 1, .. }), "{error}");
-
-    // A second run has only the broken method to do, and can be stopped before.
-    let mut begun = 0;
-    let mut notice = |notice: Notice<'_>| begun += usize::from(matches!(notice, Notice::Begun(_)));
-    let stopped = arena.run(&command, &|| true, &mut notice).unwrap_err();
-    assert!(matches!(stopped, Error::Stopped), "{stopped}");
-    assert_eq!(begun, 0);
 }

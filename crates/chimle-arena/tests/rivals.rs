@@ -313,13 +313,13 @@ fn monce_reaches_modes_of_the_mixture() {
 }
 
 /// NDM on tiles of 8 pixels, which its U-Net sees one by one.
-fn train_ndm(task: impl Into<TaskHandle>, steps: u32) -> [Found; 2] {
+fn train_ndm(task: impl Into<TaskHandle>, steps: u32, average: f64) -> [Found; 2] {
     let arena = Arena::new(task, 8, 2);
     let settings = NdmSettings {
         batch: 16,
         rate: 4e-3,
         warm_up: 20,
-        average: 0.98,
+        average,
         times: 24,
         unet: UnetConfig {
             width: 24,
@@ -336,7 +336,7 @@ fn train_ndm(task: impl Into<TaskHandle>, steps: u32) -> [Found; 2] {
 
 #[test]
 fn ndm_learns_one_mode() {
-    let [before, after] = train_ndm(OneMode(Tiles.into()), 400);
+    let [before, after] = train_ndm(OneMode(Tiles.into()), 400, 0.98);
     assert!(after.distance < 0.8 * after.of_input, "{after:?}");
     assert!(
         after.distance < 0.5 * before.distance,
@@ -347,7 +347,7 @@ fn ndm_learns_one_mode() {
 #[test]
 #[ignore = "takes minutes: cargo test --release -p chimle-arena --test rivals -- --ignored"]
 fn ndm_covers_modes_of_the_mixture() {
-    let [before, after] = train_ndm(Tiles, 1500);
+    let [before, after] = train_ndm(Tiles, 5000, 0.998);
     assert!(after.covered >= 2.0, "{after:?}");
     assert!(
         after.distance < 0.45 * before.distance,

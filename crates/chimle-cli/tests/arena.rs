@@ -100,6 +100,32 @@ fn a_killed_arena_continues_and_reports_all_methods() {
 }
 
 #[test]
+fn a_method_that_fails_does_not_stop_the_others() {
+    let folder = folder();
+    let path = folder.path();
+    // A rate at which the loss is soon infinite.
+    let broken = "[methods.broken]\nkind = \"mean\"\nsteps = 400\nrate = 1e38\n";
+    let config = CONFIG.replace("seeds = [0, 1]", "seeds = [0]");
+    std::fs::write(path.join("tiny.toml"), config + broken).unwrap();
+    let ran = chimle(path, "arena run tiny.toml --out arena");
+    for line in [
+        "broken, seed 0: failed: broken: the loss at step",
+        "chimle, seed 0: done",
+        "mean, seed 0: done",
+        "the report: arena/arena.html",
+    ] {
+        assert!(ran.stdout.contains(line), "{}", ran.stdout);
+    }
+    ran.fails_naming(&[
+        "1 of the methods failed",
+        "broken, seed 0",
+        "the loss at step",
+    ]);
+    let page = std::fs::read_to_string(path.join("arena/arena.html")).unwrap();
+    assert!(page.contains("Missing: broken, seed 0."));
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let folder = folder();
     let path = folder.path();
