@@ -1,22 +1,24 @@
 //! Reading named parameters from a file of weights.
 
-use std::collections::{BTreeMap, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor, TensorData, bf16, f16};
-use burn_store::TensorSnapshot;
-use burn_store::pytorch::PytorchReader;
+use burn::tensor::{Tensor, TensorData, bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::WeightsError;
+use crate::pytorch::{NoValues, StateDict};
 use crate::write::METADATA_KEY;
 
 /// An open file of weights: safetensors (`.safetensors`) or a PyTorch state dict (`.pth`, `.pt`;
 /// the zip layout as well as the one before PyTorch 1.6).
 ///
-/// Values of 16 and 64 bits are converted to 32.
+/// Values of 16 and 64 bits are converted to 32. Of a state dict, tensors of any strides are read, and
+/// the checksums of the zip layout are checked. A file that holds more than tensors in dicts, or claims
+/// sizes that it does not have, is refused.
+///
+/// # Examples
 ///
 /// ```no_run
 /// # use burn::tensor::{Tensor, backend::Backend};
@@ -34,7 +36,7 @@ pub struct WeightFile {
 enum Content {
     /// The bytes of the file, known to parse.
     Safetensors(Vec<u8>),
-    Pytorch(HashMap<String, TensorSnapshot>),
+    Pytorch(StateDict),
 }
 
 impl WeightFile {
@@ -64,7 +66,7 @@ impl WeightFile {
             Content::Safetensors(bytes) => SafeTensors::deserialize(bytes)
                 .map(|file| file.names().into_iter().map(str::to_owned).collect())
                 .unwrap_or_default(),
-            Content::Pytorch(tensors) => tensors.keys().cloned().collect(),
+            Content::Pytorch(tensors) => tensors.names().map(str::to_owned).collect(),
         };
         names.sort();
         names
@@ -88,8 +90,8 @@ impl WeightFile {
                 .map(|view| view.shape().to_vec())
                 .map_err(|_| self.missing(name)),
             Content::Pytorch(tensors) => tensors
-                .get(name)
-                .map(|snapshot| snapshot.shape.to_vec())
+                .shape(name)
+                .map(<[usize]>::to_vec)
                 .ok_or_else(|| self.missing(name)),
         }
     }
@@ -164,31 +166,17 @@ impl WeightFile {
 
     fn pytorch_values(
         &self,
-        tensors: &HashMap<String, TensorSnapshot>,
+        tensors: &StateDict,
         name: &str,
         shape: &[usize],
     ) -> Result<Vec<f32>, WeightsError> {
-        let snapshot = tensors.get(name).ok_or_else(|| self.missing(name))?;
-        // Before the values are asked for: a damaged file may claim any size.
-        self.check_shape(name, shape, &snapshot.shape)?;
-        if !matches!(
-            snapshot.dtype,
-            DType::F64 | DType::F32 | DType::F16 | DType::BF16
-        ) {
-            return Err(self.element_type(name, format!("{:?}", snapshot.dtype)));
-        }
-        let values = snapshot
-            .to_data()
-            .map_err(|e| self.values(name, format!("{e:?}")))?
-            .convert::<f32>()
-            .into_vec::<f32>()
-            .map_err(|e| self.values(name, format!("{e:?}")))?;
-        // The reader answers zeros where the file ends early or a checksum fails, and says
-        // nothing. A bias that was never trained may be zero throughout, a weight is not.
-        if !name.ends_with("bias") && values.iter().all(|v| *v == 0.0) {
-            return Err(self.values(name, "all read as zero, the file is damaged".to_owned()));
-        }
-        Ok(values)
+        let found = tensors.shape(name).ok_or_else(|| self.missing(name))?;
+        self.check_shape(name, shape, found)?;
+        let values = tensors.values(name).ok_or_else(|| self.missing(name))?;
+        values.map_err(|error| match error {
+            NoValues::Type(found) => self.element_type(name, found.to_owned()),
+            NoValues::Unreadable(reason) => self.values(name, reason),
+        })
     }
 
     fn check_shape(
@@ -240,12 +228,19 @@ fn open_safetensors(path: &Path) -> Result<Content, WeightsError> {
 
 fn open_pytorch(path: &Path) -> Result<Content, WeightsError> {
     // Asked first, so that a missing file is told apart from a damaged one.
-    std::fs::File::open(path).map_err(|source| cannot_open(path, source))?;
-    // The reader checks most of what it reads, but sizes in a damaged file can overflow its sums.
-    let reader = catch_unwind(AssertUnwindSafe(|| PytorchReader::new(path)))
-        .map_err(|_| unreadable(path, "its sizes make no sense".to_owned()))?
-        .map_err(|e| unreadable(path, e.to_string()))?;
-    Ok(Content::Pytorch(reader.into_tensors()))
+    let metadata = std::fs::metadata(path).and_then(|metadata| {
+        std::fs::File::open(path)?;
+        Ok(metadata)
+    });
+    if !metadata
+        .map_err(|source| cannot_open(path, source))?
+        .is_file()
+    {
+        return Err(unreadable(path, "it is no file".to_owned()));
+    }
+    let file = StateDict::open(path);
+    let file = file.map_err(|refusal| unreadable(path, refusal.into_reason()))?;
+    Ok(Content::Pytorch(file))
 }
 
 fn cannot_open(path: &Path, source: std::io::Error) -> WeightsError {
