@@ -22,6 +22,7 @@ mod page;
 mod panic;
 mod progress;
 mod quickstart;
+mod run_log;
 mod sample;
 mod settings;
 mod train;

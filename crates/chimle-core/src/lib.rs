@@ -32,6 +32,7 @@
 //! ```
 
 mod checkpoint;
+mod checksums;
 mod config;
 mod error;
 pub mod evaluation;
@@ -41,6 +42,7 @@ mod log;
 mod memory;
 mod model;
 mod model_file;
+mod not_finite;
 pub mod optimizer;
 mod parameters;
 mod position;
@@ -74,6 +76,7 @@ pub use event::{Event, Observer, Silent};
 pub use generator::{
     ImageGenerator, NetworkConfig, TrainableDistance, TrainableGenerator, architecture,
 };
+pub use log::{RunLog, SkippedLine};
 pub use memory::explain;
 pub use model::{Model, Vary, check_precision, load_generator, load_weights};
 pub use model_file::save_generator;

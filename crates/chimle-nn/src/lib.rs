@@ -51,6 +51,7 @@ mod level;
 mod mapping;
 mod names;
 mod rrdb;
+mod shapes;
 mod state;
 mod weights;
 

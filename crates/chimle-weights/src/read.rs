@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData, bf16, f16};
+use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::WeightsError;
@@ -34,9 +35,24 @@ pub struct WeightFile {
 }
 
 enum Content {
-    /// The bytes of the file, known to parse.
-    Safetensors(Vec<u8>),
+    Safetensors(Parsed),
     Pytorch(StateDict),
+}
+
+/// A safetensors file in memory.
+struct Parsed {
+    bytes: Vec<u8>,
+    /// Where the bytes of the parameters begin.
+    start: usize,
+    header: Metadata,
+}
+
+impl Parsed {
+    /// The bytes of a parameter. The header was checked against the file's length.
+    fn data(&self, info: &TensorInfo) -> &[u8] {
+        let (start, end) = info.data_offsets;
+        &self.bytes[self.start + start..self.start + end]
+    }
 }
 
 impl WeightFile {
@@ -63,9 +79,7 @@ impl WeightFile {
     /// The names of all parameters, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = match &self.content {
-            Content::Safetensors(bytes) => SafeTensors::deserialize(bytes)
-                .map(|file| file.names().into_iter().map(str::to_owned).collect())
-                .unwrap_or_default(),
+            Content::Safetensors(file) => file.header.tensors().into_keys().collect(),
             Content::Pytorch(tensors) => tensors.names().map(str::to_owned).collect(),
         };
         names.sort();
@@ -84,11 +98,11 @@ impl WeightFile {
     /// [`WeightsError::Missing`].
     pub fn shape(&self, name: &str) -> Result<Vec<usize>, WeightsError> {
         match &self.content {
-            Content::Safetensors(bytes) => self
-                .parse(bytes)?
-                .tensor(name)
-                .map(|view| view.shape().to_vec())
-                .map_err(|_| self.missing(name)),
+            Content::Safetensors(file) => file
+                .header
+                .info(name)
+                .map(|info| info.shape.clone())
+                .ok_or_else(|| self.missing(name)),
             Content::Pytorch(tensors) => tensors
                 .shape(name)
                 .map(<[usize]>::to_vec)
@@ -96,13 +110,21 @@ impl WeightFile {
         }
     }
 
+    /// Checks that the file holds the parameter `name` in this shape, without reading its values.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Missing`] or [`WeightsError::Shape`].
+    pub fn check(&self, name: &str, shape: &[usize]) -> Result<(), WeightsError> {
+        self.check_shape(name, shape, &self.shape(name)?)
+    }
+
     /// Returns the text that [`write`](crate::write()) stored under `key` in a safetensors file, if any. Version 0.1.0 wrote
     /// each key by itself, and such files are read too.
     pub fn metadata(&self, key: &str) -> Option<String> {
         match &self.content {
-            Content::Safetensors(bytes) => {
-                let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
-                let metadata = header.metadata().as_ref()?;
+            Content::Safetensors(file) => {
+                let metadata = file.header.metadata().as_ref()?;
                 let ours = metadata.get(METADATA_KEY).and_then(|json| {
                     let mut all: BTreeMap<String, String> = serde_json::from_str(json).ok()?;
                     all.remove(key)
@@ -135,27 +157,22 @@ impl WeightFile {
     /// As [`tensor`](Self::tensor).
     pub fn data(&self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
         let values = match &self.content {
-            Content::Safetensors(bytes) => self.safetensors_values(bytes, name, shape)?,
+            Content::Safetensors(file) => self.safetensors_values(file, name, shape)?,
             Content::Pytorch(tensors) => self.pytorch_values(tensors, name, shape)?,
         };
         Ok(TensorData::new(values, shape))
     }
 
-    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<SafeTensors<'a>, WeightsError> {
-        SafeTensors::deserialize(bytes).map_err(|e| unreadable(&self.path, e.to_string()))
-    }
-
     fn safetensors_values(
         &self,
-        bytes: &[u8],
+        file: &Parsed,
         name: &str,
         shape: &[usize],
     ) -> Result<Vec<f32>, WeightsError> {
-        let file = self.parse(bytes)?;
-        let view = file.tensor(name).map_err(|_| self.missing(name))?;
-        self.check_shape(name, shape, view.shape())?;
-        let data = view.data();
-        match view.dtype() {
+        let info = file.header.info(name).ok_or_else(|| self.missing(name))?;
+        self.check_shape(name, shape, &info.shape)?;
+        let data = file.data(info);
+        match info.dtype {
             Dtype::F64 => Ok(read_values(data, |b| f64::from_le_bytes(b) as f32)),
             Dtype::F32 => Ok(read_values(data, f32::from_le_bytes)),
             Dtype::F16 => Ok(read_values(data, |b| f16::from_le_bytes(b).to_f32())),
@@ -222,8 +239,16 @@ impl WeightFile {
 
 fn open_safetensors(path: &Path) -> Result<Content, WeightsError> {
     let bytes = std::fs::read(path).map_err(|source| cannot_open(path, source))?;
-    SafeTensors::deserialize(&bytes).map_err(|e| unreadable(path, e.to_string()))?;
-    Ok(Content::Safetensors(bytes))
+    // This compares the sizes with the file's length, too.
+    let (length, header) =
+        SafeTensors::read_metadata(&bytes).map_err(|e| unreadable(path, e.to_string()))?;
+    // The header's length, in 8 bytes, and the header.
+    let start = 8 + length;
+    Ok(Content::Safetensors(Parsed {
+        bytes,
+        start,
+        header,
+    }))
 }
 
 fn open_pytorch(path: &Path) -> Result<Content, WeightsError> {
