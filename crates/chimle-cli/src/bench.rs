@@ -27,15 +27,16 @@ pub struct Bench {
     task: TaskHandle,
 
     /// Examples in a batch
-    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::ROWS))]
     batch: usize,
 
     /// Side of the coarsest input in pixels; each level above has twice the side of the one below
-    #[arg(long, value_name = "PIXELS", value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "PIXELS", value_parser = flags::count::<usize>(flags::SIDE))]
     side: usize,
 
     /// Candidates of the search at each level, coarse to fine; without it no search is timed
-    #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',',
+        value_parser = flags::count::<usize>(flags::MANY))]
     pool: Vec<usize>,
 
     /// The distance of the training step and the search
@@ -51,11 +52,11 @@ pub struct Bench {
     lpips: Option<PathBuf>,
 
     /// Timed runs, of which the median is taken
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = flags::count::<usize>(flags::MANY))]
     repeat: usize,
 
     /// The most candidates evaluated in one batch
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>(flags::ROWS))]
     chunk: usize,
 
     /// The type within dense blocks: f32, bf16 or f16

@@ -31,7 +31,7 @@ pub struct Film {
     out: Option<PathBuf>,
 
     /// The most frames
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = flags::count::<usize>(flags::SAMPLES))]
     frames: usize,
 }
 

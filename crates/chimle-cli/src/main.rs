@@ -29,6 +29,7 @@ mod train;
 mod verify;
 mod weights;
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -83,7 +84,10 @@ enum Commands {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong_command_line(&error),
+    };
     panic::keep_quiet();
     let failure = match catch_unwind(AssertUnwindSafe(|| run(cli))) {
         Ok(Ok(())) => return ExitCode::SUCCESS,
@@ -93,6 +97,20 @@ fn main() -> ExitCode {
     };
     output::complain("error", failure);
     ExitCode::FAILURE
+}
+
+/// Shows what is wrong with the command line, or the help that was asked for. An argument that a terminal
+/// would obey is not repeated as it is.
+fn wrong_command_line(error: &clap::Error) -> ExitCode {
+    let plain = error.to_string();
+    let is_harmless = output::harmless(&plain) == plain;
+    let shown = match is_harmless {
+        true => error.print(),
+        false => writeln!(std::io::stderr(), "{}", output::harmless(&plain)),
+    };
+    // There is nowhere left to say that it could not be said.
+    drop(shown);
+    ExitCode::from(error.exit_code() as u8)
 }
 
 fn run(

@@ -246,9 +246,10 @@ impl Checkpoint {
             let state = Recorder::<B>::load(&recorder, bytes, device).ok()?;
             Some(optimizer.load_record(state))
         }));
-        let optimizer = loaded.ok().flatten().ok_or_else(|| {
-            self.damaged(OPTIMIZER, "it is damaged or truncated".to_owned())
-        })?;
+        let optimizer = loaded
+            .ok()
+            .flatten()
+            .ok_or_else(|| self.damaged(OPTIMIZER, "it is damaged or truncated".to_owned()))?;
         Ok((generator, optimizer, position))
     }
 

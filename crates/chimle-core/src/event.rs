@@ -104,6 +104,7 @@ pub enum Event {
         /// The step after which it was made.
         step: u64,
         /// Its folder.
+        #[serde(with = "crate::path_text")]
         path: PathBuf,
     },
     /// The run is complete, or its time is up.

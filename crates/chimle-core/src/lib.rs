@@ -45,6 +45,7 @@ mod model_file;
 mod not_finite;
 pub mod optimizer;
 mod parameters;
+mod path_text;
 mod position;
 mod round;
 mod run_folder;

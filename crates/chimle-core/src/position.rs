@@ -27,7 +27,7 @@ pub(crate) struct RoundPosition {
 }
 
 /// The highest number of a step or a round. No run gets there, and sums of such numbers fit.
-const HIGHEST: u64 = 1 << 48;
+const HIGHEST: u64 = 1 << 40;
 
 impl Position {
     /// Reads a position from JSON.

@@ -355,7 +355,10 @@ where
             }
         }
         // The newest one is the one to restore.
-        damaged.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+        damaged
+            .into_iter()
+            .next()
+            .map_or(Ok(()), |(_, error)| Err(error))
     }
 
     fn set_aside(&mut self, damaged: &Checkpoint, error: &Error) -> Result<(), Error> {
@@ -436,7 +439,10 @@ where
                 reason: format!("must be at least {}, which are done already", self.step),
             });
         }
-        self.config.training.set_steps(steps);
+        let mut training = self.config.training.clone();
+        training.set_steps(steps);
+        training.validate()?;
+        self.config.training = training;
         self.save_config()
     }
 

@@ -44,14 +44,21 @@ impl GeneratorConfig {
             see(&format!("{level}_{name}.bias"), &[outputs]);
         };
         let conv = |see: &mut dyn FnMut(&str, &[usize]), name: String, inputs, outputs| {
-            see(&format!("{level}_{name}.weight_v"), &[outputs, inputs, 3, 3]);
+            see(
+                &format!("{level}_{name}.weight_v"),
+                &[outputs, inputs, 3, 3],
+            );
             see(&format!("{level}_{name}.weight_g"), &[outputs, 1, 1, 1]);
             see(&format!("{level}_{name}.bias"), &[outputs]);
         };
 
         linear(see, "map_0.0".to_owned(), self.map_code, self.latent);
         for layer in 0..MAPPING_LAYERS {
-            let inputs = if layer == 0 { self.latent * (index + 1) } else { self.latent };
+            let inputs = if layer == 0 {
+                self.latent * (index + 1)
+            } else {
+                self.latent
+            };
             linear(see, format!("map.{}", 2 * layer), inputs, self.latent);
         }
         let inputs = self.in_channels + self.code_channels + below;
@@ -59,7 +66,11 @@ impl GeneratorConfig {
         for rrdb in 0..self.rrdb_per_level.of(index) {
             for block in 1..=BLOCKS {
                 for k in 0..CONVOLUTIONS {
-                    let outputs = if k + 1 == CONVOLUTIONS { channels } else { growth };
+                    let outputs = if k + 1 == CONVOLUTIONS {
+                        channels
+                    } else {
+                        growth
+                    };
                     let name = format!("style.sub.{rrdb}.RDB{block}.conv{}.0", k + 1);
                     conv(see, name, channels + k * growth, outputs);
                 }
@@ -68,8 +79,7 @@ impl GeneratorConfig {
             linear(see, name, self.latent, 2 * channels);
         }
         conv(see, "style.sub.lr_conv.0".to_owned(), channels, channels);
-        let is_flat =
-            self.architecture == Architecture::Colorization && index + 1 == self.levels();
+        let is_flat = self.architecture == Architecture::Colorization && index + 1 == self.levels();
         for k in 0..2 {
             let name = format!("up.{}", 2 * k + usize::from(!is_flat));
             conv(see, name, channels, channels);

@@ -347,21 +347,41 @@ fn a_configuration_that_the_file_does_not_hold_is_refused_before_it_is_made() {
         chimle_weights::write(&path, &[one], &[("chimle.generator", json)]).unwrap();
         assert!(fs::metadata(&path).unwrap().len() < 1200);
         let file = WeightFile::open(&path).unwrap();
-        GeneratorConfig::of_file(&file, None).unwrap_err().to_string()
+        GeneratorConfig::of_file(&file, None)
+            .unwrap_err()
+            .to_string()
     };
     let cases: [(&dyn Fn(&mut GeneratorConfig), &str); 8] = [
-        (&|c| c.residual_channels[1] = 1 << 40, "`residual_channels` must be at most 65536"),
-        (&|c| c.growth_channels[0] = usize::MAX, "`growth_channels` must be at most 65536"),
+        (
+            &|c| c.residual_channels[1] = 1 << 40,
+            "`residual_channels` must be at most 65536",
+        ),
+        (
+            &|c| c.growth_channels[0] = usize::MAX,
+            "`growth_channels` must be at most 65536",
+        ),
         (&|c| c.latent = 1 << 40, "`latent` must be at most 65536"),
-        (&|c| c.map_code = 1 << 40, "`map_code` must be at most 65536"),
-        (&|c| c.rrdb_per_level = RrdbCount::Same(1 << 40), "`rrdb_per_level` must be at most"),
-        (&|c| c.residual_channels = vec![1; 17], "`levels` must be at most 16"),
+        (
+            &|c| c.map_code = 1 << 40,
+            "`map_code` must be at most 65536",
+        ),
+        (
+            &|c| c.rrdb_per_level = RrdbCount::Same(1 << 40),
+            "`rrdb_per_level` must be at most",
+        ),
+        (
+            &|c| c.residual_channels = vec![1; 17],
+            "`levels` must be at most 16",
+        ),
         (
             &|c| c.residual_channels = vec![65_536; 2],
             "more than 8589934592 parameters",
         ),
         // What is possible is compared with the file.
-        (&|c| c.latent = 4096, "hold no parameter `level_1_map_0.0.weight`"),
+        (
+            &|c| c.latent = 4096,
+            "hold no parameter `level_1_map_0.0.weight`",
+        ),
     ];
     for (change, expected) in cases {
         let message = open(change);

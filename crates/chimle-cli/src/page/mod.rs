@@ -38,11 +38,11 @@ pub struct Page {
     run: PathBuf,
 
     /// Samples for each input
-    #[arg(long, value_name = "N", default_value_t = SAMPLES, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = SAMPLES, value_parser = flags::count::<usize>(flags::SAMPLES))]
     samples: usize,
 
     /// Inputs shown
-    #[arg(long, value_name = "N", default_value_t = INPUTS, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = INPUTS, value_parser = flags::count::<usize>(flags::SAMPLES))]
     inputs: usize,
 
     /// Where to write the page [default: page.html in the run's folder]

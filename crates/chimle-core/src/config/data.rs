@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chimle_data::{Dataset, Source, Task};
 use serde::{Deserialize, Serialize};
 
+use super::training::{MOST_EXAMPLES, check_count};
 use crate::error::Error;
 use crate::seed::{Stream, derive};
 
@@ -32,17 +33,36 @@ pub struct DataConfig {
     pub threads: usize,
 }
 
+/// The most threads that load examples.
+const MOST_THREADS: u64 = 1024;
+
+impl DataConfig {
+    /// Checks that the numbers are possible.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        check_count("data.threads", self.threads as u64, 1, MOST_THREADS)?;
+        for source in [Some(&self.source), self.validation.as_ref()] {
+            if let Some(DataSource::Procedural { scenes }) = source {
+                let field = "data.source.procedural.scenes";
+                check_count(field, *scenes as u64, 1, MOST_EXAMPLES)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Where examples come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DataSource {
     /// A folder of photographs; for a paired task, of pairs (see [`Source::detect`]).
-    Folder(PathBuf),
+    Folder(#[serde(with = "crate::path_text")] PathBuf),
     /// Two folders whose files correspond by name.
     Pairs {
         /// The folder of inputs.
+        #[serde(with = "crate::path_text")]
         input: PathBuf,
         /// The folder of outputs.
+        #[serde(with = "crate::path_text")]
         output: PathBuf,
     },
     /// Made-up scenes with known modes.
