@@ -64,8 +64,11 @@ impl Inputs {
 /// The files' names without extension; with it where two would be the same, also on a file system that does
 /// not tell upper and lower case apart.
 fn names(files: &[PathBuf]) -> Vec<PathBuf> {
-    let folded = |path: &Path| path.to_string_lossy().to_lowercase();
-    let mut seen: HashMap<String, usize> = HashMap::new();
+    let folded = |path: &Path| match path.to_str() {
+        Some(text) => text.to_lowercase().into_bytes(),
+        None => path.as_os_str().as_encoded_bytes().to_ascii_lowercase(),
+    };
+    let mut seen: HashMap<Vec<u8>, usize> = HashMap::new();
     for file in files {
         *seen.entry(folded(&file.with_extension(""))).or_default() += 1;
         // A file `b.jpg.png` must not get the name that `b.jpg` needs.
