@@ -71,6 +71,7 @@ pub use chimle_nn::{
 };
 pub use config::{
     DataConfig, DataSource, DistanceConfig, Measure, RunConfig, SearchConfig, TrainingConfig,
+    WeightedDistance,
 };
 pub use error::Error;
 pub use event::{Event, Observer, Silent};

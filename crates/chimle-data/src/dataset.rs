@@ -25,13 +25,17 @@ pub struct DatasetConfig {
     pub height: usize,
     /// The width of the output in pixels; see `height`.
     pub width: usize,
-    /// Whether photographs are cropped, flipped and (where square) transposed at random. Otherwise
+    /// Whether photographs are cropped, flipped left to right and (where square and
+    /// allowed by `transpose`) transposed at random. Otherwise
     /// the largest central region is shown. Procedural scenes are never augmented.
     pub augment: bool,
     /// The smallest random crop, relative to the largest region of the right aspect ratio: above 0
     /// and at most 1. A crop is never smaller than the output, so images of exactly the output's
     /// size are not cropped.
     pub smallest_crop: f32,
+    /// Whether augmentation may transpose an example. Photographs that have an upright direction,
+    /// such as landscapes, train better without it.
+    pub transpose: bool,
     /// The number of the first procedural scene. Two sets with different numbers can hold different
     /// scenes.
     pub first_scene: u64,
@@ -48,6 +52,7 @@ impl DatasetConfig {
             width,
             augment: false,
             smallest_crop: 0.75,
+            transpose: true,
             first_scene: 0,
         }
     }
@@ -333,7 +338,14 @@ impl Dataset {
         let mut view_of = |image_size| {
             if config.augment {
                 let smallest = f64::from(config.smallest_crop).max(input.smallest_crop);
-                View::random(image_size, height, width, smallest, &mut rng)
+                View::random(
+                    image_size,
+                    height,
+                    width,
+                    smallest,
+                    config.transpose,
+                    &mut rng,
+                )
             } else {
                 View::center(image_size, height, width)
             }

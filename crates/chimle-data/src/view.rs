@@ -19,24 +19,26 @@ pub(crate) struct View {
 impl View {
     /// The largest central region of the aspect ratio of `width` x `height`.
     pub fn center(image_size: (u32, u32), height: usize, width: usize) -> Self {
-        Self::of_share(image_size, height, width, 1.0, [0.5, 0.5])
+        Self::of_scale(image_size, height, width, 1.0, [0.5, 0.5])
     }
 
-    /// A region of the right aspect ratio whose side is between `smallest_crop` and 1 times the largest one's,
-    /// flipped by chance and, where the output is square, transposed by chance.
+    /// Draws a region of the right aspect ratio whose side is between `smallest_crop` and 1 times that
+    /// of the largest one. The region is flipped left to right by chance. If `may_transpose` is set
+    /// and the output is square, it is transposed by chance.
     pub fn random(
         image_size: (u32, u32),
         height: usize,
         width: usize,
         smallest_crop: f64,
+        may_transpose: bool,
         rng: &mut ChaCha8Rng,
     ) -> Self {
-        let share = rng.random_range(smallest_crop..=1.0);
+        let scale = rng.random_range(smallest_crop..=1.0);
         let place = [rng.random(), rng.random()];
         Self {
             flip: rng.random(),
-            transpose: rng.random::<bool>() && height == width,
-            ..Self::of_share(image_size, height, width, share, place)
+            transpose: rng.random::<bool>() && may_transpose && height == width,
+            ..Self::of_scale(image_size, height, width, scale, place)
         }
     }
 
@@ -47,18 +49,18 @@ impl View {
         (height as f64 / largest).min(1.0)
     }
 
-    fn of_share(
+    fn of_scale(
         image_size: (u32, u32),
         height: usize,
         width: usize,
-        share: f64,
+        scale: f64,
         place: [f64; 2],
     ) -> Self {
         let (image_width, image_height) = (f64::from(image_size.0), f64::from(image_size.1));
-        let scale = (image_width / width as f64).min(image_height / height as f64) * share;
+        let pixels = (image_width / width as f64).min(image_height / height as f64) * scale;
         // Whole pixels: a region of the output's own size is then copied exactly.
-        let region_width = (width as f64 * scale).round().clamp(1.0, image_width);
-        let region_height = (height as f64 * scale).round().clamp(1.0, image_height);
+        let region_width = (width as f64 * pixels).round().clamp(1.0, image_width);
+        let region_height = (height as f64 * pixels).round().clamp(1.0, image_height);
         let left = (place[0] * (image_width - region_width)).floor();
         let top = (place[1] * (image_height - region_height)).floor();
         Self {
@@ -102,13 +104,22 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for _ in 0..500 {
             let smallest = View::smallest_crop((640, 400), 100, 200).max(0.25);
-            let view = View::random((640, 400), 100, 200, smallest, &mut rng);
+            let view = View::random((640, 400), 100, 200, smallest, true, &mut rng);
             let [left, top, width, height] = view.region;
             assert!(left >= 0.0 && top >= 0.0);
             assert!(left + width <= 640.0 && top + height <= 400.0);
             assert!((width / height - 2.0).abs() < 0.02);
             assert!(height >= 100.0);
             assert!(!view.transpose);
+        }
+    }
+
+    #[test]
+    fn a_view_is_transposed_only_where_it_may_be() {
+        for (may, expected) in [(true, true), (false, false)] {
+            let mut rng = ChaCha8Rng::seed_from_u64(2);
+            let views = (0..100).map(|_| View::random((64, 64), 32, 32, 0.5, may, &mut rng));
+            assert_eq!(views.filter(|view| view.transpose).count() > 0, expected);
         }
     }
 

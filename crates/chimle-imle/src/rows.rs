@@ -115,6 +115,22 @@ impl<B: Backend> Selection<B> {
         }
     }
 
+    /// Selects from a list with one item per row.
+    ///
+    /// # Panics
+    ///
+    /// If the selection names a row that the list does not have.
+    pub fn select<T: Clone>(&self, items: &[T]) -> Vec<T> {
+        match &self.kind {
+            Kind::Range(range) => items[range.clone()].to_vec(),
+            Kind::Indices(indices) => indices.iter().map(|&row| items[row].clone()).collect(),
+            Kind::Repeat(times) => items
+                .iter()
+                .flat_map(|item| std::iter::repeat_n(item.clone(), *times))
+                .collect(),
+        }
+    }
+
     /// Returns the selected indices as a tensor. Only for selections by index.
     pub(crate) fn tensor(&self, device: &B::Device) -> Tensor<B, 1, Int> {
         let build = || {

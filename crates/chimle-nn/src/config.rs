@@ -3,6 +3,7 @@
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
+use crate::encoder::EncoderConfig;
 use crate::error::ConfigError;
 use crate::generator::Generator;
 use crate::level::LevelConfig;
@@ -79,6 +80,11 @@ pub struct GeneratorConfig {
     /// value. The authors' release uses 0.1.
     #[serde(default = "release_linear_scale")]
     pub linear_scale: f64,
+    /// The channels per level, coarse to fine, of an [`Encoder`](crate::Encoder) of the conditioning
+    /// image. `None` is the published architecture. Super-resolution takes no encoder, because its
+    /// first level sees the whole input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder_channels: Option<Vec<usize>>,
 }
 
 /// The number of RRDBs in a level. A configuration holds one number, or a list of one per level.
@@ -139,6 +145,7 @@ impl GeneratorConfig {
             map_code: 128,
             latent: 512,
             linear_scale: release_linear_scale(),
+            encoder_channels: None,
         };
         match preset {
             Preset::Paper => base,
@@ -199,6 +206,12 @@ impl GeneratorConfig {
                 "growth_channels",
                 self.growth_channels.iter().copied().min().unwrap_or(0),
             ),
+            (
+                "encoder_channels",
+                self.encoder_channels
+                    .as_ref()
+                    .map_or(1, |channels| channels.iter().copied().min().unwrap_or(0)),
+            ),
         ];
         if let Some((field, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
             return Err(ConfigError::Zero { field });
@@ -213,6 +226,11 @@ impl GeneratorConfig {
             ("latent", self.latent, MOST),
             ("residual_channels", largest(&self.residual_channels), MOST),
             ("growth_channels", largest(&self.growth_channels), MOST),
+            (
+                "encoder_channels",
+                largest(self.encoder_channels.as_deref().unwrap_or_default()),
+                MOST,
+            ),
             ("levels", self.levels(), MOST_LEVELS),
         ];
         if let Some((field, found, most)) = bounded.into_iter().find(|&(_, size, most)| size > most)
@@ -222,6 +240,9 @@ impl GeneratorConfig {
         let mut lists = vec![("growth_channels", self.growth_channels.len())];
         if let RrdbCount::PerLevel(counts) = &self.rrdb_per_level {
             lists.push(("rrdb_per_level", counts.len()));
+        }
+        if let Some(channels) = &self.encoder_channels {
+            lists.push(("encoder_channels", channels.len()));
         }
         if let Some(&(field, found)) = lists.iter().find(|(_, len)| *len != self.levels()) {
             return Err(ConfigError::Levels {
@@ -248,6 +269,9 @@ impl GeneratorConfig {
                 },
             });
         }
+        if self.encoder_channels.is_some() && self.architecture == Architecture::SuperResolution {
+            return Err(ConfigError::Encoder);
+        }
         if !(self.linear_scale.is_finite() && self.linear_scale > 0.0) {
             return Err(ConfigError::LinearScale(self.linear_scale));
         }
@@ -273,12 +297,20 @@ impl GeneratorConfig {
         let levels = (0..self.levels())
             .map(|i| self.level(i).init(device))
             .collect();
-        Generator::new(self.clone(), levels).with_fixed_ids()
+        let encoder = self.encoder_channels.as_ref().map(|channels| {
+            let encoder = EncoderConfig::new(self.in_channels, channels.clone());
+            encoder.init(device)
+        });
+        Generator::new(self.clone(), encoder, levels).with_fixed_ids()
     }
 
     fn level(&self, index: usize) -> LevelConfig {
         LevelConfig {
-            channels_in: self.in_channels,
+            channels_in: self.in_channels
+                + self
+                    .encoder_channels
+                    .as_ref()
+                    .map_or(0, |channels| channels[index]),
             channels_below: if index == 0 {
                 0
             } else {

@@ -52,6 +52,9 @@ pub enum ConfigError {
         /// What they must be.
         needed: &'static str,
     },
+    /// An encoder in a generator for super-resolution.
+    #[error("generator: `encoder_channels` does not fit super-resolution, which takes no encoder")]
+    Encoder,
     /// A scale that is not a positive number.
     #[error("generator: `linear_scale` must be a positive number, not {0}")]
     LinearScale(f64),

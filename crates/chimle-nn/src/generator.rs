@@ -7,6 +7,7 @@ use chimle_kernels::Kernels;
 
 use crate::compute::Compute;
 use crate::config::{Architecture, GeneratorConfig};
+use crate::encoder::Encoder;
 use crate::lab::lab_to_rgb;
 use crate::level::Level;
 use crate::state::{LatentCode, State};
@@ -26,6 +27,8 @@ use crate::state::{LatentCode, State};
 pub struct Generator<B: Backend> {
     /// Coarse to fine.
     pub levels: Vec<Level<B>>,
+    /// The encoder of the conditioning image, if the configuration has one.
+    pub encoder: Option<Encoder<B>>,
     #[module(skip)]
     config: GeneratorConfig,
     #[module(skip)]
@@ -33,9 +36,14 @@ pub struct Generator<B: Backend> {
 }
 
 impl<B: Backend> Generator<B> {
-    pub(crate) fn new(config: GeneratorConfig, levels: Vec<Level<B>>) -> Self {
+    pub(crate) fn new(
+        config: GeneratorConfig,
+        encoder: Option<Encoder<B>>,
+        levels: Vec<Level<B>>,
+    ) -> Self {
         Self {
             levels,
+            encoder,
             config,
             compute: Compute::default(),
         }
@@ -72,7 +80,7 @@ impl<B: Kernels> Generator<B> {
         let index = state.level();
         let level = &self.levels[index];
         let last = index + 1 == self.levels.len();
-        let base = state.conditioning.remove(0);
+        let base = state.take_conditioning();
         let handed_up = state.handed_up.take();
         let (features, style) =
             level.streams(base.clone(), code, handed_up, &state.styles, self.compute);
@@ -84,7 +92,7 @@ impl<B: Kernels> Generator<B> {
                 let features = level.up(features);
                 let image = level.image(features.clone());
                 if !last {
-                    state.conditioning.push(image.clone());
+                    state.below = Some(image.clone());
                 }
                 ((!last).then_some(features), unit_range(image))
             }
@@ -94,7 +102,8 @@ impl<B: Kernels> Generator<B> {
                 } else {
                     features
                 };
-                let shown = Tensor::cat(vec![base, level.image(features.clone())], 1);
+                let lightness = base.narrow(1, 0, self.config.in_channels);
+                let shown = Tensor::cat(vec![lightness, level.image(features.clone())], 1);
                 ((!last).then(|| level.up(features)), shown)
             }
             Architecture::ImageToImage => {
@@ -154,6 +163,7 @@ impl<B: Kernels> Generator<B> {
     pub fn fold(self) -> Self {
         Self {
             levels: self.levels.into_iter().map(Level::fold).collect(),
+            encoder: self.encoder.map(Encoder::fold),
             config: self.config,
             compute: self.compute,
         }
@@ -183,12 +193,17 @@ impl<B: Kernels> StagedGenerator<B> for Generator<B> {
     fn begin(&self, conditioning: Vec<Tensor<B, 4>>) -> State<B> {
         let expected = self.config.conditioning_images();
         assert_eq!(conditioning.len(), expected, "conditioning images");
-        State {
-            conditioning,
-            handed_up: None,
-            styles: Vec::new(),
-            levels: self.levels.len(),
-        }
+        let conditioning = match &self.encoder {
+            None => conditioning,
+            Some(encoder) => {
+                let finest = conditioning[expected - 1].clone();
+                let images = conditioning.into_iter().zip(encoder.forward(finest));
+                images
+                    .map(|(image, features)| Tensor::cat(vec![image, features], 1))
+                    .collect()
+            }
+        };
+        State::new(conditioning, self.levels.len())
     }
 
     fn code_len(&self, state: &State<B>) -> usize {

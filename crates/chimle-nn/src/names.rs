@@ -87,8 +87,12 @@ impl Path {
     fn name(&self) -> String {
         let path: Vec<&str> = self.segments.iter().map(String::as_str).collect();
         let number = |digits: &str| digits.parse::<usize>().expect("an element of a list");
+        // The release has no encoder.
+        if let ["encoder", "stages", level, conv, p] = path.as_slice() {
+            return format!("encoder_{}.{conv}.{p}", number(level) + 1);
+        }
         let ["levels", level, rest @ ..] = path.as_slice() else {
-            unreachable!("a generator holds levels only, not {path:?}");
+            unreachable!("a generator has no part {path:?}");
         };
         let flat = self.flat_level == Some(number(level));
         let prefix = format!("level_{}", number(level) + 1);

@@ -26,8 +26,25 @@ const CONVOLUTIONS: usize = 5;
 impl GeneratorConfig {
     /// Shows `see` the name in the authors' release and the shape there of every parameter.
     fn for_each_parameter(&self, see: &mut dyn FnMut(&str, &[usize])) {
+        self.for_each_of_encoder(see);
         for index in 0..self.levels() {
             self.for_each_of_level(index, see);
+        }
+    }
+
+    fn for_each_of_encoder(&self, see: &mut dyn FnMut(&str, &[usize])) {
+        let channels = self.encoder_channels.as_deref().unwrap_or_default();
+        for (index, &outputs) in channels.iter().enumerate() {
+            let stage = format!("encoder_{}", index + 1);
+            // The blocks of 2 x 2 pixels of the finer stage, or the conditioning image.
+            let inputs = channels.get(index + 1).map(|finer| 4 * finer);
+            conv(
+                see,
+                &format!("{stage}.enter"),
+                inputs.unwrap_or(self.in_channels),
+                outputs,
+            );
+            conv(see, &format!("{stage}.refine"), outputs, outputs);
         }
     }
 
@@ -39,30 +56,26 @@ impl GeneratorConfig {
             Some(below) => self.residual_channels[below],
             None => 0,
         };
-        let linear = |see: &mut dyn FnMut(&str, &[usize]), name: String, inputs, outputs| {
-            see(&format!("{level}_{name}.weight"), &[outputs, inputs]);
-            see(&format!("{level}_{name}.bias"), &[outputs]);
-        };
-        let conv = |see: &mut dyn FnMut(&str, &[usize]), name: String, inputs, outputs| {
-            see(
-                &format!("{level}_{name}.weight_v"),
-                &[outputs, inputs, 3, 3],
-            );
-            see(&format!("{level}_{name}.weight_g"), &[outputs, 1, 1, 1]);
-            see(&format!("{level}_{name}.bias"), &[outputs]);
-        };
+        let named = |name: &str| format!("{level}_{name}");
 
-        linear(see, "map_0.0".to_owned(), self.map_code, self.latent);
+        linear(see, &named("map_0.0"), self.map_code, self.latent);
         for layer in 0..MAPPING_LAYERS {
             let inputs = if layer == 0 {
                 self.latent * (index + 1)
             } else {
                 self.latent
             };
-            linear(see, format!("map.{}", 2 * layer), inputs, self.latent);
+            linear(
+                see,
+                &named(&format!("map.{}", 2 * layer)),
+                inputs,
+                self.latent,
+            );
         }
-        let inputs = self.in_channels + self.code_channels + below;
-        conv(see, "feat.0".to_owned(), inputs, channels);
+        let encoded = self.encoder_channels.as_ref();
+        let encoded = encoded.map_or(0, |channels| channels[index]);
+        let inputs = self.in_channels + encoded + self.code_channels + below;
+        conv(see, &named("feat.0"), inputs, channels);
         for rrdb in 0..self.rrdb_per_level.of(index) {
             for block in 1..=BLOCKS {
                 for k in 0..CONVOLUTIONS {
@@ -72,19 +85,19 @@ impl GeneratorConfig {
                         growth
                     };
                     let name = format!("style.sub.{rrdb}.RDB{block}.conv{}.0", k + 1);
-                    conv(see, name, channels + k * growth, outputs);
+                    conv(see, &named(&name), channels + k * growth, outputs);
                 }
             }
             let name = format!("style.sub.transform_{rrdb}");
-            linear(see, name, self.latent, 2 * channels);
+            linear(see, &named(&name), self.latent, 2 * channels);
         }
-        conv(see, "style.sub.lr_conv.0".to_owned(), channels, channels);
+        conv(see, &named("style.sub.lr_conv.0"), channels, channels);
         let is_flat = self.architecture == Architecture::Colorization && index + 1 == self.levels();
         for k in 0..2 {
             let name = format!("up.{}", 2 * k + usize::from(!is_flat));
-            conv(see, name, channels, channels);
+            conv(see, &named(&name), channels, channels);
         }
-        conv(see, "out.0".to_owned(), channels, self.out_channels);
+        conv(see, &named("out.0"), channels, self.out_channels);
     }
 
     /// Returns the number of parameters, or `None` if it is above the limit. The sizes are within
@@ -117,6 +130,19 @@ impl GeneratorConfig {
     }
 }
 
+/// The parameters of a linear layer.
+fn linear(see: &mut dyn FnMut(&str, &[usize]), name: &str, inputs: usize, outputs: usize) {
+    see(&format!("{name}.weight"), &[outputs, inputs]);
+    see(&format!("{name}.bias"), &[outputs]);
+}
+
+/// The parameters of a weight-normalized convolution.
+fn conv(see: &mut dyn FnMut(&str, &[usize]), name: &str, inputs: usize, outputs: usize) {
+    see(&format!("{name}.weight_v"), &[outputs, inputs, 3, 3]);
+    see(&format!("{name}.weight_g"), &[outputs, 1, 1, 1]);
+    see(&format!("{name}.bias"), &[outputs]);
+}
+
 #[cfg(test)]
 mod tests {
     use burn::module::{Module, Param};
@@ -147,6 +173,9 @@ mod tests {
         ] {
             let mut config = GeneratorConfig::preset(Preset::Tiny, architecture);
             config.rrdb_per_level = RrdbCount::PerLevel(vec![1, 3, 2]);
+            if architecture != Architecture::SuperResolution {
+                config.encoder_channels = Some(vec![5, 4, 3]);
+            }
             let generator = config.init::<Flex>(&Default::default());
             let mut found = Found(vec![]);
             generator.visit_named(&mut found);

@@ -30,6 +30,9 @@ pub enum ImageDistance<B: Backend> {
     LaplacianPyramid,
     /// LPIPS, or the unweighted distance of a network's features.
     Lpips(Lpips<B>),
+    /// The weighted sum of distances, such as LPIPS and the Laplacian pyramid: the first compares
+    /// what the image shows, the second its colors. No part may be a sum itself.
+    Sum(Vec<(f64, ImageDistance<B>)>),
 }
 
 impl<B: Kernels> Distance<B> for ImageDistance<B> {
@@ -41,6 +44,11 @@ impl<B: Kernels> Distance<B> for ImageDistance<B> {
             Self::L1 | Self::L2 => Features(vec![rgb]),
             Self::LaplacianPyramid => Features(laplacian::bands(rgb)),
             Self::Lpips(lpips) => lpips.features(rgb),
+            Self::Sum(parts) => {
+                let parts = parts.iter();
+                let features = parts.flat_map(|(_, part)| part.features(rgb.clone()).0);
+                Features(features.collect())
+            }
         }
     }
 
@@ -54,18 +62,11 @@ impl<B: Kernels> Distance<B> for ImageDistance<B> {
             targets.0.len(),
             "features of two different distances, or of images of different size"
         );
-        candidates
-            .0
-            .iter()
-            .zip(&targets.0)
-            .enumerate()
-            .map(|(k, (image, target))| self.part(k, image, target))
-            .reduce(|sum, part| sum + part)
-            .expect("every distance has at least one feature")
-            .flatten(0, 1)
+        self.total(&candidates.0, &targets.0).flatten(0, 1)
     }
 
-    /// L2 and LPIPS are squared Euclidean distances. L1 and the Laplacian pyramid are not.
+    /// L2 and LPIPS are squared Euclidean distances, and so is a sum of these. L1 and the Laplacian
+    /// pyramid are not.
     fn embed(&self, features: &Features<B>) -> Option<Tensor<B, 2>> {
         match self {
             Self::L1 | Self::LaplacianPyramid => None,
@@ -75,13 +76,39 @@ impl<B: Kernels> Distance<B> for ImageDistance<B> {
                 Some(flat.div_scalar((values as f64).sqrt()))
             }
             Self::Lpips(lpips) => Some(lpips.embed(features)),
+            Self::Sum(parts) => {
+                let mut rest = features.0.as_slice();
+                let parts = parts.iter().map(|(weight, part)| {
+                    let (own, others) = rest.split_at(part.features_of(&rest[0]));
+                    rest = others;
+                    let points = part.embed(&Features(own.to_vec()))?;
+                    Some(points.mul_scalar(weight.sqrt()))
+                });
+                Some(Tensor::cat(parts.collect::<Option<_>>()?, 1))
+            }
         }
     }
 }
 
 impl<B: Kernels> ImageDistance<B> {
-    /// One feature's share of the distance, `[g, c]`.
-    fn part(&self, feature: usize, images: &Tensor<B, 4>, targets: &Tensor<B, 4>) -> Tensor<B, 2> {
+    /// Computes the distance `[g, c]` from all features.
+    fn total(&self, images: &[Tensor<B, 4>], targets: &[Tensor<B, 4>]) -> Tensor<B, 2> {
+        if let Self::Sum(parts) = self {
+            let (mut images, mut targets) = (images, targets);
+            let terms = parts.iter().map(|(weight, part)| {
+                let count = part.features_of(&images[0]);
+                let (own, theirs) = (&images[..count], &targets[..count]);
+                (images, targets) = (&images[count..], &targets[count..]);
+                part.total(own, theirs).mul_scalar(*weight)
+            });
+            return sum(terms);
+        }
+        let pairs = images.iter().zip(targets).enumerate();
+        sum(pairs.map(|(k, (image, target))| self.term(k, image, target)))
+    }
+
+    /// Computes one feature's term of the distance, `[g, c]`.
+    fn term(&self, feature: usize, images: &Tensor<B, 4>, targets: &Tensor<B, 4>) -> Tensor<B, 2> {
         match self {
             Self::L1 | Self::LaplacianPyramid => absolute_difference(images, targets),
             Self::L2 => {
@@ -92,8 +119,28 @@ impl<B: Kernels> ImageDistance<B> {
                 let by_channel = squared_differences(images.clone(), targets.clone());
                 lpips.layer_distance(feature, by_channel)
             }
+            Self::Sum(_) => unreachable!("the terms of a sum are computed by its parts"),
         }
     }
+
+    /// Returns the number of features, given the first one.
+    fn features_of(&self, first: &Tensor<B, 4>) -> usize {
+        match self {
+            Self::L1 | Self::L2 => 1,
+            Self::LaplacianPyramid => {
+                let [.., height, width] = first.dims();
+                laplacian::count(height, width)
+            }
+            Self::Lpips(lpips) => lpips.layers(),
+            Self::Sum(_) => unreachable!("a sum has no sums among its parts"),
+        }
+    }
+}
+
+fn sum<B: Backend>(terms: impl Iterator<Item = Tensor<B, 2>>) -> Tensor<B, 2> {
+    terms
+        .reduce(|sum, term| sum + term)
+        .expect("every distance has at least one feature")
 }
 
 impl<B: Backend> ImageDistance<B> {
@@ -101,6 +148,10 @@ impl<B: Backend> ImageDistance<B> {
     pub fn to_device(self, device: &B::Device) -> Self {
         match self {
             Self::Lpips(lpips) => Self::Lpips(lpips.to_device(device)),
+            Self::Sum(parts) => {
+                let parts = parts.into_iter();
+                Self::Sum(parts.map(|(w, part)| (w, part.to_device(device))).collect())
+            }
             other => other,
         }
     }
@@ -115,6 +166,9 @@ impl<B: TrainingBackend> TrainingDistance<B> for ImageDistance<B> {
             Self::L2 => ImageDistance::L2,
             Self::LaplacianPyramid => ImageDistance::LaplacianPyramid,
             Self::Lpips(lpips) => ImageDistance::Lpips(lpips.valid()),
+            Self::Sum(parts) => {
+                ImageDistance::Sum(parts.iter().map(|(w, part)| (*w, part.valid())).collect())
+            }
         }
     }
 

@@ -14,6 +14,17 @@ const SMALLEST_SPLIT: usize = 4;
 /// The 5-tap binomial filter (Burt & Adelson 1983).
 const BINOMIAL: [f32; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 / 16.0];
 
+/// Returns the number of bands of an image of this size.
+pub(crate) fn count(height: usize, width: usize) -> usize {
+    let mut side = height.min(width);
+    let mut count = 1;
+    while count < MOST_BANDS && side >= SMALLEST_SPLIT {
+        side = side.div_ceil(2);
+        count += 1;
+    }
+    count
+}
+
 /// The bands of `[n, c, h, w]` images, finest first, each half the side of the one before
 /// (rounded up); the last is what remains of the image, low-passed and decimated.
 ///

@@ -102,7 +102,12 @@ impl<B: Backend> Lpips<B> {
         self.network.backbone()
     }
 
-    /// One layer's share of the distance, `[g, c]`, from its mean squared differences
+    /// Returns the number of layers whose features are compared.
+    pub(crate) fn layers(&self) -> usize {
+        self.network.widths().len()
+    }
+
+    /// Computes one layer's term of the distance, `[g, c]`, from its mean squared differences
     /// `[g, c, channels]`.
     pub(crate) fn layer_distance(&self, layer: usize, by_channel: Tensor<B, 3>) -> Tensor<B, 2> {
         let [g, c, channels] = by_channel.dims();

@@ -98,12 +98,13 @@ fn narrow_lpips<B: Backend>() -> ImageDistance<B> {
     ImageDistance::Lpips(Lpips::weighted(vgg, &file, &device).unwrap())
 }
 
-fn all<B: Backend>() -> [ImageDistance<B>; 4] {
+fn all<B: Backend>() -> [ImageDistance<B>; 5] {
     [
         ImageDistance::L1,
         ImageDistance::L2,
         ImageDistance::LaplacianPyramid,
         narrow_lpips(),
+        ImageDistance::Sum(vec![(0.5, ImageDistance::L2), (2.0, narrow_lpips())]),
     ]
 }
 
@@ -113,6 +114,27 @@ fn assert_close(found: &[f32], expected: &[f32]) {
         let close = (f - e).abs() <= 1e-5 * e.abs().max(1.0);
         assert!(close, "{found:?}, expected {expected:?}");
     }
+}
+
+#[test]
+fn a_sum_weights_its_terms() {
+    let shape = [2, 3, 20, 33];
+    let (a, b) = (images::<Flex>(shape), other_images::<Flex>(shape, 1));
+    let between = |distance: ImageDistance<Flex>| values(distance.between(a.clone(), b.clone()));
+    let terms = [
+        narrow_lpips(),
+        ImageDistance::LaplacianPyramid,
+        ImageDistance::L1,
+    ];
+    let weights = [0.5, 3.0, 1.0];
+    let mut expected = vec![0.0; 2];
+    for (term, weight) in terms.iter().zip(weights) {
+        for (sum, value) in expected.iter_mut().zip(between(term.clone())) {
+            *sum += weight as f32 * value;
+        }
+    }
+    let sum = ImageDistance::Sum(weights.into_iter().zip(terms).collect());
+    assert_close(&between(sum), &expected);
 }
 
 #[test]

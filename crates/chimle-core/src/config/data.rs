@@ -24,6 +24,10 @@ pub struct DataConfig {
     /// The smallest random crop, relative to the largest crop that fits the photograph: above 0 and
     /// at most 1.
     pub smallest_crop: f32,
+    /// Whether augmentation may transpose an example, as the authors' release does. Photographs that
+    /// have an upright direction, such as landscapes, train better without it.
+    #[serde(default = "transposes")]
+    pub transpose: bool,
     /// Other data to validate on. Without it, some inputs of `source` are held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<DataSource>,
@@ -48,6 +52,10 @@ impl DataConfig {
         }
         Ok(())
     }
+}
+
+fn transposes() -> bool {
+    true
 }
 
 /// Where examples come from.

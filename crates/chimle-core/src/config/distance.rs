@@ -30,12 +30,53 @@ pub enum DistanceConfig {
         #[serde(default, with = "crate::path_text::option")]
         linear: Option<PathBuf>,
     },
+    /// The weighted sum of distances.
+    Sum(Vec<WeightedDistance>),
     /// A distance of the program's own, by a name of its choice. The program gives the distance
     /// itself to [`Trainer::create_with`](crate::Trainer::create_with).
     Custom(String),
 }
 
+/// One term of a [`DistanceConfig::Sum`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightedDistance {
+    /// The factor of the distance, a positive number.
+    pub weight: f64,
+    /// The distance. It may not be a sum, nor a distance of the program's own.
+    pub distance: DistanceConfig,
+}
+
 impl DistanceConfig {
+    /// Checks the terms of a sum.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if a sum is empty, or has a term that it cannot have.
+    pub fn validate(&self) -> Result<(), Error> {
+        let error = |reason: &str| {
+            Err(Error::Setting {
+                field: "distance.sum",
+                reason: reason.to_owned(),
+            })
+        };
+        let Self::Sum(terms) = self else {
+            return Ok(());
+        };
+        if terms.is_empty() {
+            return error("must have at least one term");
+        }
+        for WeightedDistance { weight, distance } in terms {
+            if !(weight.is_finite() && *weight > 0.0) {
+                return error("must have positive weights");
+            }
+            if matches!(distance, Self::Sum(_) | Self::Custom(_)) {
+                return error("may not have a sum or a custom distance among its terms");
+            }
+        }
+        Ok(())
+    }
+
     /// Loads the distance, with its weights from their files.
     ///
     /// # Errors
@@ -54,6 +95,13 @@ impl DistanceConfig {
             } => {
                 let linear = linear.as_deref();
                 ImageDistance::Lpips(Lpips::load_on(*backbone, weights, linear, device)?)
+            }
+            Self::Sum(terms) => {
+                self.validate()?;
+                let terms = terms.iter().map(|WeightedDistance { weight, distance }| {
+                    Ok((*weight, distance.load(device)?))
+                });
+                ImageDistance::Sum(terms.collect::<Result<_, Error>>()?)
             }
             Self::Custom(name) => {
                 return Err(Error::Setting {
@@ -86,6 +134,17 @@ impl DistanceConfig {
                     None => format!("unweighted {network} distance"),
                 }
             }
+            Self::Sum(terms) => {
+                let terms = terms.iter().map(|WeightedDistance { weight, distance }| {
+                    let name = distance.name();
+                    if *weight == 1.0 {
+                        name
+                    } else {
+                        format!("{weight} x {name}")
+                    }
+                });
+                terms.collect::<Vec<_>>().join(" + ")
+            }
             Self::Custom(name) => name.clone(),
         }
     }
@@ -95,6 +154,12 @@ impl DistanceConfig {
     /// For LPIPS these are two maps of the first convolutions and the features that are compared. For
     /// a distance of the program's own nothing is known, and the estimate is 0.
     pub fn bytes_per_image(&self, height: usize, width: usize) -> u64 {
+        if let Self::Sum(terms) = self {
+            let terms = terms.iter();
+            return terms
+                .map(|term| term.distance.bytes_per_image(height, width))
+                .sum();
+        }
         let per_pixel = match self {
             Self::L1 => 12,
             Self::L2 => 6,
@@ -104,7 +169,7 @@ impl DistanceConfig {
                 Backbone::AlexNet => 24,
                 Backbone::SqueezeNet => 64,
             },
-            Self::Custom(_) => 0,
+            Self::Sum(_) | Self::Custom(_) => 0,
         };
         (4 * per_pixel * height * width) as u64
     }
@@ -115,6 +180,58 @@ impl DistanceConfig {
             // The search asks a distance of the program's own.
             Self::L2 | Self::Lpips { .. } | Self::Custom(_) => true,
             Self::L1 | Self::LaplacianPyramid => false,
+            Self::Sum(terms) => terms.iter().all(|term| term.distance.is_euclidean()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Section {
+        distance: DistanceConfig,
+    }
+
+    fn read(toml: &str) -> DistanceConfig {
+        toml::from_str::<Section>(toml).unwrap().distance
+    }
+
+    #[test]
+    fn a_sum_is_read_from_toml() {
+        let distance = read(
+            r#"
+            [[distance.sum]]
+            weight = 1.0
+            distance = { lpips = { weights = "vgg.pth", linear = "lpips.pth" } }
+            [[distance.sum]]
+            weight = 0.5
+            distance = "laplacian-pyramid"
+            "#,
+        );
+        assert!(distance.validate().is_ok());
+        assert_eq!(distance.name(), "LPIPS (VGG16) + 0.5 x Laplacian pyramid");
+        assert!(!distance.is_euclidean());
+    }
+
+    #[test]
+    fn a_sum_that_cannot_be_computed_is_refused() {
+        for (sum, reason) in [
+            ("[]", "at least one term"),
+            (
+                r#"[{ weight = -1.0, distance = "l1" }]"#,
+                "positive weights",
+            ),
+            (r#"[{ weight = 1.0, distance = { sum = [] } }]"#, "a sum"),
+            (
+                r#"[{ weight = 1.0, distance = { custom = "mine" } }]"#,
+                "custom",
+            ),
+        ] {
+            let error = read(&format!("distance = {{ sum = {sum} }}")).validate();
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::seed::{Stream, derive};
 
 pub(crate) use data::Split;
 pub use data::{DataConfig, DataSource};
-pub use distance::DistanceConfig;
+pub use distance::{DistanceConfig, WeightedDistance};
 pub use training::{Measure, SearchConfig, TrainingConfig};
 
 /// The format of a run folder that this version writes.
@@ -127,6 +127,7 @@ impl<C: NetworkConfig> RunConfig<C> {
                 ),
             });
         }
+        self.distance.validate()?;
         self.generator.validate(&*self.task)?;
         self.search().validate(self.generator.levels())?;
         if self.search.neighbors != Neighbors::Exact && !self.distance.is_euclidean() {
@@ -223,6 +224,7 @@ impl<C: NetworkConfig> RunConfig<C> {
         )
         .with_augment(augment);
         config.smallest_crop = self.data.smallest_crop;
+        config.transpose = self.data.transpose;
         Ok(Dataset::open(source, config)?)
     }
 }

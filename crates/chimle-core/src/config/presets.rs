@@ -38,6 +38,7 @@ impl RunConfig {
                 width: side,
                 augment: true,
                 smallest_crop: 0.75,
+                transpose: true,
                 validation: None,
                 held_out: 32,
                 threads: std::thread::available_parallelism().map_or(1, usize::from),

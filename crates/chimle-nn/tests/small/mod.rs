@@ -24,6 +24,7 @@ pub fn config(architecture: Architecture, levels: usize) -> GeneratorConfig {
         map_code: 12,
         latent: 11,
         linear_scale: 1.0,
+        encoder_channels: None,
         ..GeneratorConfig::preset(Preset::Tiny, architecture)
     }
 }
