@@ -29,6 +29,7 @@ mod train;
 mod verify;
 mod weights;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -102,11 +103,13 @@ fn main() -> ExitCode {
 /// Shows what is wrong with the command line, or the help that was asked for. An argument that a terminal
 /// would obey is not repeated as it is.
 fn wrong_command_line(error: &clap::Error) -> ExitCode {
-    let plain = error.to_string();
-    let is_harmless = output::harmless(&plain) == plain;
-    let shown = match is_harmless {
+    let is_harmless = |argument: OsString| {
+        let argument = argument.to_string_lossy();
+        output::harmless(&argument) == argument
+    };
+    let shown = match std::env::args_os().all(is_harmless) {
         true => error.print(),
-        false => writeln!(std::io::stderr(), "{}", output::harmless(&plain)),
+        false => writeln!(std::io::stderr(), "{}", output::harmless(&error.to_string())),
     };
     // There is nowhere left to say that it could not be said.
     drop(shown);
