@@ -109,7 +109,11 @@ fn wrong_command_line(error: &clap::Error) -> ExitCode {
     };
     let shown = match std::env::args_os().all(is_harmless) {
         true => error.print(),
-        false => writeln!(std::io::stderr(), "{}", output::harmless(&error.to_string())),
+        false => writeln!(
+            std::io::stderr(),
+            "{}",
+            output::harmless(&error.to_string())
+        ),
     };
     // There is nowhere left to say that it could not be said.
     drop(shown);
