@@ -158,19 +158,35 @@ impl Checkpoint {
         // The new checkpoint must be on the disk before an old one is removed.
         sync(parent)?;
 
-        let mut warnings = Vec::new();
-        let is_replaced = |old: &&Self| old.step == step;
-        let (replaced, others): (Vec<&Self>, Vec<&Self>) = before.iter().partition(is_replaced);
-        let too_many = (others.len() + 1).saturating_sub(keep);
-        for old in others.into_iter().take(too_many).chain(replaced) {
-            let removed = fs::remove_dir_all(&old.path);
-            warnings.extend(removed.map_err(Error::file("remove", &old.path)).err());
-        }
+        let warnings = Self::remove_old(&before, step, keep.saturating_sub(1));
         let usual = parent.join(folder_name(step, 0));
         if revision > 0 && !usual.exists() && fs::rename(&saved.path, &usual).is_ok() {
             (saved.revision, saved.path) = (0, usual);
         }
         Ok((saved, warnings))
+    }
+
+    /// Removes all checkpoints of `step`, and of the other steps all but the newest `keep`. Returns what
+    /// could not be removed.
+    fn remove_old(checkpoints: &[Self], step: u64, keep: usize) -> Vec<Error> {
+        let is_replaced = |old: &&Self| old.step == step;
+        let (replaced, others): (Vec<&Self>, Vec<&Self>) =
+            checkpoints.iter().partition(is_replaced);
+        let too_many = others.len().saturating_sub(keep);
+        let old = others.into_iter().take(too_many).chain(replaced);
+        let failures = old.filter_map(|old| {
+            let removed = fs::remove_dir_all(&old.path);
+            removed.map_err(Error::file("remove", &old.path)).err()
+        });
+        failures.collect()
+    }
+
+    /// Removes all checkpoints in the folder `parent` but this one and the newest `keep - 1` others, as
+    /// a process that was killed may not have done. Returns what could not be removed.
+    pub(crate) fn remove_others(&self, parent: &Path, keep: usize) -> Vec<Error> {
+        let mut others = Self::list(parent).unwrap_or_default();
+        others.retain(|other| other.path != self.path);
+        Self::remove_old(&others, self.step, keep.saturating_sub(1))
     }
 
     /// Removes what processes that were killed left in the folder `parent`. No other process may be

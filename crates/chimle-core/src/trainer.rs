@@ -345,6 +345,9 @@ where
                     for (damaged, error) in damaged {
                         self.set_aside(damaged, &error)?;
                     }
+                    let keep = self.config.training.keep;
+                    let left = checkpoint.remove_others(&self.folder.checkpoints_path(), keep);
+                    self.warn(left);
                     return Ok(());
                 }
                 Err(error) if error.is_damage() => {

@@ -92,7 +92,10 @@ pub fn write_with(
     }
     fill(file, contents)?;
     file.sync_all()?;
-    temporary.persist(&target).map_err(|error| error.error)?;
+    let temporary = temporary.into_temp_path();
+    fs::rename(&temporary, &target)?;
+    // It has another name now, so there is nothing to remove.
+    drop(temporary.keep());
     sync_folder(folder)
 }
 
