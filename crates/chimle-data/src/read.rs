@@ -244,17 +244,23 @@ fn guess_format<R: std::io::BufRead + Seek>(
 
 fn decoding_error(path: &Path, error: ImageError) -> DataError {
     match error {
-        ImageError::Limits(error) => too_large(path, error.to_string()),
+        ImageError::Limits(error) => too_large(path, one_line(&error.to_string())),
         ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             DataError::Truncated {
                 path: path.to_owned(),
             }
         }
+        // Some decoders say it in several lines.
         error => DataError::Damaged {
             path: path.to_owned(),
-            reason: error.to_string(),
+            reason: one_line(&error.to_string()),
         },
     }
+}
+
+/// Joins lines.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn too_large(path: &Path, reason: String) -> DataError {
