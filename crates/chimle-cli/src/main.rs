@@ -17,6 +17,7 @@ mod inputs;
 mod interrupt;
 mod located;
 mod lpips;
+mod orchestrate;
 mod output;
 mod page;
 mod panic;
@@ -25,6 +26,7 @@ mod quickstart;
 mod run_log;
 mod sample;
 mod settings;
+mod tensorboard;
 mod train;
 mod verify;
 mod weights;
@@ -72,6 +74,7 @@ Examples:
 enum Commands {
     Quickstart(quickstart::Quickstart),
     Train(train::Train),
+    Orchestrate(orchestrate::Orchestrate),
     Sample(sample::Sample),
     Evaluate(evaluate::Evaluate),
     Page(page::Page),
@@ -129,7 +132,11 @@ fn run(
 ) -> Result<(), Failure> {
     match command {
         Commands::Quickstart(command) => device::run(command, device, seed),
-        Commands::Train(command) => device::run(command, device, seed),
+        Commands::Train(command) => match command.devices.clone() {
+            Some(devices) => device::run_on(&devices, command, seed),
+            None => device::run(command, device, seed),
+        },
+        Commands::Orchestrate(command) => command.run(),
         Commands::Sample(command) => device::run(command, device, seed),
         Commands::Evaluate(command) => device::run(command, device, seed),
         Commands::Page(command) => device::run(command, device, seed),

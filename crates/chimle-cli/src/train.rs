@@ -4,16 +4,18 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chimle_core::{
-    GeneratorConfig, RunConfig, Trainer, TrainingBackend, architecture, load_weights,
+    GeneratorConfig, NodesConfig, RunConfig, Trainer, TrainingBackend, architecture, load_weights,
 };
 use clap::Args;
+use sysinfo::System;
 
-use crate::device::{Command, Common};
+use crate::device::{Command, Common, Devices};
 use crate::error::Failure;
 use crate::interrupt::Interrupt;
 use crate::page::{self, INPUTS, SAMPLES};
 use crate::progress::Progress;
 use crate::settings::Settings;
+use crate::tensorboard::Recorder;
 use crate::{flags, output};
 
 /// Trains a model on photographs, pairs or made-up scenes, or resumes a run.
@@ -54,6 +56,33 @@ pub struct Train {
     #[arg(long, value_name = "M", value_parser = flags::minutes)]
     minutes: Option<Duration>,
 
+    /// Train on several devices of one kind: cuda:0,cuda:1, or cpu:N for N workers that share the CPU
+    ///
+    /// Each one searches its part of a round and trains on its part of every batch. The result is that of one
+    /// device, up to rounding.
+    #[arg(long, value_name = "DEVICE,...", conflicts_with = "device")]
+    pub devices: Option<Devices>,
+
+    /// Train together with other machines, which the `chimle orchestrate` at this address brings together
+    #[arg(long, value_name = "HOST:PORT")]
+    nodes: Option<String>,
+
+    /// The name of this machine in messages [default: its host name and process]
+    #[arg(long, value_name = "NAME", requires = "nodes")]
+    node_name: Option<String>,
+
+    /// The host name under which the other machines reach this one [default: its address towards --nodes]
+    #[arg(long, value_name = "HOST", requires = "nodes")]
+    node_host: Option<String>,
+
+    /// Resume although the data changed since the run began
+    #[arg(long, requires = "resume")]
+    accept_data: bool,
+
+    /// Also write all numbers to TensorBoard event files, in the run folder's `tensorboard`
+    #[arg(long)]
+    tensorboard: bool,
+
     #[command(flatten)]
     settings: Settings,
 }
@@ -74,6 +103,15 @@ Examples:
 
 impl Command for Train {
     fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
+        self.run_on::<B>(vec![device], common)
+    }
+
+    fn run_on<B: TrainingBackend>(
+        self,
+        devices: Vec<B::Device>,
+        common: Common,
+    ) -> Result<(), Failure> {
+        let device = devices[0].clone();
         let (folder, mut trainer) = match (self.resume.clone(), self.out.clone()) {
             (Some(folder), _) => {
                 if common.seed.is_some() {
@@ -103,11 +141,37 @@ impl Command for Train {
             }
         };
         trainer.set_memory(common.memory);
+        for device in devices.into_iter().skip(1) {
+            let distance = trainer.config().distance.load(&device)?;
+            trainer.add_worker(device, distance)?;
+        }
+        if let Some(orchestrator) = self.nodes.clone() {
+            let usual = || {
+                let host = System::host_name().unwrap_or_else(|| "unknown".to_owned());
+                format!("{host} (process {})", std::process::id())
+            };
+            trainer.set_nodes(NodesConfig {
+                orchestrator,
+                name: self.node_name.clone().unwrap_or_else(usual),
+                host: self.node_host.clone(),
+            });
+        }
+        if self.accept_data {
+            trainer.accept_data();
+        }
         let begun = Instant::now();
         let limit = self.minutes.unwrap_or(Duration::MAX);
         let interrupt = Interrupt::watch("finishing the step and saving");
         let stop = || interrupt.happened() || begun.elapsed() >= limit;
-        trainer.run_until(&stop, &mut Progress::new())?;
+        let tensorboard = self
+            .tensorboard
+            .then(|| trainer.folder().tensorboard_path());
+        let mut progress = Progress::new();
+        let mut recorder = Recorder::new(tensorboard.as_deref(), trainer.step(), &mut progress)?;
+        trainer.run_until(&stop, &mut recorder)?;
+        if let Some(error) = recorder.finish() {
+            output::complain("warning", error);
+        }
         if interrupt.happened() {
             return output::say(format_args!(
                 "stopped at step {}; continue with: chimle train --resume {}",

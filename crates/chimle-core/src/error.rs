@@ -45,6 +45,36 @@ pub enum Error {
         /// In its driver's words.
         reason: String,
     },
+    /// A worker that ended in an unexpected way.
+    #[error("worker {worker} failed: {reason}")]
+    Worker {
+        /// The number of the worker in this process, from 1.
+        worker: usize,
+        /// What it said.
+        reason: String,
+    },
+    /// A machine of the run that failed, or that does not fit the others.
+    #[error("{name}: {reason}")]
+    Node {
+        /// The name of the machine, or the address of the orchestrator.
+        name: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The exchange between workers failed.
+    #[error("the workers cannot exchange their results: {reason}")]
+    Collective {
+        /// What `burn-collective` said.
+        reason: String,
+    },
+    /// A data set that changed since the run began.
+    #[error(
+        "the data changed since the run began ({changes}): --accept-data goes on with the new data"
+    )]
+    DataChanged {
+        /// The files that were added, removed or changed.
+        changes: String,
+    },
     /// Not even one row fits.
     #[error(
         "the device has no memory left: make the image, the batch or the network smaller, train with `recompute`, or take bf16 for precision"

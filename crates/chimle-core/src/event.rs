@@ -92,6 +92,9 @@ pub enum Event {
         diversity: f64,
         /// Procedural set: mean number of known outputs that are some sample's nearest.
         modes: Option<f64>,
+        /// How similar the set of all samples is to the set of true images.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sets: Option<SetValues>,
     },
     /// Something is wrong that does not stop the run, such as a damaged checkpoint of which an older
     /// one takes the place.
@@ -115,6 +118,26 @@ pub enum Event {
         #[serde(deserialize_with = "not_finite::number")]
         seconds: f64,
     },
+}
+
+/// Measures of a validation that compare all samples with all true images, on features of VGG16.
+///
+/// They are taken if the distance of the run has the weights of VGG16 and there are at least 50
+/// held-out inputs. So few images bias them: compare them within one run only.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetValues {
+    /// The Frechet distance; lower is better.
+    #[serde(deserialize_with = "not_finite::number")]
+    pub frechet: f64,
+    /// The kernel distance (KID); lower is better.
+    #[serde(deserialize_with = "not_finite::number")]
+    pub kernel: f64,
+    /// The fraction of samples that lie near true images.
+    #[serde(deserialize_with = "not_finite::number")]
+    pub precision: f64,
+    /// The fraction of true images that lie near samples.
+    #[serde(deserialize_with = "not_finite::number")]
+    pub recall: f64,
 }
 
 impl Event {

@@ -169,17 +169,22 @@ where
 ///
 /// It is implemented for every `TrainingDistance` whose outputs are images on both backends.
 pub trait TrainableDistance<B: AutodiffBackend>:
-    TrainingDistance<B, Output = Tensor<B, 4>, Valid = <Self as TrainableDistance<B>>::Evaluated>
+    TrainingDistance<B, Output = Tensor<B, 4>, Valid = <Self as TrainableDistance<B>>::Evaluated> + Send
 {
     /// The distance without autodiff.
-    type Evaluated: Distance<B::InnerBackend, Output = Tensor<B::InnerBackend, 4>>;
+    type Evaluated: Distance<B::InnerBackend, Output = Tensor<B::InnerBackend, 4>> + Send;
+
+    /// Returns the distance without autodiff.
+    fn evaluated(&self) -> <Self as TrainableDistance<B>>::Evaluated {
+        self.valid()
+    }
 }
 
 impl<B, D> TrainableDistance<B> for D
 where
     B: AutodiffBackend,
-    D: TrainingDistance<B, Output = Tensor<B, 4>>,
-    D::Valid: Distance<B::InnerBackend, Output = Tensor<B::InnerBackend, 4>>,
+    D: TrainingDistance<B, Output = Tensor<B, 4>> + Send,
+    D::Valid: Distance<B::InnerBackend, Output = Tensor<B::InnerBackend, 4>> + Send,
 {
     type Evaluated = D::Valid;
 }

@@ -53,6 +53,7 @@ mod seed;
 mod sheet;
 mod trainer;
 mod validation;
+mod workers;
 
 pub use chimle_data as data;
 pub use chimle_imle as imle;
@@ -70,11 +71,11 @@ pub use chimle_nn::{
     Architecture, Compute, GeneratorConfig, Kernels, Precision, Preset, TrainingBackend,
 };
 pub use config::{
-    DataConfig, DataSource, DistanceConfig, Measure, RunConfig, SearchConfig, TrainingConfig,
-    WeightedDistance,
+    BatchOrder, DataConfig, DataSource, DistanceConfig, Measure, RunConfig, SearchConfig,
+    TrainingConfig, WeightedDistance,
 };
 pub use error::Error;
-pub use event::{Event, Observer, Silent};
+pub use event::{Event, Observer, SetValues, Silent};
 pub use generator::{
     ImageGenerator, NetworkConfig, TrainableDistance, TrainableGenerator, architecture,
 };
@@ -85,3 +86,5 @@ pub use model_file::save_generator;
 pub use run_folder::RunFolder;
 pub use sheet::Sheet;
 pub use trainer::Trainer;
+#[cfg(feature = "collective")]
+pub use workers::{NodesConfig, Orchestrator};

@@ -74,7 +74,7 @@ impl Rows {
         &self,
         device: &B::Device,
         bytes_each: u64,
-        work: impl Fn(usize) -> Result<T, Error>,
+        mut work: impl FnMut(usize) -> Result<T, Error>,
     ) -> Result<T, Error> {
         loop {
             let rows = self.fitting(bytes_each);

@@ -1,10 +1,15 @@
 //! Adam over a generator, some of whose parameters learn at a rate of their own.
 
-use burn::module::{AutodiffModule, ParamId};
+use std::ops::Range;
+
+use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{Adam, AdamConfig, GradientsAccumulator, GradientsParams, Optimizer};
+use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder, RecorderError};
+use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
+use crate::error::Error;
 use crate::generator::ImageGenerator;
 use crate::parameters::identities;
 
@@ -45,49 +50,151 @@ pub fn adam<B: AutodiffBackend, G: AutodiffModule<B>>(
 }
 
 /// The sum of the gradients of several parts of a batch, by group.
-pub(crate) struct Accumulated<G> {
-    slow: GradientsAccumulator<G>,
-    rest: GradientsAccumulator<G>,
+pub(crate) struct Gradients {
+    slow: GradientsParams,
+    rest: GradientsParams,
 }
 
-impl<G> Accumulated<G> {
+impl Gradients {
     /// Starts without any gradient.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn none() -> Self {
         Self {
-            slow: GradientsAccumulator::new(),
-            rest: GradientsAccumulator::new(),
+            slow: GradientsParams::new(),
+            rest: GradientsParams::new(),
         }
     }
 
     /// Adds the gradients of one part.
-    pub(crate) fn add<B: AutodiffBackend>(
+    pub(crate) fn add<B: AutodiffBackend, G: AutodiffModule<B>>(
         &mut self,
         generator: &G,
         mut gradients: B::Gradients,
         groups: &Groups,
-    ) where
-        G: AutodiffModule<B>,
-    {
-        let mut of = |group| GradientsParams::from_params(&mut gradients, generator, group);
-        let (rest, slow) = (of(&groups.rest), of(&groups.slow));
-        self.rest.accumulate(generator, rest);
-        self.slow.accumulate(generator, slow);
+    ) {
+        for (sum, group) in [
+            (&mut self.rest, &groups.rest),
+            (&mut self.slow, &groups.slow),
+        ] {
+            let new = GradientsParams::from_params(&mut gradients, generator, group);
+            let mut accumulator = GradientsAccumulator::<G>::new();
+            accumulator.accumulate(generator, std::mem::take(sum));
+            accumulator.accumulate(generator, new);
+            *sum = accumulator.grads();
+        }
+    }
+
+    /// Replaces all gradients, laid out one after the other as `[values]`, by what `change` makes of
+    /// them. `change` may be called several times, each time with a part of the values.
+    pub(crate) fn change<B: AutodiffBackend, G: AutodiffModule<B>>(
+        &mut self,
+        generator: &G,
+        mut change: impl FnMut(Tensor<B::InnerBackend, 1>) -> Result<Tensor<B::InnerBackend, 1>, Error>,
+    ) -> Result<(), Error> {
+        for group in [&mut self.rest, &mut self.slow] {
+            let mut flat = Flat::<B> {
+                gradients: std::mem::take(group),
+                values: Vec::new(),
+            };
+            generator.visit(&mut flat);
+            let lengths: Vec<usize> = flat.values.iter().map(|v| v.dims()[0]).collect();
+            let mut changed = Vec::with_capacity(lengths.len());
+            let mut values = flat.values.into_iter();
+            for part in parts(&lengths) {
+                let joined = Tensor::cat(values.by_ref().take(part.len()).collect(), 0);
+                let joined = change(joined)?;
+                let mut start = 0;
+                for &length in &lengths[part] {
+                    changed.push(joined.clone().narrow(0, start, length));
+                    start += length;
+                }
+            }
+            let mut back = Restore::<B> {
+                present: flat.gradients,
+                values: changed.into_iter(),
+                gradients: GradientsParams::new(),
+            };
+            generator.visit(&mut back);
+            *group = back.gradients;
+        }
+        Ok(())
     }
 
     /// Steps every parameter that has a gradient: the slow ones at `slow_rate`, the others at `rate`.
-    pub(crate) fn step<B: AutodiffBackend>(
-        mut self,
+    pub(crate) fn step<B: AutodiffBackend, G: AutodiffModule<B>>(
+        self,
         optimizer: &mut ModuleAdam<B, G>,
         generator: G,
         rate: f64,
         slow_rate: f64,
-    ) -> G
-    where
-        G: AutodiffModule<B>,
-    {
-        let generator = optimizer.step(rate, generator, self.rest.grads());
-        optimizer.step(slow_rate, generator, self.slow.grads())
+    ) -> G {
+        let generator = optimizer.step(rate, generator, self.rest);
+        optimizer.step(slow_rate, generator, self.slow)
     }
+}
+
+/// The number of values that are exchanged at once, 128 MiB of them.
+const VALUES_AT_ONCE: usize = 1 << 25;
+
+/// Divides tensors of these lengths into stretches of about [`VALUES_AT_ONCE`] values.
+fn parts(lengths: &[usize]) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let (mut start, mut values) = (0, 0);
+    for (index, length) in lengths.iter().enumerate() {
+        values += length;
+        if values >= VALUES_AT_ONCE || index + 1 == lengths.len() {
+            parts.push(start..index + 1);
+            (start, values) = (index + 1, 0);
+        }
+    }
+    parts
+}
+
+/// Takes the gradients out, in the order of the parameters.
+struct Flat<B: AutodiffBackend> {
+    gradients: GradientsParams,
+    values: Vec<Tensor<B::InnerBackend, 1>>,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Flat<B> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(param.id) {
+            let length = gradient.shape().num_elements();
+            self.values.push(gradient.reshape([length]));
+        }
+    }
+}
+
+/// Puts values back in the order in which [`Flat`] took them.
+struct Restore<B: AutodiffBackend> {
+    /// The gradients before, which tell the parameters that have one.
+    present: GradientsParams,
+    values: std::vec::IntoIter<Tensor<B::InnerBackend, 1>>,
+    gradients: GradientsParams,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Restore<B> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if let Some(before) = self.present.remove::<B::InnerBackend, D>(param.id) {
+            let values = self.values.next().expect("a value for each gradient");
+            let gradient = values.reshape(before.dims());
+            self.gradients
+                .register::<B::InnerBackend, D>(param.id, gradient);
+        }
+    }
+}
+
+/// Copies an optimizer with its state to another device.
+pub(crate) fn on_device<B: AutodiffBackend, G: AutodiffModule<B>>(
+    optimizer: &ModuleAdam<B, G>,
+    device: &B::Device,
+) -> Result<ModuleAdam<B, G>, Error> {
+    let failed = |error: RecorderError| Error::Device {
+        reason: format!("the optimizer's state cannot be copied to it: {error}"),
+    };
+    let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
+    let state = Recorder::<B>::record(&recorder, optimizer.to_record(), ()).map_err(failed)?;
+    let state = Recorder::<B>::load(&recorder, state, device).map_err(failed)?;
+    Ok(optimizer.clone().load_record(state))
 }
 
 /// Steps every parameter that has a gradient: the slow ones at `slow_rate`, the others at `rate`.

@@ -10,6 +10,9 @@ pub(crate) struct Position {
     pub(crate) step: u64,
     /// The round at hand. `None` before the first one.
     pub(crate) round: Option<RoundPosition>,
+    /// The fingerprint of the data. `None` in checkpoints of older versions.
+    #[serde(default)]
+    pub(crate) data: Option<String>,
 }
 
 /// Where a round stands.

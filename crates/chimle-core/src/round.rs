@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::Backend;
 use chimle_data::{Batch, Dataset, Example, Loader};
-use chimle_imle::{Candidate, Chosen, CodePool, ExampleId, SeededPool, Target};
+use chimle_imle::{Candidate, CodePool, ExampleId, SeededPool, Target};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::{RunConfig, Split};
+use crate::config::{BatchOrder, RunConfig, Split};
 use crate::error::Error;
-use crate::generator::{NetworkConfig, TrainableDistance};
+use crate::generator::NetworkConfig;
 use crate::position::RoundPosition;
 use crate::seed::{Stream, derive};
 
@@ -230,46 +230,41 @@ impl Round {
         &self.pool
     }
 
-    /// Returns the next examples to search: those of at most `inputs` inputs, whose observed outputs
-    /// stay together.
-    pub(crate) fn next_to_search(&self, inputs: usize) -> Searched<'_> {
-        let rest = &self.entries[self.found..];
-        let mut searched = Searched {
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            input_of_output: Vec::new(),
-        };
-        for entry in rest {
-            let last = searched.inputs.last();
-            if last.is_none_or(|last: &&Example| last.input != entry.example.input) {
-                if searched.inputs.len() == inputs {
-                    break;
-                }
-                searched.inputs.push(&entry.example);
-            }
-            searched.outputs.push(&entry.example);
-            searched.input_of_output.push(searched.inputs.len() - 1);
-        }
-        searched
+    /// Returns the next examples to search, divided among `workers`: for each worker those of at most
+    /// `inputs` inputs, whose observed outputs stay together.
+    pub(crate) fn next_to_search(&self, inputs: usize, workers: usize) -> Vec<Searched<'_>> {
+        let mut rest = &self.entries[self.found..];
+        let parts = (0..workers).map(|_| {
+            let part = Searched::first_of(rest, inputs);
+            rest = &rest[part.len()..];
+            part
+        });
+        parts.collect()
     }
 
-    /// Takes the codes that were found for the next examples.
-    pub(crate) fn take(&mut self, found: &[Chosen]) {
-        for (entry, chosen) in self.entries[self.found..].iter_mut().zip(found) {
-            entry.candidates.clone_from(&chosen.candidates);
+    /// Takes the candidates that were chosen for the next examples.
+    pub(crate) fn take(&mut self, found: impl IntoIterator<Item = Vec<usize>>) {
+        for candidates in found {
+            self.entries[self.found].candidates = candidates;
+            self.found += 1;
         }
-        self.found += found.len();
     }
 
     /// Returns the examples of the next step of `batch` examples, and counts the step.
-    pub(crate) fn next_step(&mut self, batch: usize, seed: u64) -> Step<'_> {
-        let order = Order::new(
-            self.entries.len(),
-            derive(seed, Stream::Batches, self.index),
-        );
+    pub(crate) fn next_step(&mut self, batch: usize, seed: u64, order: BatchOrder) -> Step<'_> {
+        let len = self.entries.len();
         let first = self.steps * batch as u64;
         self.steps += 1;
-        let places = order.stretch(first..first + batch as u64);
+        let positions = first..first + batch as u64;
+        let places = match order {
+            BatchOrder::Shuffled => {
+                let order = Order::new(len, derive(seed, Stream::Batches, self.index));
+                order.stretch(positions)
+            }
+            BatchOrder::AsDrawn => positions
+                .map(|position| (position % len as u64) as usize)
+                .collect(),
+        };
         Step {
             entries: places.iter().map(|&place| &self.entries[place]).collect(),
             pool: &self.pool,
@@ -287,23 +282,49 @@ pub(crate) struct Searched<'a> {
     input_of_output: Vec<usize>,
 }
 
-impl Searched<'_> {
-    /// The conditioning of the inputs.
-    pub(crate) fn conditioning<B: Backend>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
-        Batch::collate(&self.inputs, device).conditioning
+impl<'a> Searched<'a> {
+    /// Takes the first entries: those of at most `inputs` inputs.
+    fn first_of(entries: &'a [Entry], inputs: usize) -> Self {
+        let mut searched = Self {
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            input_of_output: Vec::new(),
+        };
+        for entry in entries {
+            let last = searched.inputs.last();
+            if last.is_none_or(|last: &&Example| last.input != entry.example.input) {
+                if searched.inputs.len() == inputs {
+                    break;
+                }
+                searched.inputs.push(&entry.example);
+            }
+            searched.outputs.push(&entry.example);
+            searched.input_of_output.push(searched.inputs.len() - 1);
+        }
+        searched
     }
 
-    /// The features of the observed outputs.
+    /// Returns the number of examples.
+    pub(crate) fn len(&self) -> usize {
+        self.outputs.len()
+    }
+
+    /// Returns the conditioning of the inputs.
+    pub(crate) fn conditioning<B: Backend>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+        Batch::conditioning_of(&self.inputs, device)
+    }
+
+    /// Computes the features of the observed outputs.
     pub(crate) fn target<B, D>(&self, distance: &D, device: &B::Device) -> Target<D::Features>
     where
         B: Backend,
         D: chimle_imle::Distance<B, Output = Tensor<B, 4>>,
     {
-        let outputs = Batch::collate(&self.outputs, device).targets;
+        let outputs = Batch::targets_of(&self.outputs, device);
         Target::of_sets(distance, outputs, self.input_of_output.clone())
     }
 
-    /// The identities of the inputs.
+    /// Returns the identities of the inputs.
     pub(crate) fn identities(&self) -> Vec<ExampleId> {
         let inputs = self.inputs.iter();
         inputs.map(|example| ExampleId(example.input.0)).collect()
@@ -325,19 +346,31 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Stacks the examples.
-    pub(crate) fn batch<B: Backend>(&self, device: &B::Device) -> Batch<B> {
-        let examples: Vec<&Example> = self.entries.iter().map(|entry| &entry.example).collect();
-        Batch::collate(&examples, device)
+    /// Returns the examples at these rows.
+    pub(crate) fn selected(&self, rows: &[usize]) -> Step<'a> {
+        Step {
+            entries: rows.iter().map(|&row| self.entries[row]).collect(),
+            pool: self.pool,
+        }
     }
 
-    /// Computes the features of the targets, as constants of the loss.
-    pub(crate) fn target<B: AutodiffBackend, D: TrainableDistance<B>>(
-        distance: &D,
-        targets: Vec<Tensor<B, 4>>,
-    ) -> Target<D::Features> {
-        let targets = targets.into_iter().map(Tensor::inner).collect();
-        Target::new(&distance.valid(), targets).constants::<B, D>()
+    /// Returns the place of each example in the round's drawing.
+    pub(crate) fn places(&self) -> Vec<usize> {
+        self.entries.iter().map(|entry| entry.place).collect()
+    }
+
+    /// Stacks the conditioning of the examples.
+    pub(crate) fn conditioning<B: Backend>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+        Batch::conditioning_of(&self.examples(), device)
+    }
+
+    /// Stacks the true images of the examples.
+    pub(crate) fn targets<B: Backend>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+        Batch::targets_of(&self.examples(), device)
+    }
+
+    fn examples(&self) -> Vec<&'a Example> {
+        self.entries.iter().map(|entry| &entry.example).collect()
     }
 
     /// Draws the chosen codes of a level again, `[batch, len]`.

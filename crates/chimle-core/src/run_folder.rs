@@ -14,12 +14,14 @@ use crate::log::{self, RunLog};
 const CONFIG: &str = "config.toml";
 const LOG: &str = "log.jsonl";
 const LOCK: &str = "lock";
+const DATA: &str = "data.json";
 const BEST: &str = "best.safetensors";
 const CHECKPOINTS: &str = "checkpoints";
 const STRIPS: &str = "samples";
 const PAGE: &str = "page.html";
 const PLOTS: &str = "plots";
 const FILM: &str = "film.gif";
+const TENSORBOARD: &str = "tensorboard";
 const STRIP_PREFIX: &str = "step-";
 const STRIP_SUFFIX: &str = ".png";
 
@@ -36,7 +38,9 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 /// | `checkpoints/` | the newest checkpoints |
 /// | `best.safetensors` | the model that was best by the measure `training.best_by` at a validation |
 /// | `samples/` | strips: held-out inputs, sampled at some steps |
+/// | `tensorboard/` | the numbers of the log as TensorBoard event files, if they were asked for |
 /// | `page.html`, `plots/`, `film.gif` | what the command line draws of the run |
+/// | `data.json` | the files that the run was trained on, with their sizes |
 /// | `lock` | locked by the process that trains the run |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFolder {
@@ -99,6 +103,11 @@ impl RunFolder {
     /// Returns the path of the log.
     pub fn log_path(&self) -> PathBuf {
         self.path.join(LOG)
+    }
+
+    /// Returns the path of the list of the data's files.
+    pub(crate) fn data_path(&self) -> PathBuf {
+        self.path.join(DATA)
     }
 
     /// Returns the complete checkpoints, oldest first.
@@ -177,18 +186,25 @@ impl RunFolder {
         self.path.join(FILM)
     }
 
+    /// Returns the folder of TensorBoard event files.
+    pub fn tensorboard_path(&self) -> PathBuf {
+        self.path.join(TENSORBOARD)
+    }
+
     /// Returns whether a file or folder of this name may be in a run folder.
     pub fn is_part_of_run(name: &str) -> bool {
         [
             CONFIG,
             LOG,
             LOCK,
+            DATA,
             BEST,
             CHECKPOINTS,
             STRIPS,
             PAGE,
             PLOTS,
             FILM,
+            TENSORBOARD,
         ]
         .contains(&name)
     }

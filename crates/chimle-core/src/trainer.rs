@@ -7,11 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
-use chimle_data::{Dataset, Example};
-use chimle_imle::{Candidate, Chosen, CodePool, ExampleId, SeededPool};
-use chimle_nn::{Compute, Generator, TrainingBackend, differentiate_alone};
+use burn::tensor::{Tensor, TensorData};
+use chimle_data::{Dataset, Example, Listing};
+use chimle_imle::{Chosen, SeededPool, Strategy};
+use chimle_nn::{Compute, Generator, TrainingBackend};
 use chimle_perceptual::ImageDistance;
 
 use crate::checkpoint::Checkpoint;
@@ -23,13 +22,16 @@ use crate::log::Log;
 use crate::memory::{Rows, USUAL_BYTES};
 use crate::model::{Model, check_precision, load_weights};
 use crate::model_file::save_generator;
-use crate::optimizer::{self, Accumulated, Groups, ModuleAdam};
+use crate::optimizer::{self, Groups};
 use crate::parameters::{averaged, numbered};
 use crate::position::Position;
-use crate::round::{Round, Step, Unreadable};
+use crate::round::{Round, Unreadable};
 use crate::run_folder::{RunFolder, RunLock};
 use crate::seed::{Stream, derive};
 use crate::validation::{Validation, has_strip};
+#[cfg(feature = "collective")]
+use crate::workers::NodesConfig;
+use crate::workers::{Examples, Noise, Peers, Worker, part, together};
 
 static INITIALIZATION: Mutex<()> = Mutex::new(());
 
@@ -65,24 +67,29 @@ const BETAS: (f32, f32) = (0.9, 0.999);
 /// ```
 pub struct Trainer<B, G = Generator<B>, D = ImageDistance<B>>
 where
-    B: AutodiffBackend,
+    B: TrainingBackend,
     G: TrainableGenerator<B>,
     D: TrainableDistance<B>,
 {
     config: RunConfig<G::Config>,
     folder: RunFolder,
-    device: B::Device,
     dataset: Dataset,
+    listing: Listing,
+    /// What changed in the data since the run began, until it is accepted.
+    data_changes: Option<String>,
     split: Split,
     validation: Validation<B::InnerBackend, D::Evaluated>,
-    distance: D,
-    generator: G,
     groups: Groups,
-    optimizer: ModuleAdam<B, G>,
+    /// One per device. All have the same weights. The first one's are saved and sampled.
+    workers: Vec<Worker<B, G, D>>,
+    #[cfg(feature = "collective")]
+    nodes: Option<NodesConfig>,
     /// The moving average of the weights, if it is wanted.
     average: Option<G::Evaluated>,
     step: u64,
     round: Option<Round>,
+    /// The number of the next round that is drawn.
+    next_round: u64,
     /// The next round, which is loaded while the present one is trained on.
     ahead: Option<Ahead>,
     /// The lowest value so far of the measure by which the best model is kept.
@@ -90,7 +97,12 @@ where
     saved: Option<u64>,
     /// The step after which the held-out examples were measured last, by this trainer.
     validated: Option<u64>,
+    /// The number of candidates of the search that are evaluated at once.
     rows: Rows,
+    /// The number of examples of a step that a worker evaluates at once.
+    step_rows: Rows,
+    /// The bytes that a batch of the search may take, and the kept features of targets too.
+    memory: u64,
     /// What was wrong when the run was opened, to be reported when it goes on.
     warnings: Vec<String>,
     lock: Option<RunLock>,
@@ -131,7 +143,7 @@ impl<B: TrainingBackend> Trainer<B> {
 
 impl<B, G, D> Trainer<B, G, D>
 where
-    B: AutodiffBackend,
+    B: TrainingBackend,
     G: TrainableGenerator<B>,
     D: TrainableDistance<B>,
 {
@@ -215,10 +227,11 @@ where
         device: B::Device,
     ) -> Result<Self, Error> {
         let dataset = config.dataset(config.data.augment)?;
+        let listing = dataset.listing()?;
         let split = config.split(&dataset);
         let mut config = config;
         config.training.steps = config.training.steps_for(split.training.len());
-        let validation = Validation::new(&config, distance.valid(), &device)?;
+        let validation = Validation::new(&config, distance.evaluated(), &device)?;
         check_precision::<B>(config.training.precision, &device)?;
         let generator = {
             // A backend's random state belongs to the process. Another run that begins at the same
@@ -235,19 +248,28 @@ where
         });
         Ok(Self {
             rows: Rows::new(config.search.chunk, USUAL_BYTES),
+            step_rows: Rows::new(config.training.batch, u64::MAX),
+            memory: USUAL_BYTES,
             groups: Groups::of(&generator),
-            optimizer: optimizer::adam(BETAS),
-            generator,
+            workers: vec![Worker::new(
+                device,
+                distance,
+                generator,
+                optimizer::adam(BETAS),
+            )],
+            #[cfg(feature = "collective")]
+            nodes: None,
             validation,
-            distance,
             split,
             dataset,
-            device,
+            listing,
+            data_changes: None,
             folder,
             config,
             average: None,
             step: 0,
             round: None,
+            next_round: 0,
             ahead: None,
             best: None,
             saved: None,
@@ -274,7 +296,9 @@ where
                 ),
             });
         }
-        self.generator = ImageGenerator::load(self.generator.clone(), &file)?;
+        let worker = &mut self.workers[0];
+        let generator = ImageGenerator::load(worker.generator().clone(), &file)?;
+        worker.set_state(generator, worker.optimizer().clone());
         Ok(())
     }
 
@@ -320,12 +344,16 @@ where
 
     /// The measure by which the best model is kept, of a validation.
     fn measured(&self, event: &Event) -> Option<f64> {
-        let Event::Validated { best, mean, .. } = event else {
+        let Event::Validated {
+            best, mean, sets, ..
+        } = event
+        else {
             return None;
         };
         let value = match self.config.training.best_by {
             Measure::Best => *best,
             Measure::Mean => *mean,
+            Measure::Frechet => sets.as_ref()?.frechet,
         };
         value.is_finite().then_some(value)
     }
@@ -376,10 +404,21 @@ where
 
     fn continue_from(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         checkpoint.check()?;
-        let (generator, optimizer, position) =
-            checkpoint.load(self.generator.clone(), self.optimizer.clone(), &self.device)?;
+        let worker = &self.workers[0];
+        let (generator, optimizer, position) = checkpoint.load(
+            worker.generator().clone(),
+            worker.optimizer().clone(),
+            worker.device(),
+        )?;
         let average = checkpoint.load_average(generator.valid())?;
-        let round = position.round.map(|round| {
+        let changed = position
+            .data
+            .filter(|data| *data != self.listing.fingerprint());
+        let data_changes = changed.map(|_| self.changes_of_data());
+        let next_round = position.round.as_ref().map_or(0, |round| round.index + 1);
+        // A round of the old data cannot be drawn again from the new data.
+        let round = position.round.filter(|_| data_changes.is_none());
+        let round = round.map(|round| {
             Round::resume(&self.config, &self.dataset, &self.split, round).map(|(round, _)| round)
         });
         let round = round.transpose().map_err(|error| match error {
@@ -390,13 +429,35 @@ where
                 reason: error.to_string(),
             },
         })?;
-        self.generator = generator;
-        self.optimizer = optimizer;
+        self.workers[0].set_state(generator, optimizer);
         self.average = average;
         self.step = position.step;
         self.saved = Some(position.step);
+        self.data_changes = data_changes;
+        self.next_round = next_round;
         self.round = round;
         Ok(())
+    }
+
+    /// Says what changed in the data since the list in the run folder was written.
+    fn changes_of_data(&self) -> String {
+        let Ok(bytes) = fs::read(self.folder.data_path()) else {
+            return "the list of its files is missing".to_owned();
+        };
+        let Ok(before) = serde_json::from_slice::<Listing>(&bytes) else {
+            return "the list of its files is damaged".to_owned();
+        };
+        let changes = self.listing.changes(&before);
+        if changes.is_empty() {
+            "the list of its files does not fit the checkpoint".to_owned()
+        } else {
+            changes
+        }
+    }
+
+    /// Goes on with data that changed since the run began. The next step begins a new round.
+    pub fn accept_data(&mut self) {
+        self.data_changes = None;
     }
 
     /// Whether the log says that checkpoints were written.
@@ -410,8 +471,83 @@ where
     /// 1 GiB. What is found does not depend on it.
     ///
     /// [`DistanceConfig::bytes_per_image`]: crate::DistanceConfig::bytes_per_image
+    ///
+    /// The features of a round's targets are kept for its steps if they fit into as many bytes.
     pub fn set_memory(&mut self, bytes: u64) {
         self.rows = Rows::new(self.config.search.chunk, bytes);
+        self.memory = bytes;
+    }
+
+    /// Adds a worker on another device, or one more on the same device. Each worker searches its part
+    /// of a round and trains on its part of every batch. `distance` is the run's distance on the new
+    /// device.
+    ///
+    /// The codes that are found do not depend on the number of workers. The weights equal those of one
+    /// worker up to rounding.
+    ///
+    /// # Errors
+    ///
+    /// If there are more workers than examples in a batch, or the device cannot hold the generator.
+    #[cfg(feature = "collective")]
+    pub fn add_worker(&mut self, device: B::Device, distance: D) -> Result<(), Error> {
+        let worker = self.workers[0].replica(device, distance)?;
+        self.workers.push(worker);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = (cores / self.workers.len()).max(1);
+        for worker in &mut self.workers {
+            worker.set_threads(threads)?;
+        }
+        self.check_workers(self.workers.len())
+    }
+
+    /// Makes the run one of several machines, which an [`Orchestrator`](crate::Orchestrator) brings
+    /// together. All machines have the same configuration and data, and each has a run folder.
+    #[cfg(feature = "collective")]
+    pub fn set_nodes(&mut self, nodes: NodesConfig) {
+        self.nodes = Some(nodes);
+    }
+
+    #[cfg(feature = "collective")]
+    fn check_workers(&self, workers: usize) -> Result<(), Error> {
+        let batch = self.config.training.batch;
+        if workers > batch {
+            return Err(Error::Setting {
+                field: "training.batch",
+                reason: format!("is {batch}, which is less than the number of workers, {workers}"),
+            });
+        }
+        Ok(())
+    }
+
+    /// Brings the workers of the run together.
+    #[cfg(feature = "collective")]
+    fn connect(&self) -> Result<Peers, Error> {
+        use crate::workers::{Joining, Membership};
+        let membership = match &self.nodes {
+            None if self.workers.len() == 1 => return Ok(Peers::alone()),
+            None => None,
+            Some(nodes) => {
+                let config = serde_json::to_value(&self.config);
+                let joining = Joining {
+                    name: nodes.name.clone(),
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    config: config.expect("a configuration is plain data"),
+                    data: self.listing.fingerprint(),
+                    step: self.step,
+                    workers: self.workers.len(),
+                };
+                Some(Membership::join(nodes, joining)?)
+            }
+        };
+        let devices: Vec<B::Device> = self.workers.iter().map(|w| w.device().clone()).collect();
+        let peers = Peers::connect::<B::InnerBackend>(&devices, membership)?;
+        self.check_workers(peers.count())?;
+        Ok(peers)
+    }
+
+    #[cfg(not(feature = "collective"))]
+    fn connect(&self) -> Result<Peers, Error> {
+        Ok(Peers::alone())
     }
 
     /// Returns the configuration.
@@ -470,8 +606,12 @@ where
     fn evaluated(&self) -> G::Evaluated {
         match &self.average {
             Some(average) => average.clone(),
-            None => self.generator.valid(),
+            None => self.generator().valid(),
         }
+    }
+
+    fn generator(&self) -> &G {
+        self.workers[0].generator()
     }
 
     /// Trains to the end of the schedule.
@@ -507,10 +647,17 @@ where
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
         let begun = Instant::now();
+        if let Some(changes) = &self.data_changes {
+            return Err(Error::DataChanged {
+                changes: changes.clone(),
+            });
+        }
+        let peers = &self.connect()?;
         let log = &mut Log::open(self.folder.log_path(), observer)?;
         self.announce(log);
+        self.save_listing()?;
         if self.config.training.average.is_some() && self.average.is_none() {
-            self.average = Some(self.generator.valid());
+            self.average = Some(self.generator().valid());
         }
         if self.saved.is_none() {
             self.validate(log)?;
@@ -518,15 +665,17 @@ where
             self.save(log)?;
         }
         let mut interrupted = false;
-        while self.step < self.config.training.steps && !stop() {
+        // Several machines agree to stop: each says whether it should, and all hear of it.
+        let mut stops = !peers.are_on_nodes() && stop();
+        while self.step < self.config.training.steps && !stops {
             if self.needs_round() {
                 self.draw_round(log)?;
             }
-            if !self.search(stop, log)? {
+            if !self.search(peers, stop, log)? {
                 interrupted = true;
                 break;
             }
-            self.train_step(log)?;
+            stops = self.train_step(peers, stop, log)?;
             if has_strip(self.step) {
                 self.save_strip()?;
             }
@@ -548,6 +697,7 @@ where
             self.save(log)?;
         }
         self.save_strip()?;
+        peers.done();
         log.notice(&Event::Finished {
             step: self.step,
             seconds: begun.elapsed().as_secs_f64(),
@@ -569,7 +719,7 @@ where
             examples: training,
             held_out: self.dataset.len() - training,
             skipped: self.dataset.skipped().len(),
-            parameters: self.generator.num_params(),
+            parameters: self.generator().num_params(),
         });
         for message in self.warnings.drain(..) {
             log.notice(&Event::Warning { message });
@@ -591,7 +741,7 @@ where
     }
 
     fn draw_round(&mut self, log: &mut Log) -> Result<(), Error> {
-        let index = self.round.as_ref().map_or(0, |round| round.index() + 1);
+        let index = self.next_round;
         let (round, unreadable) = match self.ahead.take() {
             Some(ahead) if ahead.index == index => ahead.wait()?,
             _ => Round::draw(&self.config, &self.dataset, &self.split, index)?,
@@ -600,12 +750,28 @@ where
             log.notice(&Event::Skipped { name, reason });
         }
         self.round = Some(round);
+        self.next_round = index + 1;
         Ok(())
+    }
+
+    /// Writes the list of the data's files, if it is not there.
+    fn save_listing(&self) -> Result<(), Error> {
+        let path = self.folder.data_path();
+        let json = serde_json::to_vec(&self.listing).expect("a listing is plain data");
+        if fs::read(&path).is_ok_and(|before| before == json) {
+            return Ok(());
+        }
+        chimle_files::write(&path, &json).map_err(Error::file("write", &path))
     }
 
     /// Finds the codes of the round at hand that are not found yet. Returns false if it was stopped
     /// before all were found.
-    fn search(&mut self, stop: &dyn Fn() -> bool, log: &mut Log) -> Result<bool, Error> {
+    fn search(
+        &mut self,
+        peers: &Peers,
+        stop: &dyn Fn() -> bool,
+        log: &mut Log,
+    ) -> Result<bool, Error> {
         let round = self
             .round
             .as_mut()
@@ -614,32 +780,59 @@ where
             return Ok(true);
         }
         let begun = Instant::now();
-        let generator = self.generator.valid().prepared();
-        let distance = self.distance.valid();
         let bytes = bytes_per_candidate(&self.config);
+        let (config, rows) = (&self.config, &self.rows);
+        for worker in &mut self.workers {
+            worker.prepare_search();
+        }
         let mut summary = SearchSummary::default();
-        while !round.is_searched() {
+        let mut stops = !peers.are_on_nodes() && stop();
+        while !round.is_searched() && !stops {
             log.notice(&Event::Searching {
                 done: round.found(),
                 total: round.len(),
             });
-            if stop() {
-                return Ok(false);
-            }
-            let found = self.rows.attempt::<B, _>(&self.device, bytes, |chunk| {
-                let search = self.config.search().with_chunk(chunk);
-                let next = round.next_to_search(search.inputs_at_once());
-                Ok(search.run(
-                    &generator,
-                    &distance,
-                    next.conditioning(&self.device),
-                    &next.target(&distance, &self.device),
-                    round.pool(),
-                    &next.identities(),
-                )?)
+            let inputs = config.search().with_chunk(rows.fitting(bytes));
+            let parts = round.next_to_search(inputs.inputs_at_once(), peers.count());
+            let asked_to_stop = peers.are_on_nodes() && stop();
+            let results = together(&mut self.workers, peers, |index, worker| {
+                let rank = peers.rank(index);
+                let part = &parts[rank];
+                let found = if part.len() == 0 {
+                    Vec::new()
+                } else {
+                    rows.attempt::<B, _>(worker.device(), bytes, |chunk| {
+                        let search = config.search().with_chunk(chunk);
+                        worker.search(&search, part, round.pool())
+                    })?
+                };
+                if !peers.are_on_nodes() {
+                    return Ok((found.iter().map(Found::of).collect(), false));
+                }
+                let sizes: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+                let own = found.iter().map(Found::of).collect::<Vec<_>>();
+                let device = worker.device();
+                exchange::<B>(peers, index, &sizes, config, &own, asked_to_stop, device)
             })?;
-            summary.add(&found);
-            round.take(&found);
+            // With several machines each result is that of all workers.
+            let results: Vec<(Vec<Found>, bool)> = results;
+            let of_all = peers.are_on_nodes();
+            for (found, others_stop) in
+                results
+                    .into_iter()
+                    .take(if of_all { 1 } else { usize::MAX })
+            {
+                stops |= others_stop;
+                summary.add(&found);
+                round.take(found.into_iter().map(|found| found.candidates));
+            }
+            stops |= !of_all && stop();
+        }
+        for worker in &mut self.workers {
+            worker.end_search();
+        }
+        if !round.is_searched() {
+            return Ok(false);
         }
         log.notice(&Event::Searching {
             done: round.found(),
@@ -660,85 +853,90 @@ where
         Ok(true)
     }
 
-    /// Takes one step of Adam on the next batch of the round, with the codes held.
-    fn train_step(&mut self, log: &mut Log) -> Result<(), Error> {
+    /// Takes one step of Adam on the next batch of the round, with the codes held. Returns whether the
+    /// run should stop.
+    fn train_step(
+        &mut self,
+        peers: &Peers,
+        stop: &dyn Fn() -> bool,
+        log: &mut Log,
+    ) -> Result<bool, Error> {
         let begun = Instant::now();
         let round = self.round.as_mut().expect("a search comes before a step");
         let schedule = &self.config.training;
-        let step = round.next_step(schedule.batch, self.config.seed);
+        let keeps = keeps_features(
+            &self.config,
+            round.len(),
+            self.memory / self.workers.len() as u64,
+        );
+        let number = round.index();
+        let step = round.next_step(schedule.batch, self.config.seed, schedule.order);
         let noise = Noise {
             deviation: schedule.perturbation,
             pool: SeededPool::new(derive(self.config.seed, Stream::Perturbation, self.step)),
         };
-        let alone = differentiate_alone();
-        let mut gradients = Accumulated::new();
-        let mut levels: Vec<f32> = Vec::new();
-        let size = schedule.batch.div_ceil(schedule.accumulate);
-        for first in (0..schedule.batch).step_by(size) {
-            let part = step.part(first..(first + size).min(schedule.batch));
-            let batch = part.batch::<B>(&self.device);
-            let target = Step::target(&self.distance, batch.targets);
-            let losses = schedule.objective.losses(
-                &self.generator,
-                &self.distance,
-                batch.conditioning,
-                |level, state| {
-                    let len = self.generator.code_len(state);
-                    let codes = part.codes(level, len, &self.device);
-                    let codes = noise.added_to(codes, level, first, &self.device);
-                    self.generator.code(state, codes)
-                },
-                &target,
-            );
-            // The mean over the whole batch, level by level.
-            let weight = 1.0 / schedule.batch as f64;
-            let terms = losses.into_iter().map(|loss| loss.sum().mul_scalar(weight));
-            let terms: Vec<Tensor<B, 1>> = terms.collect();
-            let values = Tensor::cat(terms.clone(), 0).inner().into_data();
-            levels.resize(terms.len(), 0.0);
-            for (sum, value) in levels.iter_mut().zip(values.iter::<f32>()) {
-                *sum += value;
-            }
-            let total = terms.into_iter().reduce(|sum, term| sum + term);
-            let total = total.expect("a generator has levels");
-            gradients.add::<B>(&self.generator, total.backward(), &self.groups);
-        }
-        drop(alone);
-        let loss: f32 = levels.iter().sum();
-        if !loss.is_finite() {
-            return Err(Error::Diverged {
-                step: self.step + 1,
-                loss,
-                levels,
-                checkpoint: self.folder.newest_checkpoint()?.path().to_owned(),
-            });
-        }
         let rate = schedule.rate_at(self.step);
-        self.generator = gradients.step::<B>(
-            &mut self.optimizer,
-            self.generator.clone(),
-            rate,
-            rate * schedule.mapping_rate,
-        );
+        let most = schedule
+            .batch
+            .div_ceil(schedule.accumulate)
+            .div_ceil(peers.count());
+        let (groups, folder, step_rows) = (&self.groups, &self.folder, &self.step_rows);
+        let done = self.step;
+        let asked_to_stop = peers.are_on_nodes() && stop();
+        let results = together(&mut self.workers, peers, |index, worker| {
+            worker.keep_features(number, keeps);
+            let examples = Examples {
+                training: schedule,
+                groups,
+                noise: &noise,
+                range: part(peers.rank(index), peers.count(), schedule.batch),
+            };
+            let device = worker.device().clone();
+            let (mut gradients, mut levels) = step_rows.attempt::<B, _>(&device, 0, |rows| {
+                worker.gradients(&step, &examples, rows.min(most))
+            })?;
+            let mut stops = false;
+            if peers.count() > 1 {
+                gradients.change::<B, G>(worker.generator(), |values| peers.sum(index, values))?;
+                // One more sum: the losses, and whether somebody wants to stop.
+                levels.push(if asked_to_stop { 1.0 } else { 0.0 });
+                levels = sum_of::<B>(peers, index, levels, &device)?;
+                stops = levels.pop().is_some_and(|votes| votes > 0.0);
+            }
+            let loss: f32 = levels.iter().sum();
+            if !loss.is_finite() {
+                return Err(Error::Diverged {
+                    step: done + 1,
+                    loss,
+                    levels,
+                    checkpoint: folder.newest_checkpoint()?.path().to_owned(),
+                });
+            }
+            worker.step(gradients, rate, rate * schedule.mapping_rate);
+            Ok((levels, stops))
+        })?;
+        let (levels, stops) = results.into_iter().next().expect("there is a worker");
         self.step += 1;
         if let (Some(decay), Some(average)) = (schedule.average, self.average.take()) {
             // Early on, the average of few steps: the first weights do not linger in it.
             let decay = decay.min(self.step as f64 / (self.step as f64 + 9.0));
-            self.average = Some(averaged(average, &self.generator.valid(), decay));
+            let newest = self.workers[0].generator().valid();
+            self.average = Some(averaged(average, &newest, decay));
         }
         log.notice(&Event::Step {
             step: self.step,
-            loss,
+            loss: levels.iter().sum(),
             levels,
             learning_rate: rate,
             seconds: begun.elapsed().as_secs_f64(),
         });
-        Ok(())
+        Ok(if peers.are_on_nodes() { stops } else { stop() })
     }
 
     /// Measures the held-out examples, and keeps the model if it is the best so far.
     fn validate(&mut self, log: &mut Log) -> Result<(), Error> {
-        let event = self.validation.run(&self.model(), self.step)?;
+        let model = self.model();
+        let event = self.validation.run(&model, self.step)?;
         log.notice(&event);
         self.validated = Some(self.step);
         let Some(value) = self.measured(&event) else {
@@ -761,13 +959,14 @@ where
         let position = Position {
             step: self.step,
             round: self.round.as_ref().map(Round::position),
+            data: Some(self.listing.fingerprint()),
         };
         let (checkpoint, warnings) = Checkpoint::save(
             &self.folder.checkpoints_path(),
-            &self.generator,
+            self.workers[0].generator(),
             self.average.as_ref(),
             &self.config.task,
-            &self.optimizer,
+            self.workers[0].optimizer(),
             &position,
             self.config.training.keep,
         )?;
@@ -818,32 +1017,91 @@ fn bytes_per_candidate<C: NetworkConfig>(config: &RunConfig<C>) -> u64 {
     output.max(config.distance.bytes_per_image(height, width))
 }
 
-/// The noise that is added to chosen codes at one step.
-struct Noise {
-    deviation: f64,
-    pool: SeededPool,
+/// Returns whether the features of a round's targets are kept for its steps.
+fn keeps_features<C: NetworkConfig>(config: &RunConfig<C>, examples: usize, bytes: u64) -> bool {
+    let sizes = config.sizes().map(|sizes| sizes.targets());
+    let sizes = sizes.unwrap_or_default().into_iter();
+    let each: Option<u64> = sizes
+        .map(|(height, width)| config.distance.feature_bytes(height, width))
+        .sum();
+    each.is_some_and(|each| each.saturating_mul(examples as u64) <= bytes)
 }
 
-impl Noise {
-    fn added_to<B: AutodiffBackend>(
-        &self,
-        codes: Tensor<B, 2>,
-        level: usize,
-        first: usize,
-        device: &B::Device,
-    ) -> Tensor<B, 2> {
-        if self.deviation == 0.0 {
-            return codes;
+/// Sums numbers over all workers.
+fn sum_of<B: TrainingBackend>(
+    peers: &Peers,
+    worker: usize,
+    numbers: Vec<f32>,
+    device: &B::Device,
+) -> Result<Vec<f32>, Error> {
+    let count = numbers.len();
+    let numbers =
+        Tensor::<B::InnerBackend, 1>::from_data(TensorData::new(numbers, [count]), device);
+    let sum = peers.sum(worker, numbers)?;
+    Ok(sum.into_data().iter::<f32>().collect())
+}
+
+/// What the search found for one example, as it is logged and exchanged.
+#[derive(Clone, Debug, PartialEq)]
+struct Found {
+    /// The chosen candidate at each level.
+    candidates: Vec<usize>,
+    /// Its distance, at each level compared.
+    nearest: Vec<f32>,
+    /// The mean distance of the candidates, at each level compared.
+    pool: Vec<f32>,
+}
+
+impl Found {
+    fn of(chosen: &Chosen) -> Self {
+        let pools = chosen.distances.iter();
+        Self {
+            candidates: chosen.candidates.clone(),
+            nearest: chosen.nearest(),
+            pool: pools.map(|pool| mean_of_measured(pool) as f32).collect(),
         }
-        let rows: Vec<Candidate> = (first..first + codes.dims()[0])
-            .map(|index| Candidate {
-                example: ExampleId(0),
-                index,
-            })
-            .collect();
-        let noise: Tensor<B, 2> = self.pool.draw(level, &rows, codes.dims()[1], device);
-        codes + noise.mul_scalar(self.deviation)
     }
+}
+
+/// Gives each worker what all workers found in their parts, which have these sizes, and whether one
+/// of them was asked to stop.
+///
+/// The sum of tables that are zero outside a worker's own rows is the table of all. A number of a
+/// candidate is exact in f32 up to 2^24.
+fn exchange<B: TrainingBackend>(
+    peers: &Peers,
+    worker: usize,
+    sizes: &[usize],
+    config: &RunConfig<impl NetworkConfig>,
+    own: &[Found],
+    asked_to_stop: bool,
+    device: &B::Device,
+) -> Result<(Vec<Found>, bool), Error> {
+    let levels = config.generator.levels();
+    let compared = match config.search.strategy {
+        Strategy::Hierarchical { .. } => levels,
+        Strategy::Flat { .. } => 1,
+    };
+    let width = levels + 2 * compared;
+    let before: usize = sizes[..peers.rank(worker)].iter().sum();
+    let total: usize = sizes.iter().sum();
+    let mut table = vec![0.0; total * width + 1];
+    for (row, found) in own.iter().enumerate() {
+        let candidates = found.candidates.iter().map(|&candidate| candidate as f32);
+        let row_values = candidates.chain(found.nearest.iter().chain(&found.pool).copied());
+        let start = (before + row) * width;
+        for (place, value) in table[start..start + width].iter_mut().zip(row_values) {
+            *place = value;
+        }
+    }
+    table[total * width] = if asked_to_stop { 1.0 } else { 0.0 };
+    let table = sum_of::<B>(peers, worker, table, device)?;
+    let rows = table.chunks_exact(width).take(total).map(|row| Found {
+        candidates: row[..levels].iter().map(|&value| value as usize).collect(),
+        nearest: row[levels..levels + compared].to_vec(),
+        pool: row[levels + compared..].to_vec(),
+    });
+    Ok((rows.collect(), table[total * width] > 0.0))
 }
 
 /// Sums of what a search found, for its report.
@@ -855,17 +1113,16 @@ struct SearchSummary {
 }
 
 impl SearchSummary {
-    fn add(&mut self, found: &[Chosen]) {
-        for chosen in found {
+    fn add(&mut self, found: &[Found]) {
+        for Found { nearest, pool, .. } in found {
             self.examples += 1;
-            let nearest = chosen.nearest();
             self.chosen.resize(nearest.len(), 0.0);
-            self.pool.resize(nearest.len(), 0.0);
-            for (sum, value) in self.chosen.iter_mut().zip(nearest) {
+            self.pool.resize(pool.len(), 0.0);
+            for (sum, &value) in self.chosen.iter_mut().zip(nearest) {
                 *sum += f64::from(value);
             }
-            for (sum, distances) in self.pool.iter_mut().zip(&chosen.distances) {
-                *sum += mean_of_measured(distances);
+            for (sum, &value) in self.pool.iter_mut().zip(pool) {
+                *sum += f64::from(value);
             }
         }
     }
@@ -877,7 +1134,7 @@ impl SearchSummary {
     }
 }
 
-/// The mean of the distances that were measured.
+/// Returns the mean of the distances that were measured.
 fn mean_of_measured(distances: &[f32]) -> f64 {
     let measured = distances.iter().filter(|distance| !distance.is_nan());
     let (sum, count) = measured.fold((0.0, 0), |(sum, count), &distance| {

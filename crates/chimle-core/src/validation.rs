@@ -6,11 +6,14 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use chimle_data::{Batch, Example, Planes, TaskHandle, planes_from_tensor, stack};
 use chimle_imle::{Candidate, CodePool, Distance, ExampleId, SeededPool};
+use chimle_metrics::{Statistics, frechet_distance, kid, neighborhoods};
+use chimle_nn::Kernels;
+use chimle_perceptual::{Extractor, Vgg16};
 
 use crate::config::RunConfig;
 use crate::error::Error;
 use crate::evaluation::ModesFound;
-use crate::event::Event;
+use crate::event::{Event, SetValues};
 use crate::generator::{ImageGenerator, NetworkConfig};
 use crate::model::{Model, draw};
 use crate::run_folder::RunFolder;
@@ -22,6 +25,11 @@ const SAMPLES: usize = 4;
 /// The number of examples in the strip.
 const SHOWN: usize = 6;
 
+/// The fewest held-out inputs for measures of sets.
+const FEWEST_FOR_SETS: usize = 50;
+/// The number of neighbors to which a neighborhood of precision and recall reaches.
+const NEIGHBORS: usize = 5;
+
 /// The held-out examples with their fixed codes.
 #[derive(Debug)]
 pub(crate) struct Validation<B: Backend, D> {
@@ -29,19 +37,29 @@ pub(crate) struct Validation<B: Backend, D> {
     examples: Vec<Example>,
     pool: SeededPool,
     distance: D,
+    /// What describes images to the measures of sets.
+    extractor: Option<Extractor<B>>,
+    /// The features of the true images, once they are computed.
+    real: Option<Statistics>,
     device: B::Device,
 }
 
-impl<B: Backend, D: Distance<B, Output = Tensor<B, 4>>> Validation<B, D> {
+impl<B: Kernels, D: Distance<B, Output = Tensor<B, 4>>> Validation<B, D> {
     /// Loads the examples.
     pub(crate) fn new<C: NetworkConfig>(
         config: &RunConfig<C>,
         distance: D,
         device: &B::Device,
     ) -> Result<Self, Error> {
+        let examples = config.held_out()?;
+        let weights = config.distance.vgg16_weights();
+        let weights = weights.filter(|_| examples.len() >= FEWEST_FOR_SETS);
+        let extractor = weights.map(|path| Vgg16::load(path, device));
         Ok(Self {
             task: config.task.clone(),
-            examples: config.held_out()?,
+            extractor: extractor.transpose()?.map(Extractor::Vgg16),
+            real: None,
+            examples,
             pool: SeededPool::new(derive(config.seed, Stream::Validation, 0)),
             distance,
             device: device.clone(),
@@ -54,15 +72,21 @@ impl<B: Backend, D: Distance<B, Output = Tensor<B, 4>>> Validation<B, D> {
 
     /// Samples every example with its fixed codes, and measures how near the samples come.
     pub(crate) fn run<G: ImageGenerator<B>>(
-        &self,
+        &mut self,
         model: &Model<B, G>,
         step: u64,
     ) -> Result<Event, Error> {
         let (mut best, mut mean, mut diversity, mut modes) = (0.0, 0.0, 0.0, None);
+        let features = |images: Tensor<B, 4>| self.extractor.as_ref().map(|e| e.extract(images));
+        let (mut real, mut generated) = (Vec::new(), Vec::new());
         for example in &self.examples {
             let samples = self.samples(model, example);
             let images = stack(&samples.iter().collect::<Vec<_>>(), &self.device);
             let truth = example.truth().to_tensor(&self.device);
+            if self.real.is_none() {
+                real.extend(features(truth.clone()));
+            }
+            generated.extend(features(images.clone()));
             let truth = self.distance.features(truth);
             let distances = self.distance.distance(images.clone(), &truth);
             let distances: Vec<f64> = distances.into_data().iter::<f64>().collect();
@@ -75,6 +99,25 @@ impl<B: Backend, D: Distance<B, Output = Tensor<B, 4>>> Validation<B, D> {
             }
         }
         let count = self.examples.len() as f64;
+        let sets = match &self.extractor {
+            None => None,
+            Some(extractor) => {
+                let gather = |features: Vec<Tensor<B, 2>>| -> Result<Statistics, Error> {
+                    let mut all = Statistics::new(extractor.name(), extractor.dimension());
+                    for features in features {
+                        all.push(&features.into_data().iter::<f32>().collect::<Vec<_>>())?;
+                    }
+                    Ok(all)
+                };
+                let real = match self.real.take() {
+                    Some(real) => real,
+                    None => gather(real)?,
+                };
+                let sets = compare_sets(&real, &gather(generated)?)?;
+                self.real = Some(real);
+                Some(sets)
+            }
+        };
         Ok(Event::Validated {
             step,
             samples: SAMPLES,
@@ -82,6 +125,7 @@ impl<B: Backend, D: Distance<B, Output = Tensor<B, 4>>> Validation<B, D> {
             mean: mean / count,
             diversity: diversity / count,
             modes: modes.map(|modes| modes / count),
+            sets,
         })
     }
 
@@ -126,6 +170,17 @@ impl<B: Backend, D: Distance<B, Output = Tensor<B, 4>>> Validation<B, D> {
         let shown = shown.map(|output| self.task.show(&example.conditioning, output));
         shown.collect()
     }
+}
+
+fn compare_sets(real: &Statistics, generated: &Statistics) -> Result<SetValues, Error> {
+    let near = neighborhoods(real.rows(), generated.rows(), NEIGHBORS)?;
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    Ok(SetValues {
+        frechet: frechet_distance(real.moments(), generated.moments())?,
+        kernel: kid(real.rows(), generated.rows(), None)?,
+        precision: mean(&near.precision),
+        recall: mean(&near.recall),
+    })
 }
 
 /// The number of strips in a factor of ten of the step.

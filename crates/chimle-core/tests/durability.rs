@@ -351,6 +351,7 @@ fn numbers_that_json_does_not_have_are_read_as_nan() {
             mean: f64::NAN,
             diversity: 0.5,
             modes: None,
+            sets: None,
         },
         Event::Searched {
             step: 1,

@@ -21,11 +21,28 @@ impl<B: Backend> Batch<B> {
     ///
     /// If there are none, or if they differ in the number or shape of their images (those of one data set do not).
     pub fn collate(examples: &[&Example], device: &B::Device) -> Self {
-        assert!(!examples.is_empty(), "a batch needs at least one example");
         Self {
-            conditioning: stack_levels(examples, |e| &e.conditioning, device),
-            targets: stack_levels(examples, |e| &e.targets, device),
+            conditioning: Self::conditioning_of(examples, device),
+            targets: Self::targets_of(examples, device),
         }
+    }
+
+    /// Stacks the conditioning of examples alone.
+    ///
+    /// # Panics
+    ///
+    /// As [`collate`](Self::collate).
+    pub fn conditioning_of(examples: &[&Example], device: &B::Device) -> Vec<Tensor<B, 4>> {
+        stack_levels(examples, |e| &e.conditioning, device)
+    }
+
+    /// Stacks the true images of examples alone.
+    ///
+    /// # Panics
+    ///
+    /// As [`collate`](Self::collate).
+    pub fn targets_of(examples: &[&Example], device: &B::Device) -> Vec<Tensor<B, 4>> {
+        stack_levels(examples, |e| &e.targets, device)
     }
 }
 
@@ -34,6 +51,7 @@ fn stack_levels<B: Backend>(
     images: fn(&Example) -> &Vec<Planes>,
     device: &B::Device,
 ) -> Vec<Tensor<B, 4>> {
+    assert!(!examples.is_empty(), "a batch needs at least one example");
     let levels = images(examples[0]).len();
     for example in examples {
         assert_eq!(images(example).len(), levels, "levels of {}", example.name);

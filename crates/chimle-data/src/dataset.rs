@@ -9,7 +9,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::read::{image_size, with_rgb};
+use crate::image_cache::ImageCache;
+use crate::listing::Listing;
+use crate::read::image_size;
 use crate::source::{Files, InputFiles, NamedFiles, list_folder, list_pairs};
 use crate::view::View;
 use crate::{DataError, Example, InputId, Sizes, Source, TaskHandle, procedural};
@@ -39,6 +41,8 @@ pub struct DatasetConfig {
     /// The number of the first procedural scene. Two sets with different numbers can hold different
     /// scenes.
     pub first_scene: u64,
+    /// The memory in bytes for decoded images, which are then not decoded again.
+    pub cache_bytes: u64,
 }
 
 impl DatasetConfig {
@@ -54,6 +58,7 @@ impl DatasetConfig {
             smallest_crop: 0.75,
             transpose: true,
             first_scene: 0,
+            cache_bytes: 0,
         }
     }
 
@@ -109,6 +114,7 @@ struct Inner {
     entries: Entries,
     inputs: Vec<Input>,
     skipped: Vec<Skipped>,
+    cache: ImageCache,
 }
 
 /// An input and its examples.
@@ -210,6 +216,7 @@ impl Dataset {
         }
         Ok(Self {
             inner: Arc::new(Inner {
+                cache: ImageCache::new(config.cache_bytes),
                 config,
                 sizes,
                 entries: Entries::Files(usable),
@@ -231,6 +238,7 @@ impl Dataset {
         Self {
             inner: Arc::new(Inner {
                 inputs: (0..scenes).map(input).collect(),
+                cache: ImageCache::new(0),
                 config,
                 sizes,
                 entries: Entries::Scenes(scenes),
@@ -261,6 +269,34 @@ impl Dataset {
     /// number of examples.
     pub fn inputs(&self) -> usize {
         self.inner.inputs.len()
+    }
+
+    /// Lists the files of the examples with their sizes. A procedural set has one entry, with the
+    /// number of scenes.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Unreadable`] if the size of a file cannot be read.
+    pub fn listing(&self) -> Result<Listing, DataError> {
+        let mut listing = Listing::default();
+        match &self.inner.entries {
+            Entries::Scenes(count) => {
+                listing
+                    .0
+                    .insert("procedural scenes".to_owned(), *count as u64);
+            }
+            Entries::Files(files) => {
+                for (name, files) in files {
+                    let mut size = 0;
+                    for path in files.files.paths() {
+                        let metadata = std::fs::metadata(path);
+                        size += metadata.map_err(|e| DataError::unreadable(path, e))?.len();
+                    }
+                    listing.0.insert(name.clone(), size);
+                }
+            }
+        }
+        Ok(listing)
     }
 
     /// Returns the identity of an input.
@@ -350,11 +386,12 @@ impl Dataset {
                 View::center(image_size, height, width)
             }
         };
+        let cache = &self.inner.cache;
         // The input, if it is an image of its own, and the output. One image is in memory at a time.
         let (picture, output) = match &files.files {
             Files::Photograph(path) => {
-                let output = with_rgb(path, |image| {
-                    view_of(image.dimensions()).of(&image, height, width)
+                let output = cache.with(path, |image| {
+                    view_of(image.dimensions()).of(image, height, width)
                 })??;
                 (None, output)
             }
@@ -362,15 +399,15 @@ impl Dataset {
                 input: of_input,
                 output: of_output,
             } => {
-                let (view, picture) = with_rgb(of_input, |image| {
+                let (view, picture) = cache.with(of_input, |image| {
                     let view = view_of(image.dimensions());
-                    view.of(&image, height, width).map(|seen| (view, seen))
+                    view.of(image, height, width).map(|seen| (view, seen))
                 })??;
-                let output = with_rgb(of_output, |image| view.of(&image, height, width))??;
+                let output = cache.with(of_output, |image| view.of(image, height, width))??;
                 (Some(picture), output)
             }
-            Files::SideBySide(path) => with_rgb(path, |both| {
-                let (left, right) = halves(&both);
+            Files::SideBySide(path) => cache.with(path, |both| {
+                let (left, right) = halves(both);
                 let view = view_of(left.dimensions());
                 let picture = view.of(&left, height, width)?;
                 let output = view.of(&right, height, width)?;

@@ -76,6 +76,17 @@ pub(crate) enum Files {
     SideBySide(PathBuf),
 }
 
+impl Files {
+    /// Returns the paths of the entry's files.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let (first, second) = match self {
+            Self::Photograph(path) | Self::SideBySide(path) => (path, None),
+            Self::Pair { input, output } => (input, Some(output)),
+        };
+        std::iter::once(first).chain(second).map(PathBuf::as_path)
+    }
+}
+
 /// The files of an entry, and what its input is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InputFiles {

@@ -39,7 +39,7 @@ pub trait Distance<B: Backend> {
     /// A batch of outputs.
     type Output;
     /// What the distance needs to know of a batch of outputs, one row per output.
-    type Features: Rows<B>;
+    type Features: Rows<B> + Send;
 
     /// Computes the features of outputs.
     fn features(&self, output: Self::Output) -> Self::Features;

@@ -1,16 +1,28 @@
-//! A lock for programs that differentiate on several threads.
+//! New leaves for a module whose gradients are computed more than once.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use burn::module::{AutodiffModule, ModuleMapper, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::AutodiffBackend;
 
-/// Waits until no other thread of this process differentiates, and keeps others waiting until the
-/// guard is dropped.
+/// Gives each parameter of a module a new leaf of the autodiff graph. Values, identities and whether
+/// a parameter requires a gradient stay the same. No value is copied.
 ///
-/// With Burn 0.21, gradients went missing without an error when several threads of a process built
-/// graphs and called `backward` at the same time. So a thread holds this lock from the first
-/// operation that is recorded to the end of `backward`. `Trainer` of `chimle-core` does. A program
-/// that differentiates on one thread need not.
-pub fn differentiate_alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    // A thread that panicked left no graph that others use.
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+/// A module whose gradients are computed several times, without an optimizer's step in between,
+/// needs new leaves each time if other threads of the process differentiate too. After a backward
+/// pass, Burn 0.21 forgets the leaves of its graph. A later graph from the same leaves holds only
+/// intermediate results, and an operation such as `cat` releases its inputs before its result is
+/// recorded. If another thread ends a backward pass at that moment, Burn finds no tensor that refers
+/// to the graph and removes part of it, and gradients go missing without an error. A leaf that a
+/// parameter refers to keeps its graph alive.
+pub fn fresh_leaves<B: AutodiffBackend, M: AutodiffModule<B>>(module: M) -> M {
+    struct Fresh;
+    impl<B: AutodiffBackend> ModuleMapper<B> for Fresh {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+            let (id, value, mapper) = param.consume();
+            let requires = value.is_require_grad();
+            let leaf = Tensor::from_inner(value.inner()).set_require_grad(requires);
+            Param::from_mapped_value(id, leaf, mapper)
+        }
+    }
+    module.map(&mut Fresh)
 }

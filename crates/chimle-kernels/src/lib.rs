@@ -79,6 +79,6 @@ pub use dense_block::{
     DenseBlockGradients, DenseBlockParameters, DenseBlocksParameters, dense_block,
     dense_blocks_recomputed,
 };
-pub use differentiation::differentiate_alone;
+pub use differentiation::fresh_leaves;
 pub use kernels::{Kernels, TrainingBackend};
 pub use modulation::{ModulationGradients, modulate};

@@ -57,7 +57,7 @@ mod state;
 mod weights;
 
 pub use adain::{AdaIn, AdaInConfig};
-pub use chimle_kernels::{Kernels, TrainingBackend, conv3x3, differentiate_alone};
+pub use chimle_kernels::{Kernels, TrainingBackend, conv3x3, fresh_leaves};
 pub use chimle_weights::{WeightFile, WeightsError};
 pub use compute::{Compute, Precision};
 pub use config::{Architecture, GeneratorConfig, Preset, RrdbCount};

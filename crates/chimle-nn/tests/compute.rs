@@ -32,7 +32,7 @@ fn gradients(generator: &Generator<B>) -> Vec<(String, Vec<f32>)> {
             }
         }
     }
-    let _alone = chimle_nn::differentiate_alone();
+    let generator = &chimle_nn::fresh_leaves::<B, _>(generator.clone());
     let loss = images(generator)
         .into_iter()
         .map(|image| image.square().mean());

@@ -10,9 +10,7 @@ use burn::tensor::backend::Backend;
 use burn_flex::Flex;
 use chimle_imle::Target;
 use chimle_imle::{ExampleId, Rows, Search, SeededPool, Selection, StagedGenerator, Strategy};
-use chimle_nn::{
-    Architecture, ConfigError, Generator, GeneratorConfig, Kernels, WeightFile, differentiate_alone,
-};
+use chimle_nn::{Architecture, ConfigError, Generator, GeneratorConfig, Kernels, WeightFile};
 use chimle_perceptual::ImageDistance;
 use small::{codes, conditioning, images_error, noise, values};
 
@@ -103,7 +101,6 @@ fn a_saved_encoder_is_loaded_again() {
 #[test]
 fn every_parameter_of_the_encoder_gets_a_gradient() {
     type Diff = Autodiff<Flex>;
-    let _alone = differentiate_alone();
     let generator = generator::<Diff>(Architecture::Colorization);
     let inputs = conditioning(generator.config(), 2, SIDES);
     let images = generator.forward(inputs, codes(generator.config(), 2, SIDES));

@@ -67,6 +67,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Makes an error of writing a file.
+    pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
+        Self::Write {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     /// What `what`'s encoder said.
     pub(crate) fn encode(what: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
         move |reason| Self::Encode {
@@ -78,10 +86,7 @@ impl Error {
 
 /// Writes `bytes` to `path`, whole or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    chimle_files::write(path, bytes).map_err(|source| Error::Write {
-        path: path.to_owned(),
-        source,
-    })
+    chimle_files::write(path, bytes).map_err(|source| Error::write(path, source))
 }
 
 /// The extension of `path` in lower case, empty where there is none.

@@ -55,6 +55,7 @@ pub mod film;
 pub mod page;
 pub mod plot;
 mod raster;
+mod tensorboard;
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
@@ -63,6 +64,7 @@ pub use error::Error;
 pub use film::Frame;
 pub use page::{Input, Measure, Page};
 pub use plot::{Plot, Scale, Series};
+pub use tensorboard::TensorBoard;
 
 /// `image` as a PNG; `what` names it in the error where it has no pixels.
 fn png_bytes(image: &RgbImage, what: &str) -> Result<Vec<u8>, Error> {

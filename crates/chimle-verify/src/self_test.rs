@@ -2,7 +2,7 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use chimle_core::nn::{TrainingBackend, conv3x3, differentiate_alone};
+use chimle_core::nn::{TrainingBackend, conv3x3};
 
 use crate::error::Error;
 
@@ -34,7 +34,6 @@ pub fn self_test<B: TrainingBackend>(device: &B::Device) -> Result<(), Error> {
     let weights = tensor(&weight, [outputs, inputs, 3, 3]).require_grad();
     let bias = Tensor::<B, 1>::ones([outputs], device);
     let images = tensor(&input, [batch, inputs, height, width]);
-    let _alone = differentiate_alone();
     let found = conv3x3(images, weights.clone(), bias);
     let gradients = found.clone().sum().backward();
     let gradient = weights.grad(&gradients).ok_or_else(|| Error::Device {

@@ -29,6 +29,37 @@ pub enum Device {
     Wgpu(usize),
 }
 
+/// The devices of a run, as in `cuda:0,cuda:1`. `cpu:N` stands for N workers that share the CPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Devices(pub Vec<Device>);
+
+impl FromStr for Devices {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut devices = Vec::new();
+        for name in text.split(',') {
+            match name.strip_prefix("cpu:").map(str::parse::<usize>) {
+                Some(Ok(workers @ 1..=1024)) => devices.extend(vec![Device::Cpu; workers]),
+                Some(_) => return Err(format!("`{name}`: cpu:N needs N from 1 to 1024")),
+                None => devices.push(name.parse()?),
+            }
+        }
+        for (index, device) in devices.iter().enumerate() {
+            if std::mem::discriminant(device) != std::mem::discriminant(&devices[0]) {
+                let first = devices[0];
+                return Err(format!(
+                    "must all be of one kind, unlike {first} and {device}"
+                ));
+            }
+            if *device != Device::Cpu && devices[..index].contains(device) {
+                return Err(format!("names {device} twice"));
+            }
+        }
+        Ok(Self(devices))
+    }
+}
+
 impl FromStr for Device {
     type Err = String;
 
@@ -93,6 +124,19 @@ pub trait Command {
     const COMPUTES: bool = true;
 
     fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure>;
+
+    /// Runs on several devices. Most commands take one, the first.
+    fn run_on<B: TrainingBackend>(
+        self,
+        devices: Vec<B::Device>,
+        common: Common,
+    ) -> Result<(), Failure>
+    where
+        Self: Sized,
+    {
+        let first = devices.into_iter().next().unwrap_or_default();
+        self.run::<B>(first, common)
+    }
 }
 
 /// Runs a command on the device asked for, or else on the best one that works.
@@ -106,7 +150,12 @@ pub fn run<C: Command>(
         None if C::COMPUTES => best(),
         None => Device::Cpu,
     };
-    on(device, command, seed)
+    on(&[device], command, seed)
+}
+
+/// Runs a command on several devices of one kind.
+pub fn run_on(devices: &Devices, command: impl Command, seed: Option<u64>) -> Result<(), Failure> {
+    on(&devices.0, command, seed)
 }
 
 /// The kinds of GPU that this build can use, each with those that are there or why there are none.
@@ -139,7 +188,7 @@ pub fn cpu() -> Found {
 /// Whether a device passes its self-test; if not, why.
 pub fn works(device: Device) -> Result<(), String> {
     // What a driver cannot do comes out of the GPU libraries as a panic.
-    match catch_unwind(AssertUnwindSafe(|| on(device, SelfTest, None))) {
+    match catch_unwind(AssertUnwindSafe(|| on(&[device], SelfTest, None))) {
         Ok(result) => result.map_err(|failure| failure.to_string()),
         Err(_) => Err(panic::last()),
     }
@@ -172,27 +221,30 @@ fn best() -> Device {
     Device::Cpu
 }
 
-fn on(device: Device, command: impl Command, seed: Option<u64>) -> Result<(), Failure> {
+fn on(devices: &[Device], command: impl Command, seed: Option<u64>) -> Result<(), Failure> {
     let common = |memory| Common {
-        device,
+        device: devices[0],
         seed,
         memory,
     };
-    match device {
+    match devices[0] {
         Device::Cpu => {
             let memory = USUAL_MEMORY.min(free_memory::available() / 2);
-            command.run::<Autodiff<Flex>>(Default::default(), common(memory))
+            let devices = vec![Default::default(); devices.len()];
+            command.run_on::<Autodiff<Flex>>(devices, common(memory))
         }
         #[cfg(feature = "cuda")]
-        Device::Cuda(index) => {
-            let found = check(device, index, cuda::list())?;
-            let memory = found.memory.map_or(USUAL_MEMORY, |all| all / 2);
-            command.run::<Autodiff<burn_cuda::Cuda>>(cuda::device(index), common(memory))
+        Device::Cuda(_) => {
+            let found = check(devices, cuda::list)?;
+            let memory = found[0].memory.map_or(USUAL_MEMORY, |all| all / 2);
+            let devices = numbers(devices).map(cuda::device).collect();
+            command.run_on::<Autodiff<burn_cuda::Cuda>>(devices, common(memory))
         }
         #[cfg(feature = "wgpu")]
-        Device::Wgpu(index) => {
-            check(device, index, wgpu::list())?;
-            command.run::<Autodiff<burn_wgpu::Wgpu>>(wgpu::device(index), common(USUAL_MEMORY))
+        Device::Wgpu(_) => {
+            check(devices, wgpu::list)?;
+            let devices = numbers(devices).map(wgpu::device).collect();
+            command.run_on::<Autodiff<burn_wgpu::Wgpu>>(devices, common(USUAL_MEMORY))
         }
         #[cfg(not(feature = "cuda"))]
         Device::Cuda(_) => Err(Failure::NotCompiledIn { feature: "cuda" }),
@@ -201,13 +253,30 @@ fn on(device: Device, command: impl Command, seed: Option<u64>) -> Result<(), Fa
     }
 }
 
-/// The device among those found.
+/// The numbers of GPUs of one kind.
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+fn numbers(devices: &[Device]) -> impl Iterator<Item = usize> {
+    devices.iter().map(|device| match device {
+        Device::Cpu => 0,
+        Device::Cuda(index) | Device::Wgpu(index) => *index,
+    })
+}
+
+/// Finds the devices among those that `list` lists.
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 fn check(
-    device: Device,
-    index: usize,
-    found: Result<Vec<Found>, String>,
-) -> Result<Found, Failure> {
+    devices: &[Device],
+    list: impl Fn() -> Result<Vec<Found>, String>,
+) -> Result<Vec<Found>, Failure> {
+    let pairs = devices.iter().zip(numbers(devices));
+    pairs
+        .map(|(&device, index)| find(device, index, list()))
+        .collect()
+}
+
+/// Finds a device among those found.
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+fn find(device: Device, index: usize, found: Result<Vec<Found>, String>) -> Result<Found, Failure> {
     let reason = match found {
         Ok(mut found) if index < found.len() => return Ok(found.swap_remove(index)),
         Ok(found) => {
@@ -226,6 +295,26 @@ fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_devices_are_of_one_kind_and_named_once() {
+        let parse = |text: &str| text.parse::<Devices>();
+        assert_eq!(parse("cpu:3"), Ok(Devices(vec![Device::Cpu; 3])));
+        assert_eq!(
+            parse("cuda:0,cuda:2"),
+            Ok(Devices(vec![Device::Cuda(0), Device::Cuda(2)]))
+        );
+        for (text, word) in [
+            ("cuda:0,cuda", "twice"),
+            ("cpu,cuda:0", "one kind"),
+            ("cpu:0", "from 1"),
+            ("cpu:x", "from 1"),
+            ("", "must be"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+    }
 
     #[test]
     fn devices_are_named_with_and_without_a_number() {

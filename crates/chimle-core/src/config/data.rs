@@ -35,15 +35,26 @@ pub struct DataConfig {
     pub held_out: usize,
     /// The number of threads that decode and degrade ahead of training.
     pub threads: usize,
+    /// The memory for decoded images in MiB. Images in it are not decoded again.
+    #[serde(default = "usual_cache")]
+    pub cache_mib: u64,
+}
+
+fn usual_cache() -> u64 {
+    256
 }
 
 /// The most threads that load examples.
 const MOST_THREADS: u64 = 1024;
 
+/// The most memory for decoded images in MiB: 1 PiB.
+const MOST_CACHE: u64 = 1 << 30;
+
 impl DataConfig {
     /// Checks that the numbers are possible.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         check_count("data.threads", self.threads as u64, 1, MOST_THREADS)?;
+        check_count("data.cache_mib", self.cache_mib, 0, MOST_CACHE)?;
         for source in [Some(&self.source), self.validation.as_ref()] {
             if let Some(DataSource::Procedural { scenes }) = source {
                 let field = "data.source.procedural.scenes";

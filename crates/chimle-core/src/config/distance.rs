@@ -1,6 +1,6 @@
 //! The setting that names a distance.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
 use chimle_perceptual::{Backbone, ImageDistance, Lpips};
@@ -172,6 +172,42 @@ impl DistanceConfig {
             Self::Sum(_) | Self::Custom(_) => 0,
         };
         (4 * per_pixel * height * width) as u64
+    }
+
+    /// Estimates how many bytes the features of one image of this size take. `None` for a distance of
+    /// the program's own, of which nothing is known.
+    pub(crate) fn feature_bytes(&self, height: usize, width: usize) -> Option<u64> {
+        // Values per pixel, in quarters.
+        let quarters = match self {
+            Self::L1 | Self::L2 => 12,
+            Self::LaplacianPyramid => 16,
+            Self::Lpips { backbone, .. } => match backbone {
+                Backbone::Vgg16 => 4 * 122,
+                Backbone::AlexNet => 64,
+                Backbone::SqueezeNet => 96,
+            },
+            Self::Sum(terms) => {
+                let terms = terms.iter();
+                return terms
+                    .map(|term| term.distance.feature_bytes(height, width))
+                    .sum();
+            }
+            Self::Custom(_) => return None,
+        };
+        Some((quarters * height * width) as u64)
+    }
+
+    /// Returns the weights of VGG16, if the distance or a term of it compares its features.
+    pub fn vgg16_weights(&self) -> Option<&Path> {
+        match self {
+            Self::Lpips {
+                backbone: Backbone::Vgg16,
+                weights,
+                ..
+            } => Some(weights),
+            Self::Sum(terms) => terms.iter().find_map(|term| term.distance.vgg16_weights()),
+            _ => None,
+        }
     }
 
     /// Returns whether the distance is a squared Euclidean distance between features.

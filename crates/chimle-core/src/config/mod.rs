@@ -19,7 +19,7 @@ use crate::seed::{Stream, derive};
 pub(crate) use data::Split;
 pub use data::{DataConfig, DataSource};
 pub use distance::{DistanceConfig, WeightedDistance};
-pub use training::{Measure, SearchConfig, TrainingConfig};
+pub use training::{BatchOrder, Measure, SearchConfig, TrainingConfig};
 
 /// The format of a run folder that this version writes.
 ///
@@ -225,6 +225,7 @@ impl<C: NetworkConfig> RunConfig<C> {
         .with_augment(augment);
         config.smallest_crop = self.data.smallest_crop;
         config.transpose = self.data.transpose;
+        config.cache_bytes = self.data.cache_mib << 20;
         Ok(Dataset::open(source, config)?)
     }
 }

@@ -5,7 +5,8 @@ use chimle_imle::{Neighbors, Objective, Strategy};
 use chimle_nn::{GeneratorConfig, Precision, Preset};
 
 use super::{
-    DataConfig, DataSource, DistanceConfig, Measure, RunConfig, SearchConfig, TrainingConfig,
+    BatchOrder, DataConfig, DataSource, DistanceConfig, Measure, RunConfig, SearchConfig,
+    TrainingConfig,
 };
 use crate::generator::architecture;
 
@@ -42,6 +43,7 @@ impl RunConfig {
                 validation: None,
                 held_out: 32,
                 threads: std::thread::available_parallelism().map_or(1, usize::from),
+                cache_mib: 256,
             },
             distance: DistanceConfig::LaplacianPyramid,
             search: SearchConfig {
@@ -64,6 +66,7 @@ fn schedule(preset: Preset) -> (Vec<usize>, TrainingConfig) {
         steps_per_search: 10_000,
         batch: 1,
         accumulate: 1,
+        order: BatchOrder::Shuffled,
         learning_rate: 1e-4,
         mapping_rate: 0.01,
         milestones: Vec::new(),

@@ -42,6 +42,9 @@ pub struct TrainingConfig {
     /// memory. The gradients are those of the whole batch, up to rounding.
     #[serde(default = "one")]
     pub accumulate: usize,
+    /// The order in which the examples of a round make up its batches.
+    #[serde(default)]
+    pub order: BatchOrder,
     /// The learning rate of Adam.
     pub learning_rate: f64,
     /// The mapping networks learn at this multiple of the rate.
@@ -118,6 +121,17 @@ fn one() -> usize {
     1
 }
 
+/// The order in which the examples of a round make up its batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BatchOrder {
+    /// All examples are visited in a random order, then all of them again in another one.
+    #[default]
+    Shuffled,
+    /// All examples are visited in the order in which the round drew them, again and again.
+    AsDrawn,
+}
+
 /// A measure of the validation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -127,6 +141,8 @@ pub enum Measure {
     Best,
     /// The mean distance of the samples to the truth.
     Mean,
+    /// The Frechet distance, if it is measured; see [`SetValues`](crate::SetValues).
+    Frechet,
 }
 
 impl TrainingConfig {

@@ -1,6 +1,6 @@
 //! The check of the optimizer: one step against stored parameters, two against Adam in 64 bits.
 
-use chimle_core::nn::{Generator, TrainingBackend, differentiate_alone, is_mapping};
+use chimle_core::nn::{Generator, TrainingBackend, fresh_leaves, is_mapping};
 use chimle_core::optimizer::{self, Groups, ModuleAdam};
 
 use super::case::Case;
@@ -55,9 +55,8 @@ fn steps<B: TrainingBackend>(
     let AdamSettings { lr: rate, .. } = case.setup.adam;
     let mapping_rate = case.setup.adam.mapping_rate();
     let groups = Groups::of(&case.generator);
-    let mut generator = case.generator.clone();
+    let mut generator = fresh_leaves::<B, _>(case.generator.clone());
     [gradients, &changed(gradients)].map(|gradients| {
-        let _alone = differentiate_alone();
         let loss = loss_with_gradients(&generator, gradients);
         let before = generator.clone();
         generator = optimizer::step(

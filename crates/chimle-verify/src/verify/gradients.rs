@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
-use chimle_core::nn::{Generator, TrainingBackend, differentiate_alone};
+use chimle_core::nn::{Generator, TrainingBackend, fresh_leaves};
 use chimle_core::perceptual::{Distance, ImageDistance};
 
 use super::case::Case;
@@ -115,7 +115,7 @@ pub(super) fn gradients<B: TrainingBackend>(
     distance: &ImageDistance<B>,
 ) -> Result<Arrays, Error> {
     let target = target(case, distance);
-    let _alone = differentiate_alone();
+    let generator = &fresh_leaves::<B, _>(generator.clone());
     let images = generator.forward_raw(case.conditioning.clone(), case.codes.clone());
     let mut losses = Vec::with_capacity(images.len());
     for (i, (image, target)) in images.into_iter().zip(target.levels()).enumerate() {

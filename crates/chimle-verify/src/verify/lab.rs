@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chimle_core::nn::{TrainingBackend, differentiate_alone, lab_to_rgb};
+use chimle_core::nn::{TrainingBackend, lab_to_rgb};
 
 use super::check::Report;
 use super::comparison::{Comparison, absolute, magnitude, relative_or_absolute};
@@ -31,7 +31,6 @@ pub(super) fn check<B: TrainingBackend>(
         .tensor::<B, 4>("network_lab", shape, device)?
         .require_grad();
     let weight = file.tensor::<B, 4>("weight", shape, device)?;
-    let _alone = differentiate_alone();
     let rgb = lab_to_rgb(lab.clone());
 
     let expected = floats(&file, "rgb", &shape)?;

@@ -1,0 +1,50 @@
+//! `chimle orchestrate`: brings the machines of one run together.
+
+use std::time::Duration;
+
+use chimle_core::Orchestrator;
+use clap::Args;
+
+use crate::error::Failure;
+use crate::{flags, output};
+
+/// Brings the machines of one run together, and tells the others when one of them fails.
+///
+/// Start it on one machine. Then start `chimle train --nodes HOST:PORT ...` on each machine of the run, with
+/// the same configuration, the same data and a run folder of its own. It ends when the run ends. It listens on
+/// PORT and on the port after it, without encryption or passwords: only the machines of the run should be able
+/// to reach them.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Orchestrate {
+    /// The number of machines
+    #[arg(long, value_name = "N")]
+    nodes: usize,
+
+    /// The address to listen on
+    #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:4500")]
+    listen: String,
+
+    /// A machine that the others wait for, and that does not move for so many minutes, counts as hung
+    #[arg(long, value_name = "M", default_value = "10", value_parser = flags::minutes)]
+    patience: Duration,
+}
+
+const EXAMPLES: &str = "\
+Example, with two machines:
+  first$  chimle orchestrate --nodes 2 --listen 0.0.0.0:4500
+  first$  chimle train --nodes first:4500 --task colorization --data photos/ --out runs/color
+  second$ chimle train --nodes first:4500 --task colorization --data photos/ --out runs/color";
+
+impl Orchestrate {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        let orchestrator = Orchestrator::listen(&self.listen, self.nodes, self.patience)?;
+        output::say(format_args!(
+            "waiting for {} machines on {}",
+            self.nodes, self.listen
+        ))?;
+        // A closed output must not end the run on all machines.
+        Ok(orchestrator.run(&|line| drop(output::say(line)))?)
+    }
+}

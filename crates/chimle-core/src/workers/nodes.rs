@@ -1,0 +1,590 @@
+//! Runs on several machines: how they meet, and how they learn that one of them has failed.
+//!
+//! `burn-collective` moves the tensors. Its calls wait without end for a machine that is gone, so an
+//! [`Orchestrator`] of our own keeps a connection to every machine. The messages are lines of JSON.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use burn_collective::{CollectiveConfig, start_global_orchestrator};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// The time between two signs of life of a machine.
+const BEAT: Duration = Duration::from_secs(1);
+/// A machine without a sign of life for this long is gone.
+const SILENCE: Duration = Duration::from_secs(15);
+/// The longest message in bytes: a configuration is a few thousand.
+const LONGEST_MESSAGE: u64 = 1 << 20;
+
+/// How a machine takes part in a run on several machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodesConfig {
+    /// The address of the [`Orchestrator`], `HOST:PORT`.
+    pub orchestrator: String,
+    /// The name of this machine in messages.
+    pub name: String,
+    /// The host name or address under which the other machines reach this one. `None` stands for the
+    /// address from which this machine reaches the orchestrator.
+    pub host: Option<String>,
+}
+
+/// What a machine says of its run when it joins. All machines of a run must agree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Joining {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) config: Value,
+    pub(crate) data: String,
+    pub(crate) step: u64,
+    pub(crate) workers: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ToOrchestrator {
+    Join(Box<Joining>),
+    /// A sign of life: the number of sums that the machine has begun, and whether it waits for one.
+    Beat {
+        sums: u64,
+        waits: bool,
+    },
+    Done,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum FromOrchestrator {
+    Welcome {
+        node: usize,
+        nodes: usize,
+        port: u16,
+    },
+    Refused {
+        reason: String,
+    },
+    Failed {
+        name: String,
+        reason: String,
+    },
+}
+
+fn send(stream: &mut TcpStream, message: &impl Serialize) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(message).expect("a message is plain data");
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
+fn receive<T: for<'de> Deserialize<'de>>(reader: &mut BufReader<TcpStream>) -> Option<T> {
+    let mut line = Vec::new();
+    let mut limited = std::io::Read::take(reader, LONGEST_MESSAGE);
+    limited.read_until(b'\n', &mut line).ok()?;
+    serde_json::from_slice(&line).ok()
+}
+
+/// A machine's place in a run.
+pub(crate) struct Membership {
+    node: usize,
+    nodes: usize,
+    /// `burn-collective`'s orchestrator, and this machine's own server of tensors.
+    addresses: [String; 2],
+    port: u16,
+    shared: Arc<Shared>,
+    stream: TcpStream,
+}
+
+#[derive(Default)]
+struct Shared {
+    sums: AtomicU64,
+    waiting: AtomicUsize,
+    failure: Mutex<Option<(String, String)>>,
+}
+
+impl Membership {
+    /// Joins a run, and waits until all machines have joined.
+    pub(crate) fn join(config: &NodesConfig, joining: Joining) -> Result<Self, Error> {
+        let unreachable = |error: std::io::Error| Error::Node {
+            name: config.orchestrator.clone(),
+            reason: format!("the orchestrator cannot be reached: {error}"),
+        };
+        let mut stream = TcpStream::connect(&config.orchestrator).map_err(unreachable)?;
+        send(&mut stream, &ToOrchestrator::Join(Box::new(joining))).map_err(unreachable)?;
+        let mut reader = BufReader::new(stream.try_clone().map_err(unreachable)?);
+        let shared = Arc::new(Shared::default());
+        // The first beats are sent while the machine waits for the others.
+        let beats = stream.try_clone().map_err(unreachable)?;
+        thread::spawn({
+            let shared = Arc::downgrade(&shared);
+            let mut stream = beats;
+            move || {
+                while let Some(shared) = shared.upgrade() {
+                    let sums = shared.sums.load(Ordering::Relaxed);
+                    let waits = shared.waiting.load(Ordering::Relaxed) > 0;
+                    drop(shared);
+                    if send(&mut stream, &ToOrchestrator::Beat { sums, waits }).is_err() {
+                        break;
+                    }
+                    thread::sleep(BEAT);
+                }
+            }
+        });
+        let gone = || Error::Node {
+            name: config.orchestrator.clone(),
+            reason: "the orchestrator ended".to_owned(),
+        };
+        let (node, nodes, port) = match receive(&mut reader).ok_or_else(gone)? {
+            FromOrchestrator::Welcome { node, nodes, port } => (node, nodes, port),
+            FromOrchestrator::Refused { reason } => {
+                return Err(Error::Node {
+                    name: config.name.clone(),
+                    reason,
+                });
+            }
+            FromOrchestrator::Failed { name, reason } => return Err(Error::Node { name, reason }),
+        };
+        let own = match &config.host {
+            Some(host) => host.clone(),
+            None => stream.local_addr().map_err(unreachable)?.ip().to_string(),
+        };
+        let orchestrator = stream.peer_addr().map_err(unreachable)?.ip();
+        let free = TcpListener::bind(("0.0.0.0", 0)).and_then(|listener| listener.local_addr());
+        let own_port = free.map_err(unreachable)?.port();
+        thread::spawn({
+            let shared = shared.clone();
+            let name = config.orchestrator.clone();
+            move || {
+                let failed = match receive(&mut reader) {
+                    Some(FromOrchestrator::Failed { name, reason }) => (name, reason),
+                    _ => (name, "the orchestrator ended".to_owned()),
+                };
+                let mut failure = shared
+                    .failure
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                failure.get_or_insert(failed);
+            }
+        });
+        Ok(Self {
+            node,
+            nodes,
+            addresses: [
+                format!("ws://{}", SocketAddr::new(orchestrator, port)),
+                format!("ws://{own}:{own_port}"),
+            ],
+            port: own_port,
+            shared,
+            stream,
+        })
+    }
+
+    pub(super) fn node(&self) -> usize {
+        self.node
+    }
+
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes
+    }
+
+    /// Adds what `burn-collective` must know of the machines.
+    pub(super) fn configure(&self, config: CollectiveConfig) -> Result<CollectiveConfig, Error> {
+        let address = |text: &String| {
+            text.parse().map_err(|reason| Error::Collective {
+                reason: format!("{text} is not an address: {reason}"),
+            })
+        };
+        Ok(config
+            .with_num_nodes(self.nodes as u32)
+            .with_global_address(address(&self.addresses[0])?)
+            .with_node_address(address(&self.addresses[1])?)
+            .with_data_service_port(self.port))
+    }
+
+    /// Tells the orchestrator that this machine waits for the others, until the guard is dropped.
+    pub(super) fn waits(&self) -> Waiting<'_> {
+        self.shared.sums.fetch_add(1, Ordering::Relaxed);
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(&self.shared.waiting)
+    }
+
+    /// Returns the failure of a machine, if one has failed.
+    pub(super) fn failure(&self) -> Option<Error> {
+        let failure = self.shared.failure.lock();
+        let failure = failure.unwrap_or_else(PoisonError::into_inner);
+        failure
+            .clone()
+            .map(|(name, reason)| Error::Node { name, reason })
+    }
+
+    /// Tells the orchestrator that this machine has ended as it should.
+    pub(crate) fn done(&self) {
+        if let Ok(mut stream) = self.stream.try_clone() {
+            let _ = send(&mut stream, &ToOrchestrator::Done);
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// See [`Membership::waits`].
+pub(super) struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Brings the machines of one run together, and tells the others when one fails.
+///
+/// It computes nothing. It listens on two ports: its own, and the next one, where `burn-collective`
+/// introduces the machines to each other. Both should be reachable by the machines of the run alone.
+#[derive(Debug)]
+pub struct Orchestrator {
+    listener: TcpListener,
+    nodes: usize,
+    patience: Duration,
+}
+
+/// What reaches the orchestrator of one machine.
+enum Received {
+    Message(ToOrchestrator),
+    /// The connection is closed.
+    Closed,
+}
+
+/// A machine as the orchestrator sees it.
+struct Node {
+    joining: Joining,
+    stream: TcpStream,
+    heard: Instant,
+    sums: u64,
+    waits: bool,
+    /// When the number of sums last grew.
+    moved: Instant,
+    done: bool,
+}
+
+impl Orchestrator {
+    /// Listens on an address, `HOST:PORT`, for `nodes` machines. A machine that the others wait for,
+    /// and that does not move for `patience`, counts as hung.
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be listened on, or `nodes` is below 2.
+    pub fn listen(address: &str, nodes: usize, patience: Duration) -> Result<Self, Error> {
+        if nodes < 2 {
+            return Err(Error::Setting {
+                field: "nodes",
+                reason: format!("must be at least 2, not {nodes}"),
+            });
+        }
+        let listen = || {
+            let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
+            TcpListener::bind(&addresses[..])
+        };
+        let listener = listen().map_err(|error| Error::Node {
+            name: address.to_owned(),
+            reason: format!("cannot be listened on: {error}"),
+        })?;
+        Ok(Self {
+            listener,
+            nodes,
+            patience,
+        })
+    }
+
+    /// Returns the port that is listened on.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system does not tell.
+    pub fn port(&self) -> Result<u16, Error> {
+        let address = self.listener.local_addr().map_err(|error| Error::Node {
+            name: "orchestrator".to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(address.port())
+    }
+
+    /// Waits for the machines, starts their run and watches it to its end. `report` is given one line
+    /// for each thing that happens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Node`] if the machines do not agree on version, configuration, data or step, or one
+    /// of them dies or hangs. The others are told first.
+    pub fn run(self, report: &dyn Fn(&str)) -> Result<(), Error> {
+        let port = self.port()?.checked_add(1).ok_or_else(|| Error::Node {
+            name: "orchestrator".to_owned(),
+            reason: "port 65535 has no next port".to_owned(),
+        })?;
+        let (sender, receiver) = channel();
+        let mut nodes = self.gather(&sender, &receiver, report)?;
+        if let Some(reason) = disagreement(&nodes) {
+            let refused = FromOrchestrator::Refused {
+                reason: reason.clone(),
+            };
+            for node in &mut nodes {
+                let _ = send(&mut node.stream, &refused);
+            }
+            return Err(Error::Node {
+                name: "orchestrator".to_owned(),
+                reason,
+            });
+        }
+        start_collective(port)?;
+        let count = nodes.len();
+        for (index, node) in nodes.iter_mut().enumerate() {
+            let welcome = FromOrchestrator::Welcome {
+                node: index,
+                nodes: count,
+                port,
+            };
+            let _ = send(&mut node.stream, &welcome);
+        }
+        report("all machines have joined");
+        let failed = watch(&mut nodes, &receiver, self.patience);
+        match failed {
+            None => {
+                report("the run has ended on all machines");
+                Ok(())
+            }
+            Some((name, reason)) => {
+                let failed = FromOrchestrator::Failed {
+                    name: name.clone(),
+                    reason: reason.clone(),
+                };
+                for node in nodes.iter_mut().filter(|node| !node.done) {
+                    let _ = send(&mut node.stream, &failed);
+                }
+                Err(Error::Node { name, reason })
+            }
+        }
+    }
+
+    /// Waits until all machines have joined.
+    fn gather(
+        &self,
+        sender: &Sender<(usize, Received)>,
+        receiver: &Receiver<(usize, Received)>,
+        report: &dyn Fn(&str),
+    ) -> Result<Vec<Node>, Error> {
+        let mut nodes: Vec<Node> = Vec::new();
+        while nodes.len() < self.nodes {
+            let Ok((stream, address)) = self.listener.accept() else {
+                continue;
+            };
+            // Whatever connects and does not join within this time is not a machine of the run.
+            let _ = stream.set_read_timeout(Some(SILENCE));
+            let Ok(clone) = stream.try_clone() else {
+                continue;
+            };
+            let mut reader = BufReader::new(clone);
+            let Some(ToOrchestrator::Join(joining)) = receive(&mut reader) else {
+                continue;
+            };
+            let _ = stream.set_read_timeout(None);
+            let index = nodes.len();
+            report(&format!("{} joined from {address}", joining.name));
+            let now = Instant::now();
+            nodes.push(Node {
+                joining: *joining,
+                stream,
+                heard: now,
+                sums: 0,
+                waits: false,
+                moved: now,
+                done: false,
+            });
+            let sender = sender.clone();
+            thread::spawn(move || {
+                while let Some(message) = receive(&mut reader) {
+                    if sender.send((index, Received::Message(message))).is_err() {
+                        return;
+                    }
+                }
+                let _ = sender.send((index, Received::Closed));
+            });
+            // A machine that left while others were awaited.
+            while let Ok((index, received)) = receiver.try_recv() {
+                if matches!(received, Received::Closed) {
+                    return Err(Error::Node {
+                        name: nodes[index].joining.name.clone(),
+                        reason: "it left before all machines had joined".to_owned(),
+                    });
+                }
+            }
+        }
+        let now = Instant::now();
+        for node in &mut nodes {
+            (node.heard, node.moved) = (now, now);
+        }
+        Ok(nodes)
+    }
+}
+
+/// Watches a run until all machines are done, or returns the one that failed and how.
+fn watch(
+    nodes: &mut [Node],
+    receiver: &Receiver<(usize, Received)>,
+    patience: Duration,
+) -> Option<(String, String)> {
+    while nodes.iter().any(|node| !node.done) {
+        match receiver.recv_timeout(BEAT) {
+            Ok((index, Received::Closed)) if !nodes[index].done => {
+                let name = nodes[index].joining.name.clone();
+                return Some((name, "it ended before the run did".to_owned()));
+            }
+            Ok((_, Received::Closed)) | Err(RecvTimeoutError::Timeout) => {}
+            Ok((index, Received::Message(message))) => {
+                let node = &mut nodes[index];
+                node.heard = Instant::now();
+                match message {
+                    ToOrchestrator::Beat { sums, waits } => {
+                        if sums != node.sums {
+                            node.moved = node.heard;
+                        }
+                        (node.sums, node.waits) = (sums, waits);
+                    }
+                    ToOrchestrator::Done => node.done = true,
+                    ToOrchestrator::Join(_) => {}
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+        let waits = nodes.iter().any(|node| node.waits);
+        for node in nodes.iter().filter(|node| !node.done) {
+            let name = node.joining.name.clone();
+            if node.heard.elapsed() > SILENCE {
+                let seconds = SILENCE.as_secs();
+                return Some((name, format!("nothing was heard of it for {seconds} s")));
+            }
+            if waits && !node.waits && node.moved.elapsed() > patience {
+                let seconds = patience.as_secs();
+                return Some((name, format!("the others waited {seconds} s for it")));
+            }
+        }
+    }
+    None
+}
+
+/// Says what the machines do not agree on.
+fn disagreement(nodes: &[Node]) -> Option<String> {
+    let (first, others) = nodes.split_first()?;
+    let a = &first.joining;
+    for node in others {
+        let b = &node.joining;
+        let differs = |what: &str, of_a: &dyn std::fmt::Display, of_b: &dyn std::fmt::Display| {
+            Some(format!(
+                "the machines do not agree: {what} is {of_a} on {} and {of_b} on {}",
+                a.name, b.name
+            ))
+        };
+        if a.version != b.version {
+            return differs("the version of chimle", &a.version, &b.version);
+        }
+        if let Some((key, of_a, of_b)) = difference("", &a.config, &b.config) {
+            return differs(&format!("`{key}`"), &of_a, &of_b);
+        }
+        if a.data != b.data {
+            return differs("the fingerprint of the data", &a.data, &b.data);
+        }
+        if a.workers != b.workers {
+            return differs("the number of devices", &a.workers, &b.workers);
+        }
+        if a.step != b.step {
+            let sentence = differs("the step of the run", &a.step, &b.step)?;
+            return Some(format!(
+                "{sentence}: copy the run folder from one to the other"
+            ));
+        }
+    }
+    None
+}
+
+/// Finds the first value in which two configurations differ. Paths may differ between machines.
+fn difference(key: &str, a: &Value, b: &Value) -> Option<(String, String, String)> {
+    const PATHS: [&str; 5] = ["source", "validation", "init", "weights", "linear"];
+    if a == b {
+        return None;
+    }
+    if let (Value::Object(a), Value::Object(b)) = (a, b) {
+        let keys = a.keys().chain(b.keys());
+        for part in keys.filter(|part| !PATHS.contains(&part.as_str())) {
+            let mut path = key.to_owned();
+            if !path.is_empty() {
+                path.push('.');
+            }
+            let _ = write!(path, "{part}");
+            let none = Value::Null;
+            let (a, b) = (a.get(part).unwrap_or(&none), b.get(part).unwrap_or(&none));
+            if let Some(found) = difference(&path, a, b) {
+                return Some(found);
+            }
+        }
+        return None;
+    }
+    if let (Value::Array(a), Value::Array(b)) = (a, b)
+        && a.len() == b.len()
+    {
+        return a.iter().zip(b).find_map(|(a, b)| difference(key, a, b));
+    }
+    Some((key.to_owned(), a.to_string(), b.to_string()))
+}
+
+/// Starts `burn-collective`'s orchestrator on a port.
+fn start_collective(port: u16) -> Result<(), Error> {
+    let failed = |reason: String| Error::Collective { reason };
+    // It logs an error where the port is taken, and nobody would see it.
+    let free = TcpListener::bind(("0.0.0.0", port));
+    drop(free.map_err(|error| failed(format!("port {port} cannot be listened on: {error}")))?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| failed(error.to_string()))?;
+    thread::spawn(move || runtime.block_on(start_global_orchestrator(port)));
+    // Machines are told of the port only once it answers.
+    for _ in 0..100 {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Err(failed(format!(
+        "the orchestrator does not answer on port {port}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::difference;
+
+    #[test]
+    fn configurations_differ_in_values_and_not_in_paths() {
+        let config = |latent: u32, source: &str| json!({ "data": { "source": source, "height": 64 }, "generator": { "latent": latent } });
+        assert_eq!(difference("", &config(32, "/a"), &config(32, "/b")), None);
+        let (key, a, b) = difference("", &config(32, "/a"), &config(64, "/a")).unwrap();
+        assert_eq!(
+            (key.as_str(), a.as_str(), b.as_str()),
+            ("generator.latent", "32", "64")
+        );
+        let missing = json!({ "data": { "height": 64 } });
+        let (key, ..) = difference("", &config(32, "/a"), &missing).unwrap();
+        assert_eq!(key, "generator");
+    }
+}
