@@ -117,6 +117,9 @@ impl Reference {
             .map(|entry| entry.unwrap().path())
             .collect();
         assert_eq!(left.len(), 2, "{what}: {left:?}");
+        let log = fs::read_to_string(self.path().join(run).join("log.jsonl")).unwrap();
+        let is_whole = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        assert!(log.lines().all(is_whole), "{what}: half a line in the log");
         fs::remove_dir_all(self.path().join(run)).unwrap();
     }
 }

@@ -18,10 +18,17 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// The number of times that a source uses the keyword.
 fn uses(source: &str) -> usize {
-    let code = source.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let code = source
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default());
     let keyword = ["unsafe {", "unsafe impl", "unsafe fn"];
-    code.map(|line| keyword.iter().map(|keyword| line.matches(keyword).count()).sum::<usize>())
-        .sum()
+    code.map(|line| {
+        keyword
+            .iter()
+            .map(|keyword| line.matches(keyword).count())
+            .sum::<usize>()
+    })
+    .sum()
 }
 
 #[test]
@@ -32,7 +39,12 @@ fn every_unsafe_block_is_listed_with_its_argument() {
         let mut files = Vec::new();
         sources(&root.join(folder), &mut files);
         for file in files {
-            let below = file.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+            let below = file
+                .strip_prefix(&root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .replace('\\', "/");
             // This file names the keyword, and builds of other folders are not ours.
             if below.ends_with("tests/unsafe_code.rs") || below.contains("/target/") {
                 continue;

@@ -238,6 +238,7 @@ impl WeightFile {
 }
 
 fn open_safetensors(path: &Path) -> Result<Content, WeightsError> {
+    regular_file(path)?;
     let bytes = std::fs::read(path).map_err(|source| cannot_open(path, source))?;
     // This compares the sizes with the file's length, too.
     let (length, header) =
@@ -252,20 +253,26 @@ fn open_safetensors(path: &Path) -> Result<Content, WeightsError> {
 }
 
 fn open_pytorch(path: &Path) -> Result<Content, WeightsError> {
-    // Asked first, so that a missing file is told apart from a damaged one.
+    regular_file(path)?;
+    let file = StateDict::open(path);
+    let file = file.map_err(|refusal| unreadable(path, refusal.into_reason()))?;
+    Ok(Content::Pytorch(file))
+}
+
+/// Checks that there is a file that can be opened. A folder, a pipe or a device may have no end. A missing
+/// file is told apart from a damaged one.
+fn regular_file(path: &Path) -> Result<(), WeightsError> {
     let metadata = std::fs::metadata(path).and_then(|metadata| {
         std::fs::File::open(path)?;
         Ok(metadata)
     });
-    if !metadata
+    if metadata
         .map_err(|source| cannot_open(path, source))?
         .is_file()
     {
-        return Err(unreadable(path, "it is no file".to_owned()));
+        return Ok(());
     }
-    let file = StateDict::open(path);
-    let file = file.map_err(|refusal| unreadable(path, refusal.into_reason()))?;
-    Ok(Content::Pytorch(file))
+    Err(unreadable(path, "it is not a regular file".to_owned()))
 }
 
 fn cannot_open(path: &Path, source: std::io::Error) -> WeightsError {
