@@ -262,17 +262,13 @@ fn open_pytorch(path: &Path) -> Result<Content, WeightsError> {
 /// Checks that there is a file that can be opened. A folder, a pipe or a device may have no end. A missing
 /// file is told apart from a damaged one.
 fn regular_file(path: &Path) -> Result<(), WeightsError> {
-    let metadata = std::fs::metadata(path).and_then(|metadata| {
-        std::fs::File::open(path)?;
-        Ok(metadata)
-    });
-    if metadata
-        .map_err(|source| cannot_open(path, source))?
-        .is_file()
-    {
-        return Ok(());
+    let failed = |source| cannot_open(path, source);
+    // Opening a pipe would wait for a writer.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(unreadable(path, "it is not a regular file".to_owned()));
     }
-    Err(unreadable(path, "it is not a regular file".to_owned()))
+    std::fs::File::open(path).map_err(failed)?;
+    Ok(())
 }
 
 fn cannot_open(path: &Path, source: std::io::Error) -> WeightsError {
