@@ -366,7 +366,6 @@ where
         older: &[Checkpoint],
     ) -> Result<(), Error> {
         let mut damaged = Vec::new();
-        let mut first = None;
         for checkpoint in [newest].into_iter().chain(older.iter().rev()) {
             match self.continue_from(checkpoint) {
                 Ok(()) => {
@@ -378,10 +377,7 @@ where
                     self.warn(left);
                     return Ok(());
                 }
-                Err(error) if error.is_damage() => {
-                    first.get_or_insert_with(|| error.to_string());
-                    damaged.push((checkpoint, error));
-                }
+                Err(error) if error.is_damage() => damaged.push((checkpoint, error)),
                 Err(error) => return Err(error),
             }
         }
