@@ -8,7 +8,7 @@ use chimle_core::evaluation::{
     evaluate_folders,
 };
 use chimle_core::metrics::{Statistics, Subsets};
-use chimle_core::perceptual::{Backbone, Extractor, ImageDistance, InceptionV3, Vgg16};
+use chimle_core::perceptual::{Extractor, ImageDistance, InceptionV3, Vgg16};
 use chimle_core::{
     DataSource, DistanceConfig, Kernels, Model, Precision, RunConfig, TaskHandle, TrainingBackend,
 };
@@ -384,12 +384,7 @@ impl Evaluate {
             let network = InceptionV3::load(path, device)?;
             return Ok(Some(Extractor::InceptionV3(network)));
         }
-        let DistanceConfig::Lpips {
-            backbone: Backbone::Vgg16,
-            weights,
-            ..
-        } = distance
-        else {
+        let Some(weights) = distance.vgg16_weights() else {
             return match self.save_stats {
                 Some(_) => Err(self.no_statistics()),
                 None => Ok(None),

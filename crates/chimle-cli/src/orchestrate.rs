@@ -11,9 +11,9 @@ use crate::{flags, output};
 /// Brings the machines of one run together, and tells the others when one of them fails.
 ///
 /// Start it on one machine. Then start `chimle train --nodes HOST:PORT ...` on each machine of the run, with
-/// the same configuration, the same data and a run folder of its own. It ends when the run ends. It listens on
-/// PORT and on the port after it, without encryption or passwords: only the machines of the run should be able
-/// to reach them.
+/// the same configuration, the same data and a run folder of its own. It adds the gradients of the machines, and
+/// ends when the run ends. It listens without encryption or passwords: only the machines of the run should be able
+/// to reach it.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Orchestrate {

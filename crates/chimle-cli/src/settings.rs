@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use chimle_core::data::Sizes;
-use chimle_core::{DistanceConfig, Precision, Preset, RunConfig, Strategy, TaskHandle};
+use chimle_core::{
+    DistanceConfig, Precision, Preset, RunConfig, Strategy, TaskHandle, WeightedDistance,
+};
 use clap::{Args, ValueEnum};
 
 use crate::error::Failure;
@@ -42,7 +44,7 @@ pub struct Settings {
 
     /// Train with a perceptual distance on the network whose weights are in this file (.safetensors or .pth), or are
     /// those of this name that `chimle weights` has fetched
-    #[arg(long, value_name = "FILE|NAME", conflicts_with = "distance")]
+    #[arg(long, value_name = "FILE|NAME")]
     perceptual: Option<PathBuf>,
 
     /// That network
@@ -54,6 +56,8 @@ pub struct Settings {
     lpips: Option<PathBuf>,
 
     /// A distance that needs no weights [default: laplacian; with --preset paper, LPIPS on VGG16]
+    ///
+    /// With --perceptual, the distance is the sum of both.
     #[arg(long, value_enum)]
     distance: Option<DistanceName>,
 
@@ -176,9 +180,16 @@ impl Settings {
             self.perceptual.as_deref(),
             self.lpips.as_deref(),
         )?;
-        let chosen = match (perceptual.or(distance), preset) {
-            (None, Preset::Paper) => Some(lpips::of_the_paper()?),
-            (chosen, _) => chosen,
+        let chosen = match (perceptual, distance, preset) {
+            (Some(perceptual), Some(distance), _) => {
+                let terms = [perceptual, distance].map(|distance| WeightedDistance {
+                    weight: 1.0,
+                    distance,
+                });
+                Some(DistanceConfig::Sum(terms.to_vec()))
+            }
+            (None, None, Preset::Paper) => Some(lpips::of_the_paper()?),
+            (perceptual, distance, _) => perceptual.or(distance),
         };
         replace(&mut config.distance, chosen);
         let pools = self

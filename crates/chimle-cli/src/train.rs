@@ -71,10 +71,6 @@ pub struct Train {
     #[arg(long, value_name = "NAME", requires = "nodes")]
     node_name: Option<String>,
 
-    /// The host name under which the other machines reach this one [default: its address towards --nodes]
-    #[arg(long, value_name = "HOST", requires = "nodes")]
-    node_host: Option<String>,
-
     /// Resume although the data changed since the run began
     #[arg(long, requires = "resume")]
     accept_data: bool,
@@ -153,7 +149,6 @@ impl Command for Train {
             trainer.set_nodes(NodesConfig {
                 orchestrator,
                 name: self.node_name.clone().unwrap_or_else(usual),
-                host: self.node_host.clone(),
             });
         }
         if self.accept_data {

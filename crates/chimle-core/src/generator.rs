@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
-use crate::memory::generator_bytes;
+use crate::memory::level_bytes;
 use crate::parameters;
 
 /// The key of a generator's configuration in the metadata of its file.
@@ -45,14 +45,21 @@ pub trait NetworkConfig:
         None
     }
 
-    /// Estimates how many bytes the generator takes, at its peak, to make one output of this size
+    /// Estimates how many bytes each level takes, coarse to fine, to make one output of this size
     /// without gradients.
     ///
-    /// Batches of the search and of the sampler are kept within the memory by it. The default is 0:
-    /// nothing is known, and batches have the configured size.
-    fn bytes_per_output(&self, precision: Precision, height: usize, width: usize) -> u64 {
+    /// Batches of the search and of the sampler are kept within the memory by it. The default is
+    /// empty: nothing is known, and batches have the configured size.
+    fn level_bytes(&self, precision: Precision, height: usize, width: usize) -> Vec<u64> {
         let _ = (precision, height, width);
-        0
+        Vec::new()
+    }
+
+    /// Estimates how many bytes the generator takes, at its peak, to make one output of this size
+    /// without gradients: those of its largest level, or 0 if nothing is known.
+    fn bytes_per_output(&self, precision: Precision, height: usize, width: usize) -> u64 {
+        let bytes = self.level_bytes(precision, height, width);
+        bytes.into_iter().max().unwrap_or(0)
     }
 }
 
@@ -223,8 +230,8 @@ impl NetworkConfig for GeneratorConfig {
         })
     }
 
-    fn bytes_per_output(&self, precision: Precision, height: usize, width: usize) -> u64 {
-        generator_bytes(self, precision, height, width)
+    fn level_bytes(&self, precision: Precision, height: usize, width: usize) -> Vec<u64> {
+        level_bytes(self, precision, height, width)
     }
 }
 

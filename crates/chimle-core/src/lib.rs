@@ -51,6 +51,7 @@ mod round;
 mod run_folder;
 mod seed;
 mod sheet;
+mod times;
 mod trainer;
 mod validation;
 mod workers;
@@ -85,6 +86,7 @@ pub use model::{Model, Vary, check_precision, load_generator, load_weights};
 pub use model_file::save_generator;
 pub use run_folder::RunFolder;
 pub use sheet::Sheet;
+pub use times::Times;
 pub use trainer::Trainer;
 #[cfg(feature = "collective")]
 pub use workers::{NodesConfig, Orchestrator};

@@ -14,18 +14,19 @@ pub(crate) const USUAL_BYTES: u64 = 1 << 30;
 /// Rows of a batch if nothing else is said.
 pub(crate) const USUAL_ROWS: usize = 64;
 
-/// Estimates how many bytes a generator takes, at its peak, to make one output of this size without
-/// gradients. The estimate is no less than what the CPU backend takes, and at most twice that.
+/// Estimates how many bytes each level of a generator takes, at its peak, to make one output of this
+/// size without gradients. The largest estimate is no less than what the CPU backend takes, and at most
+/// twice that.
 ///
-/// The peak is in the widest level. It is either within a dense block (its maps of c + 4 g planes, with a copy of them
-/// where a backend concatenates, and the inputs of the block, the RRDB and the level, the last two in 32 bits), or
-/// where the level's c planes are enlarged to twice the side and convolved, in 32 bits.
-pub(crate) fn generator_bytes(
+/// The peak of a level is either within a dense block (its maps of c + 4 g planes, with a copy of them
+/// where a backend concatenates, and the inputs of the block, the RRDB and the level, the last two in
+/// 32 bits), or where the level's c planes are enlarged to twice the side and convolved, in 32 bits.
+pub(crate) fn level_bytes(
     config: &GeneratorConfig,
     precision: Precision,
     height: usize,
     width: usize,
-) -> u64 {
+) -> Vec<u64> {
     let levels = config.levels();
     let narrow = match precision {
         Precision::F32 => 4,
@@ -40,9 +41,24 @@ pub(crate) fn generator_bytes(
         };
         let dense = pixels * (narrow * (2 * (c + 4 * g) + c) + 4 * 2 * c);
         let up = pixels * 4 * (4 * 2 * c + c);
-        if enlarges { dense.max(up) } else { dense }
+        let bytes = if enlarges { dense.max(up) } else { dense };
+        bytes as u64
     });
-    bytes.max().unwrap_or(0) as u64
+    bytes.collect()
+}
+
+/// The most candidates of a coarse level in one batch, for each candidate of the finest level.
+const MOST_COARSE: u64 = 64;
+
+/// Divides the memory of `rows` candidates at the level that takes most among the levels: the number of
+/// candidates in one batch, per level.
+pub(crate) fn chunks(rows: usize, level_bytes: &[u64]) -> Vec<usize> {
+    let most = level_bytes.iter().copied().max().unwrap_or(0);
+    let chunks = level_bytes.iter().map(|&bytes| {
+        let times = (most / bytes.max(1)).clamp(1, MOST_COARSE);
+        rows.saturating_mul(times as usize)
+    });
+    chunks.collect()
 }
 
 /// How many rows a batch may have: what was asked for, what the estimate allows, and what has

@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Tensor, TensorData};
 use chimle_data::{Dataset, Example, Listing};
 use chimle_imle::{Chosen, SeededPool, Strategy};
 use chimle_nn::{Compute, Generator, TrainingBackend};
@@ -19,7 +18,7 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::generator::{ImageGenerator, NetworkConfig, TrainableDistance, TrainableGenerator};
 use crate::log::Log;
-use crate::memory::{Rows, USUAL_BYTES};
+use crate::memory::{Rows, USUAL_BYTES, chunks};
 use crate::model::{Model, check_precision, load_weights};
 use crate::model_file::save_generator;
 use crate::optimizer::{self, Groups};
@@ -28,10 +27,11 @@ use crate::position::Position;
 use crate::round::{Round, Unreadable};
 use crate::run_folder::{RunFolder, RunLock};
 use crate::seed::{Stream, derive};
+use crate::times::{Times, timed};
 use crate::validation::{Validation, has_strip};
 #[cfg(feature = "collective")]
 use crate::workers::NodesConfig;
-use crate::workers::{Examples, Noise, Peers, Worker, part, together};
+use crate::workers::{Examples, Noise, Peers, Worker, part, sum_of, together};
 
 static INITIALIZATION: Mutex<()> = Mutex::new(());
 
@@ -105,6 +105,7 @@ where
     memory: u64,
     /// What was wrong when the run was opened, to be reported when it goes on.
     warnings: Vec<String>,
+    times: Times,
     lock: Option<RunLock>,
 }
 
@@ -250,6 +251,7 @@ where
             rows: Rows::new(config.search.chunk, USUAL_BYTES),
             step_rows: Rows::new(config.training.batch, u64::MAX),
             memory: USUAL_BYTES,
+            times: Times::default(),
             groups: Groups::of(&generator),
             workers: vec![Worker::new(
                 device,
@@ -561,6 +563,20 @@ where
         self.step
     }
 
+    /// Returns where the time of the run went since the trainer was made.
+    pub fn times(&self) -> Times {
+        let worker = self.workers[0].times();
+        Times {
+            data: self.times.data + worker.data,
+            codes: worker.codes,
+            search: worker.search,
+            gradients: worker.gradients,
+            optimizer: self.times.optimizer + worker.optimizer,
+            exchange: worker.exchange,
+            ..self.times
+        }
+    }
+
     /// Changes the number of steps in all, including those done. The run's `config.toml` is changed
     /// too.
     ///
@@ -694,6 +710,7 @@ where
         }
         self.save_strip()?;
         peers.done();
+        self.times.total += begun.elapsed();
         log.notice(&Event::Finished {
             step: self.step,
             seconds: begun.elapsed().as_secs_f64(),
@@ -738,10 +755,12 @@ where
 
     fn draw_round(&mut self, log: &mut Log) -> Result<(), Error> {
         let index = self.next_round;
+        let begun = Instant::now();
         let (round, unreadable) = match self.ahead.take() {
             Some(ahead) if ahead.index == index => ahead.wait()?,
             _ => Round::draw(&self.config, &self.dataset, &self.split, index)?,
         };
+        self.times.data += begun.elapsed();
         for Unreadable { name, reason } in unreadable {
             log.notice(&Event::Skipped { name, reason });
         }
@@ -776,7 +795,8 @@ where
             return Ok(true);
         }
         let begun = Instant::now();
-        let bytes = bytes_per_candidate(&self.config);
+        let level_bytes = &bytes_per_candidate(&self.config);
+        let bytes = level_bytes.iter().copied().max().unwrap_or(0);
         let (config, rows) = (&self.config, &self.rows);
         for worker in &mut self.workers {
             worker.prepare_search();
@@ -797,8 +817,9 @@ where
                 let found = if part.len() == 0 {
                     Vec::new()
                 } else {
-                    rows.attempt::<B, _>(worker.device(), bytes, |chunk| {
-                        let search = config.search().with_chunk(chunk);
+                    let device = worker.device().clone();
+                    rows.attempt::<B, _>(&device, bytes, |chunk| {
+                        let search = config.search().with_chunks(chunks(chunk, level_bytes));
                         worker.search(&search, part, round.pool())
                     })?
                 };
@@ -893,10 +914,9 @@ where
             })?;
             let mut stops = false;
             if peers.count() > 1 {
-                gradients.change::<B, G>(worker.generator(), |values| peers.sum(index, values))?;
-                // One more sum: the losses, and whether somebody wants to stop.
+                // With the losses goes the wish to stop.
                 levels.push(if asked_to_stop { 1.0 } else { 0.0 });
-                levels = sum_of::<B>(peers, index, levels, &device)?;
+                levels = worker.exchange(index, peers, &mut gradients, levels)?;
                 stops = levels.pop().is_some_and(|votes| votes > 0.0);
             }
             let loss: f32 = levels.iter().sum();
@@ -917,7 +937,10 @@ where
             // Early on, the average of few steps: the first weights do not linger in it.
             let decay = decay.min(self.step as f64 / (self.step as f64 + 9.0));
             let newest = self.workers[0].generator().valid();
-            self.average = Some(averaged(average, &newest, decay));
+            let average = timed(&mut self.times.optimizer, || {
+                averaged(average, &newest, decay)
+            });
+            self.average = Some(average);
         }
         log.notice(&Event::Step {
             step: self.step,
@@ -931,8 +954,10 @@ where
 
     /// Measures the held-out examples, and keeps the model if it is the best so far.
     fn validate(&mut self, log: &mut Log) -> Result<(), Error> {
+        let begun = Instant::now();
         let model = self.model();
         let event = self.validation.run(&model, self.step)?;
+        self.times.validation += begun.elapsed();
         log.notice(&event);
         self.validated = Some(self.step);
         let Some(value) = self.measured(&event) else {
@@ -946,12 +971,16 @@ where
         Ok(())
     }
 
-    fn save_strip(&self) -> Result<(), Error> {
+    fn save_strip(&mut self) -> Result<(), Error> {
+        let begun = Instant::now();
         let (model, step) = (self.model(), self.step);
-        self.validation.save_strip(&model, step, &self.folder)
+        self.validation.save_strip(&model, step, &self.folder)?;
+        self.times.validation += begun.elapsed();
+        Ok(())
     }
 
     fn save(&mut self, log: &mut Log) -> Result<(), Error> {
+        let begun = Instant::now();
         let position = Position {
             step: self.step,
             round: self.round.as_ref().map(Round::position),
@@ -966,6 +995,7 @@ where
             &position,
             self.config.training.keep,
         )?;
+        self.times.saving += begun.elapsed();
         for warning in warnings {
             log.notice(&Event::Warning {
                 message: warning.to_string(),
@@ -1005,12 +1035,22 @@ impl Ahead {
     }
 }
 
-/// Estimates what one candidate of the search takes.
-fn bytes_per_candidate<C: NetworkConfig>(config: &RunConfig<C>) -> u64 {
+/// The smallest side of an image at which the estimate of a distance's memory shrinks with the image.
+/// Networks enlarge smaller images.
+const SMALLEST_SIDE: usize = 16;
+
+/// Estimates how many bytes one candidate of the search takes, per level.
+fn bytes_per_candidate<C: NetworkConfig>(config: &RunConfig<C>) -> Vec<u64> {
     let (height, width) = (config.data.height, config.data.width);
     let precision = config.training.precision;
-    let output = config.generator.bytes_per_output(precision, height, width);
-    output.max(config.distance.bytes_per_image(height, width))
+    let mut levels = config.generator.level_bytes(precision, height, width);
+    levels.resize(config.generator.levels(), 0);
+    let sizes = config.sizes().map(|sizes| sizes.targets());
+    for (bytes, (height, width)) in levels.iter_mut().zip(sizes.unwrap_or_default()) {
+        let sides = [height, width].map(|side| side.max(SMALLEST_SIDE));
+        *bytes = (*bytes).max(config.distance.bytes_per_image(sides[0], sides[1]));
+    }
+    levels
 }
 
 /// Returns whether the features of a round's targets are kept for its steps.
@@ -1021,20 +1061,6 @@ fn keeps_features<C: NetworkConfig>(config: &RunConfig<C>, examples: usize, byte
         .map(|(height, width)| config.distance.feature_bytes(height, width))
         .sum();
     each.is_some_and(|each| each.saturating_mul(examples as u64) <= bytes)
-}
-
-/// Sums numbers over all workers.
-fn sum_of<B: TrainingBackend>(
-    peers: &Peers,
-    worker: usize,
-    numbers: Vec<f32>,
-    device: &B::Device,
-) -> Result<Vec<f32>, Error> {
-    let count = numbers.len();
-    let numbers =
-        Tensor::<B::InnerBackend, 1>::from_data(TensorData::new(numbers, [count]), device);
-    let sum = peers.sum(worker, numbers)?;
-    Ok(sum.into_data().iter::<f32>().collect())
 }
 
 /// What the search found for one example, as it is logged and exchanged.

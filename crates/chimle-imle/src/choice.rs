@@ -22,7 +22,8 @@ pub(crate) struct Run<'a, B: Backend, G, D: Distance<B>, P> {
     pub(crate) pool: &'a P,
     /// The identity of each row of the conditioning.
     pub(crate) examples: &'a [ExampleId],
-    pub(crate) chunk: usize,
+    /// The largest number of candidates in one batch, per level.
+    pub(crate) chunks: Vec<usize>,
     pub(crate) neighbors: &'a Neighbors,
     pub(crate) device: B::Device,
 }
@@ -116,7 +117,10 @@ where
         let projection = shortlist.map(|shortlist| self.projection(level, shortlist));
         let projection = projection.transpose()?;
         // As many prefixes together as have their whole pools in one chunk.
-        for group in ranges(front.prefixes.len(), (self.chunk / candidates).max(1)) {
+        for group in ranges(
+            front.prefixes.len(),
+            (self.chunks[level] / candidates).max(1),
+        ) {
             let group = front.narrow(group);
             let chosen = match &projection {
                 None => self.level_by_all(level, &group, candidates, &evaluate, found),
@@ -141,7 +145,7 @@ where
         let comparisons = self.comparisons(level, group);
         let is_last = self.is_last(level);
         let mut nearest = Nearest::new(group);
-        for part in ranges(candidates, self.chunk) {
+        for part in ranges(candidates, self.chunks[level]) {
             let rows = 0..group.prefixes.len();
             let picks: Vec<Pick> = rows
                 .flat_map(|row| part.clone().map(move |candidate| Pick { row, candidate }))

@@ -33,6 +33,8 @@ pub enum Strategy {
 pub struct Search {
     strategy: Strategy,
     chunk: usize,
+    /// The largest number of candidates in one batch per level. Empty: `chunk` at every level.
+    chunks: Vec<usize>,
     neighbors: Neighbors,
 }
 
@@ -44,6 +46,7 @@ impl Search {
         Self {
             strategy,
             chunk: chunk.max(1),
+            chunks: Vec::new(),
             neighbors: Neighbors::Exact,
         }
     }
@@ -52,8 +55,24 @@ impl Search {
     pub fn with_chunk(self, chunk: usize) -> Self {
         Self {
             chunk: chunk.max(1),
+            chunks: Vec::new(),
             ..self
         }
+    }
+
+    /// Sets the largest number of candidates evaluated in one batch for each level, coarse to fine. A
+    /// coarse level takes less memory per candidate than a fine one, so more of its candidates fit.
+    pub fn with_chunks(self, chunks: Vec<usize>) -> Self {
+        Self {
+            chunk: chunks.last().copied().unwrap_or(self.chunk).max(1),
+            chunks,
+            ..self
+        }
+    }
+
+    /// Returns the largest number of candidates in one batch at a level.
+    fn chunk_of(&self, level: usize) -> usize {
+        self.chunks.get(level).copied().unwrap_or(self.chunk).max(1)
     }
 
     /// Sets how the nearest candidate of a pool is found.
@@ -138,7 +157,9 @@ impl Search {
             target,
             pool,
             examples,
-            chunk: self.chunk,
+            chunks: (0..generator.levels())
+                .map(|level| self.chunk_of(level))
+                .collect(),
             neighbors: &self.neighbors,
             device: generator.device(),
         };

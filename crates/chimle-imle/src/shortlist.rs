@@ -77,7 +77,7 @@ where
         let mut kept: Vec<G::State> = Vec::new();
         let mut chosen: Vec<Pick> = Vec::new();
         let mut prefixes: Vec<Prefix> = Vec::new();
-        for part in ranges(all_listed.len(), (self.chunk / measured).max(1)) {
+        for part in ranges(all_listed.len(), (self.chunks[level] / measured).max(1)) {
             let listed = &all_listed[part];
             let (state, distances) = self.measure_listed(level, group, listed, evaluate);
             let mut continued = Vec::new(); // Rows of `state` that the search continues from.
@@ -152,7 +152,7 @@ where
         let mut listed = Vec::new();
         for (row, prefix) in group.prefixes.iter().enumerate() {
             let mut points = Vec::new();
-            for part in ranges(candidates, self.chunk) {
+            for part in ranges(candidates, self.chunks[level]) {
                 let first = part.start;
                 let picks: Vec<Pick> = part.map(|candidate| Pick { row, candidate }).collect();
                 let (_, output) = evaluate(group, &picks);

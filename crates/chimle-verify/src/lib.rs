@@ -42,9 +42,11 @@ mod error;
 mod network_file;
 mod self_test;
 mod verify;
+mod work;
 
 pub use bench::{BenchConfig, Timing, bench};
 pub use error::Error;
 pub use network_file::read_network;
 pub use self_test::self_test;
 pub use verify::{Check, Outcome, verify};
+pub use work::{Work, count};

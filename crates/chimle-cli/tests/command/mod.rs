@@ -1,5 +1,8 @@
 //! Running the binary, and what the tests give it.
 
+// Every test file compiles this module and uses its own part of it.
+#![allow(dead_code)]
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -52,6 +55,13 @@ impl Ran {
             self.stdout
         );
         self
+    }
+
+    /// That it failed with exit status 2 because a flag's value cannot be, and said why.
+    #[track_caller]
+    pub fn fails_with_usage(self, word: &str) {
+        assert_eq!(self.status, 2, "{}{}", self.stdout, self.stderr);
+        assert!(self.stderr.contains(word), "{}", self.stderr);
     }
 
     /// That it failed with exit status 1 and one line that names all of `words`, after warnings at most.

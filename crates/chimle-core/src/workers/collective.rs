@@ -1,12 +1,13 @@
-//! Sums over workers by `burn-collective`.
+//! Sums over workers: of one process by `burn-collective`, of several machines by their orchestrator.
+//!
+//! `burn-collective` 0.21 cannot sum over machines more than once: its `SyncService::sync` clears a
+//! copy of the list of waiting machines, so the second sum waits for ever.
 
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{Tensor, TensorData, TensorPrimitive};
 use burn_collective::{
     CollectiveConfig, CollectiveError, PeerId, ReduceOperation, all_reduce, finish_collective,
     register, reset_collective,
@@ -16,19 +17,16 @@ use super::nodes::Membership;
 use super::peers::Peers;
 use crate::error::Error;
 
-/// How often a worker that waits for other machines looks whether one of them has failed.
-const LOOK: Duration = Duration::from_millis(200);
-
-/// The registration of this process's workers with `burn-collective`.
+/// The connections between the workers of a run.
 pub(super) struct Collective {
-    /// Unregisters the workers.
-    finish: Option<Box<dyn FnOnce() + Send + Sync>>,
-    nodes: Option<Arc<Membership>>,
-    _session: Session,
+    /// The workers of this process. `None` for a single one.
+    local: Option<Local>,
+    /// The other machines.
+    nodes: Option<Membership>,
 }
 
 impl Peers {
-    /// Registers one worker per device, and with `nodes` waits for the other machines.
+    /// Connects one worker per device, and with `nodes` the other machines.
     ///
     /// `burn-collective` keeps one group of workers per backend and process, so a second run of the
     /// process waits here until the first one has ended.
@@ -36,65 +34,55 @@ impl Peers {
         devices: &[B::Device],
         nodes: Option<Membership>,
     ) -> Result<Self, Error> {
-        let session = Session::wait();
-        let mut config = CollectiveConfig::default().with_num_devices(devices.len());
-        let (mut node, mut count) = (0, 1);
-        if let Some(membership) = &nodes {
-            (node, count) = (membership.node(), membership.nodes());
-            config = membership.configure(config)?;
-        }
-        let first = node * devices.len();
-        let nodes = nodes.map(Arc::new);
-        let registered: Vec<Result<(), Error>> = thread::scope(|scope| {
-            let threads: Vec<_> = devices
-                .iter()
-                .enumerate()
-                .map(|(worker, device)| {
-                    let (config, device, nodes) = (config.clone(), device.clone(), nodes.clone());
-                    let id = peer(first + worker);
-                    scope.spawn(move || {
-                        watched(nodes.as_deref(), move || register::<B>(id, device, config))
-                    })
-                })
-                .collect();
-            let joined = threads.into_iter().map(|thread| thread.join());
-            joined
-                .map(|result| result.expect("registration does not panic"))
-                .collect()
-        });
-        if let Err(error) = registered.into_iter().collect::<Result<(), Error>>() {
-            reset_collective::<B>();
-            return Err(error);
-        }
-        let workers = devices.len();
-        let finish = move || {
-            for worker in 0..workers {
-                let _ = finish_collective::<B>(peer(first + worker));
-            }
+        let local = match devices.len() {
+            1 => None,
+            _ => Some(Local::register::<B>(devices)?),
         };
-        let collective = Collective {
-            finish: Some(Box::new(finish)),
-            nodes,
-            _session: session,
-        };
-        Ok(Self::new(workers, node, count, collective))
+        let (node, count) = nodes
+            .as_ref()
+            .map_or((0, 1), |nodes| (nodes.node(), nodes.nodes()));
+        Ok(Self::new(
+            devices.len(),
+            node,
+            count,
+            Collective { local, nodes },
+        ))
     }
 }
 
 impl Collective {
-    /// See [`Peers::sum`].
+    /// See [`Peers::sum`]. `worker` is the number of the worker in this process.
     pub(super) fn sum<B: Backend>(
         &self,
-        rank: usize,
+        worker: usize,
         values: Tensor<B, 1>,
     ) -> Result<Tensor<B, 1>, Error> {
-        let TensorPrimitive::Float(values) = values.into_primitive() else {
-            unreachable!("gradients are not quantized");
+        let values = self.sum_here(worker, values)?;
+        let Some(nodes) = &self.nodes else {
+            return Ok(values);
         };
-        let sum = watched(self.nodes.as_deref(), move || {
-            all_reduce::<B>(peer(rank), values, ReduceOperation::Sum)
-        })?;
-        Ok(Tensor::from_primitive(TensorPrimitive::Float(sum)))
+        // The first worker brings the sum of all machines, and the others add nothing to it.
+        let device = values.device();
+        let count = values.dims()[0];
+        let total = match worker {
+            0 => {
+                let own: Vec<f32> = values.into_data().iter::<f32>().collect();
+                Tensor::from_data(TensorData::new(nodes.sum(own)?, [count]), &device)
+            }
+            _ => Tensor::zeros([count], &device),
+        };
+        self.sum_here(worker, total)
+    }
+
+    fn sum_here<B: Backend>(
+        &self,
+        worker: usize,
+        values: Tensor<B, 1>,
+    ) -> Result<Tensor<B, 1>, Error> {
+        match &self.local {
+            Some(local) => local.sum(worker, values),
+            None => Ok(values),
+        }
     }
 
     /// See [`Peers::done`].
@@ -106,58 +94,76 @@ impl Collective {
 
     /// See [`Peers::release`].
     pub(super) fn release<B: Backend>(&self) {
-        reset_collective::<B>();
+        if self.local.is_some() {
+            reset_collective::<B>();
+        }
     }
 }
 
-impl Drop for Collective {
+/// The registration of this process's workers with `burn-collective`.
+struct Local {
+    /// Unregisters the workers.
+    finish: Option<Box<dyn FnOnce() + Send + Sync>>,
+    _session: Session,
+}
+
+impl Local {
+    fn register<B: Backend>(devices: &[B::Device]) -> Result<Self, Error> {
+        let session = Session::wait();
+        let config = CollectiveConfig::default().with_num_devices(devices.len());
+        // Each registration waits for the others.
+        let registered: Vec<Result<(), CollectiveError>> = thread::scope(|scope| {
+            let threads: Vec<_> = devices
+                .iter()
+                .enumerate()
+                .map(|(worker, device)| {
+                    let (config, device) = (config.clone(), device.clone());
+                    scope.spawn(move || register::<B>(PeerId::from(worker), device, config))
+                })
+                .collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined
+                .map(|result| result.expect("registration does not panic"))
+                .collect()
+        });
+        if let Err(error) = registered.into_iter().collect::<Result<(), _>>() {
+            reset_collective::<B>();
+            return Err(failed(error));
+        }
+        let workers = devices.len();
+        let finish = move || {
+            for worker in 0..workers {
+                let _ = finish_collective::<B>(PeerId::from(worker));
+            }
+        };
+        Ok(Self {
+            finish: Some(Box::new(finish)),
+            _session: session,
+        })
+    }
+
+    fn sum<B: Backend>(&self, worker: usize, values: Tensor<B, 1>) -> Result<Tensor<B, 1>, Error> {
+        let TensorPrimitive::Float(values) = values.into_primitive() else {
+            unreachable!("gradients are not quantized");
+        };
+        let sum = all_reduce::<B>(PeerId::from(worker), values, ReduceOperation::Sum);
+        Ok(Tensor::from_primitive(TensorPrimitive::Float(
+            sum.map_err(failed)?,
+        )))
+    }
+}
+
+impl Drop for Local {
     fn drop(&mut self) {
-        let failed = self
-            .nodes
-            .as_ref()
-            .is_some_and(|nodes| nodes.failure().is_some());
-        if let (Some(finish), false) = (self.finish.take(), failed) {
+        if let Some(finish) = self.finish.take() {
             finish();
         }
     }
 }
 
-fn peer(rank: usize) -> PeerId {
-    PeerId::from(rank)
-}
-
-/// Waits for a call of `burn-collective`. The calls themselves never give up, so where other machines
-/// take part, the call is made on a thread of its own and left there when a machine fails.
-fn watched<T: Send + 'static>(
-    nodes: Option<&Membership>,
-    call: impl FnOnce() -> Result<T, CollectiveError> + Send + 'static,
-) -> Result<T, Error> {
-    let failed = |error: CollectiveError| Error::Collective {
+fn failed(error: CollectiveError) -> Error {
+    Error::Collective {
         reason: format!("{error:?}"),
-    };
-    let Some(nodes) = nodes else {
-        return call().map_err(failed);
-    };
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        let _ = sender.send(call());
-    });
-    let _waiting = nodes.waits();
-    loop {
-        match receiver.recv_timeout(LOOK) {
-            Ok(result) => {
-                return result.map_err(|error| nodes.failure().unwrap_or(failed(error)));
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(Error::Collective {
-                    reason: "its thread ended".to_owned(),
-                });
-            }
-        }
-        if let Some(error) = nodes.failure() {
-            return Err(error);
-        }
     }
 }
 

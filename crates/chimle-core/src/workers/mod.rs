@@ -14,9 +14,11 @@ mod peers;
 use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorData};
 use chimle_imle::{Candidate, Chosen, CodePool, ExampleId, Search, SeededPool, Target};
 use chimle_nn::fresh_leaves;
 
@@ -25,6 +27,7 @@ use crate::error::Error;
 use crate::generator::{ImageGenerator, TrainableDistance, TrainableGenerator};
 use crate::optimizer::{Gradients, Groups, ModuleAdam};
 use crate::round::{Searched, Step};
+use crate::times::{Times, timed};
 use features::FeatureCache;
 
 #[cfg(feature = "collective")]
@@ -48,6 +51,7 @@ where
     features: FeatureCache<B, D>,
     /// The generator and the distance without autodiff, during a search.
     searching: Option<(G::Evaluated, <D as TrainableDistance<B>>::Evaluated)>,
+    times: Times,
     /// The CPU threads of this worker. `None` stands for those of the whole process.
     threads: Option<rayon::ThreadPool>,
 }
@@ -71,6 +75,7 @@ where
             optimizer,
             features: FeatureCache::default(),
             searching: None,
+            times: Times::default(),
             threads: None,
         }
     }
@@ -89,6 +94,11 @@ where
             reason: error.to_string(),
         })?);
         Ok(())
+    }
+
+    /// Returns where the time of the worker went.
+    pub(crate) fn times(&self) -> &Times {
+        &self.times
     }
 
     pub(crate) fn device(&self) -> &B::Device {
@@ -122,20 +132,29 @@ where
 
     /// Finds the nearest codes for some examples.
     pub(crate) fn search(
-        &self,
+        &mut self,
         search: &Search,
         examples: &Searched<'_>,
         pool: &SeededPool,
     ) -> Result<Vec<Chosen>, Error> {
         let (generator, distance) = self.searching.as_ref().expect("the search is prepared");
-        Ok(search.run(
+        let begun = Instant::now();
+        let pool = TimedPool {
+            pool,
+            nanoseconds: AtomicU64::new(0),
+        };
+        let found = search.run(
             generator,
             distance,
             examples.conditioning(&self.device),
             &examples.target(distance, &self.device),
-            pool,
+            &pool,
             &examples.identities(),
-        )?)
+        )?;
+        let codes = Duration::from_nanos(pool.nanoseconds.into_inner());
+        self.times.codes += codes;
+        self.times.search += begun.elapsed().saturating_sub(codes);
+        Ok(found)
     }
 
     /// Computes the sum of the gradients of a step's examples, and the sum of their losses at each
@@ -152,7 +171,11 @@ where
         let Range { start, end } = examples.range.clone();
         for first in (start..end).step_by(at_once) {
             let part = step.part(first..(first + at_once).min(end));
-            let conditioning = part.conditioning::<B>(&self.device);
+            let conditioning = timed(&mut self.times.data, || {
+                part.conditioning::<B>(&self.device)
+            });
+            let begun = Instant::now();
+            let mut drawing = Duration::ZERO;
             let target = self.features.target(&part, &self.distance, &self.device);
             let target: Target<D::Features> = target.constants::<B, D>();
             let generator = fresh_leaves::<B, G>(self.generator.take().expect("no step is taken"));
@@ -163,8 +186,10 @@ where
                 conditioning,
                 |level, state| {
                     let len = generator.code_len(state);
-                    let codes = part.codes(level, len, &self.device);
-                    let codes = examples.noise.added_to(codes, level, first, &self.device);
+                    let codes = timed(&mut drawing, || {
+                        let codes = part.codes(level, len, &self.device);
+                        examples.noise.added_to(codes, level, first, &self.device)
+                    });
                     generator.code(state, codes)
                 },
                 &target,
@@ -181,16 +206,36 @@ where
             let total = terms.into_iter().reduce(|sum, term| sum + term);
             let total = total.expect("a generator has levels");
             gradients.add::<B, G>(generator, total.backward(), examples.groups);
+            self.times.codes += drawing;
+            self.times.gradients += begun.elapsed().saturating_sub(drawing);
         }
         Ok((gradients, levels))
     }
 
     /// Takes a step of Adam.
     pub(crate) fn step(&mut self, gradients: Gradients, rate: f64, slow_rate: f64) {
+        let begun = Instant::now();
         // The generator is moved, not cloned: each old parameter is freed when it is replaced.
         let generator = self.generator.take().expect("no step is being taken");
         let stepped = gradients.step::<B, G>(&mut self.optimizer, generator, rate, slow_rate);
         self.generator = Some(stepped);
+        self.times.optimizer += begun.elapsed();
+    }
+
+    /// Sums this worker's results with those of the others.
+    pub(crate) fn exchange(
+        &mut self,
+        index: usize,
+        peers: &Peers,
+        gradients: &mut Gradients,
+        numbers: Vec<f32>,
+    ) -> Result<Vec<f32>, Error> {
+        let begun = Instant::now();
+        let generator = self.generator.as_ref().expect("no step is being taken");
+        gradients.change::<B, G>(generator, |values| peers.sum(index, values))?;
+        let numbers = sum_of::<B>(peers, index, numbers, &self.device)?;
+        self.times.exchange += begun.elapsed();
+        Ok(numbers)
     }
 
     /// Sets the round whose examples come next, and whether the features of its targets are kept.
@@ -281,6 +326,42 @@ fn words(panic: &(dyn Any + Send)) -> &str {
 /// Returns the part of `0..len` that belongs to one of `count` workers.
 pub(crate) fn part(worker: usize, count: usize, len: usize) -> Range<usize> {
     len * worker / count..len * (worker + 1) / count
+}
+
+/// Sums numbers over all workers.
+pub(crate) fn sum_of<B: AutodiffBackend>(
+    peers: &Peers,
+    worker: usize,
+    numbers: Vec<f32>,
+    device: &B::Device,
+) -> Result<Vec<f32>, Error> {
+    let count = numbers.len();
+    let numbers =
+        Tensor::<B::InnerBackend, 1>::from_data(TensorData::new(numbers, [count]), device);
+    let sum = peers.sum(worker, numbers)?;
+    Ok(sum.into_data().iter::<f32>().collect())
+}
+
+/// Measures how long the codes of a pool take.
+struct TimedPool<'a> {
+    pool: &'a SeededPool,
+    nanoseconds: AtomicU64,
+}
+
+impl<B: Backend> CodePool<B> for TimedPool<'_> {
+    fn draw(
+        &self,
+        level: usize,
+        candidates: &[Candidate],
+        len: usize,
+        device: &B::Device,
+    ) -> Tensor<B, 2> {
+        let begun = Instant::now();
+        let codes = self.pool.draw(level, candidates, len, device);
+        let nanoseconds = begun.elapsed().as_nanos() as u64;
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        codes
+    }
 }
 
 /// The noise that is added to chosen codes at one step.

@@ -1,10 +1,11 @@
 //! Runs on several machines: how they meet, and how they learn that one of them has failed.
 //!
-//! `burn-collective` moves the tensors. Its calls wait without end for a machine that is gone, so an
-//! [`Orchestrator`] of our own keeps a connection to every machine. The messages are lines of JSON.
+//! An [`Orchestrator`] keeps two connections to every machine. On one of them they exchange messages,
+//! which are lines of JSON. On the other one, machines send numbers, and the orchestrator answers with
+//! their sum. It adds them in the order of the machines, so a run can be repeated bit for bit.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -12,7 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use burn_collective::{CollectiveConfig, start_global_orchestrator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,6 +22,10 @@ use crate::error::Error;
 const BEAT: Duration = Duration::from_secs(1);
 /// A machine without a sign of life for this long is gone.
 const SILENCE: Duration = Duration::from_secs(15);
+/// How often a machine that waits for a sum looks whether another one has failed.
+const LOOK: Duration = Duration::from_millis(200);
+/// The most numbers that are added at once: 4 GiB of them.
+const MOST_NUMBERS: u64 = 1 << 30;
 /// The longest message in bytes: a configuration is a few thousand.
 const LONGEST_MESSAGE: u64 = 1 << 20;
 
@@ -32,9 +36,6 @@ pub struct NodesConfig {
     pub orchestrator: String,
     /// The name of this machine in messages.
     pub name: String,
-    /// The host name or address under which the other machines reach this one. `None` stands for the
-    /// address from which this machine reaches the orchestrator.
-    pub host: Option<String>,
 }
 
 /// What a machine says of its run when it joins. All machines of a run must agree.
@@ -52,6 +53,10 @@ pub(crate) struct Joining {
 #[serde(rename_all = "kebab-case")]
 enum ToOrchestrator {
     Join(Box<Joining>),
+    /// This connection carries the numbers of the machine of this number.
+    Numbers {
+        node: usize,
+    },
     /// A sign of life: the number of sums that the machine has begun, and whether it waits for one.
     Beat {
         sums: u64,
@@ -63,18 +68,9 @@ enum ToOrchestrator {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum FromOrchestrator {
-    Welcome {
-        node: usize,
-        nodes: usize,
-        port: u16,
-    },
-    Refused {
-        reason: String,
-    },
-    Failed {
-        name: String,
-        reason: String,
-    },
+    Welcome { node: usize, nodes: usize },
+    Refused { reason: String },
+    Failed { name: String, reason: String },
 }
 
 fn send(stream: &mut TcpStream, message: &impl Serialize) -> std::io::Result<()> {
@@ -85,7 +81,7 @@ fn send(stream: &mut TcpStream, message: &impl Serialize) -> std::io::Result<()>
 
 fn receive<T: for<'de> Deserialize<'de>>(reader: &mut BufReader<TcpStream>) -> Option<T> {
     let mut line = Vec::new();
-    let mut limited = std::io::Read::take(reader, LONGEST_MESSAGE);
+    let mut limited = reader.take(LONGEST_MESSAGE);
     limited.read_until(b'\n', &mut line).ok()?;
     serde_json::from_slice(&line).ok()
 }
@@ -94,11 +90,9 @@ fn receive<T: for<'de> Deserialize<'de>>(reader: &mut BufReader<TcpStream>) -> O
 pub(crate) struct Membership {
     node: usize,
     nodes: usize,
-    /// `burn-collective`'s orchestrator, and this machine's own server of tensors.
-    addresses: [String; 2],
-    port: u16,
     shared: Arc<Shared>,
     stream: TcpStream,
+    numbers: Mutex<TcpStream>,
 }
 
 #[derive(Default)]
@@ -140,8 +134,8 @@ impl Membership {
             name: config.orchestrator.clone(),
             reason: "the orchestrator ended".to_owned(),
         };
-        let (node, nodes, port) = match receive(&mut reader).ok_or_else(gone)? {
-            FromOrchestrator::Welcome { node, nodes, port } => (node, nodes, port),
+        let (node, nodes) = match receive(&mut reader).ok_or_else(gone)? {
+            FromOrchestrator::Welcome { node, nodes } => (node, nodes),
             FromOrchestrator::Refused { reason } => {
                 return Err(Error::Node {
                     name: config.name.clone(),
@@ -150,13 +144,10 @@ impl Membership {
             }
             FromOrchestrator::Failed { name, reason } => return Err(Error::Node { name, reason }),
         };
-        let own = match &config.host {
-            Some(host) => host.clone(),
-            None => stream.local_addr().map_err(unreachable)?.ip().to_string(),
-        };
-        let orchestrator = stream.peer_addr().map_err(unreachable)?.ip();
-        let free = TcpListener::bind(("0.0.0.0", 0)).and_then(|listener| listener.local_addr());
-        let own_port = free.map_err(unreachable)?.port();
+        let mut numbers = TcpStream::connect(&config.orchestrator).map_err(unreachable)?;
+        numbers.set_nodelay(true).map_err(unreachable)?;
+        numbers.set_read_timeout(Some(LOOK)).map_err(unreachable)?;
+        send(&mut numbers, &ToOrchestrator::Numbers { node }).map_err(unreachable)?;
         thread::spawn({
             let shared = shared.clone();
             let name = config.orchestrator.clone();
@@ -175,11 +166,7 @@ impl Membership {
         Ok(Self {
             node,
             nodes,
-            addresses: [
-                format!("ws://{}", SocketAddr::new(orchestrator, port)),
-                format!("ws://{own}:{own_port}"),
-            ],
-            port: own_port,
+            numbers: Mutex::new(numbers),
             shared,
             stream,
         })
@@ -193,29 +180,51 @@ impl Membership {
         self.nodes
     }
 
-    /// Adds what `burn-collective` must know of the machines.
-    pub(super) fn configure(&self, config: CollectiveConfig) -> Result<CollectiveConfig, Error> {
-        let address = |text: &String| {
-            text.parse().map_err(|reason| Error::Collective {
-                reason: format!("{text} is not an address: {reason}"),
+    /// Returns the sum of the numbers of all machines. Every machine calls this with as many numbers.
+    pub(super) fn sum(&self, numbers: Vec<f32>) -> Result<Vec<f32>, Error> {
+        let _waiting = self.waits();
+        let mut stream = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = Vec::with_capacity(8 + 4 * numbers.len());
+        bytes.extend_from_slice(&(numbers.len() as u64).to_le_bytes());
+        bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        let closed = |_: std::io::Error| {
+            // The orchestrator says why, as soon as it knows.
+            thread::sleep(2 * LOOK);
+            self.failure().unwrap_or_else(|| Error::Node {
+                name: "orchestrator".to_owned(),
+                reason: "it closed the connection".to_owned(),
             })
         };
-        Ok(config
-            .with_num_nodes(self.nodes as u32)
-            .with_global_address(address(&self.addresses[0])?)
-            .with_node_address(address(&self.addresses[1])?)
-            .with_data_service_port(self.port))
+        stream.write_all(&bytes).map_err(closed)?;
+        let sum = &mut bytes[8..];
+        let mut read = 0;
+        while read < sum.len() {
+            match stream.read(&mut sum[read..]) {
+                Ok(0) => return Err(closed(ErrorKind::UnexpectedEof.into())),
+                Ok(count) => read += count,
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                        if let Some(failure) = self.failure() {
+                            return Err(failure);
+                        }
+                    }
+                    ErrorKind::Interrupted => {}
+                    _ => return Err(closed(error)),
+                },
+            }
+        }
+        Ok(floats(sum).collect())
     }
 
     /// Tells the orchestrator that this machine waits for the others, until the guard is dropped.
-    pub(super) fn waits(&self) -> Waiting<'_> {
+    fn waits(&self) -> Waiting<'_> {
         self.shared.sums.fetch_add(1, Ordering::Relaxed);
         self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         Waiting(&self.shared.waiting)
     }
 
     /// Returns the failure of a machine, if one has failed.
-    pub(super) fn failure(&self) -> Option<Error> {
+    fn failure(&self) -> Option<Error> {
         let failure = self.shared.failure.lock();
         let failure = failure.unwrap_or_else(PoisonError::into_inner);
         failure
@@ -238,7 +247,7 @@ impl Drop for Membership {
 }
 
 /// See [`Membership::waits`].
-pub(super) struct Waiting<'a>(&'a AtomicUsize);
+struct Waiting<'a>(&'a AtomicUsize);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
@@ -248,8 +257,8 @@ impl Drop for Waiting<'_> {
 
 /// Brings the machines of one run together, and tells the others when one fails.
 ///
-/// It computes nothing. It listens on two ports: its own, and the next one, where `burn-collective`
-/// introduces the machines to each other. Both should be reachable by the machines of the run alone.
+/// It adds the machines' gradients and does no other work. Its port should be reachable by the machines
+/// of the run alone: there is neither encryption nor a password.
 #[derive(Debug)]
 pub struct Orchestrator {
     listener: TcpListener,
@@ -326,11 +335,8 @@ impl Orchestrator {
     /// [`Error::Node`] if the machines do not agree on version, configuration, data or step, or one
     /// of them dies or hangs. The others are told first.
     pub fn run(self, report: &dyn Fn(&str)) -> Result<(), Error> {
-        let port = self.port()?.checked_add(1).ok_or_else(|| Error::Node {
-            name: "orchestrator".to_owned(),
-            reason: "port 65535 has no next port".to_owned(),
-        })?;
         let (sender, receiver) = channel();
+        let patience = self.patience;
         let mut nodes = self.gather(&sender, &receiver, report)?;
         if let Some(reason) = disagreement(&nodes) {
             let refused = FromOrchestrator::Refused {
@@ -344,18 +350,18 @@ impl Orchestrator {
                 reason,
             });
         }
-        start_collective(port)?;
         let count = nodes.len();
         for (index, node) in nodes.iter_mut().enumerate() {
             let welcome = FromOrchestrator::Welcome {
                 node: index,
                 nodes: count,
-                port,
             };
             let _ = send(&mut node.stream, &welcome);
         }
         report("all machines have joined");
-        let failed = watch(&mut nodes, &receiver, self.patience);
+        // If a machine fails, its connection ends, and so does this thread.
+        thread::spawn(move || add_numbers(&self.listener, count));
+        let failed = watch(&mut nodes, &receiver, patience);
         match failed {
             None => {
                 report("the run has ended on all machines");
@@ -459,7 +465,7 @@ fn watch(
                         (node.sums, node.waits) = (sums, waits);
                     }
                     ToOrchestrator::Done => node.done = true,
-                    ToOrchestrator::Join(_) => {}
+                    ToOrchestrator::Join(_) | ToOrchestrator::Numbers { .. } => {}
                 }
             }
             Err(RecvTimeoutError::Disconnected) => return None,
@@ -544,28 +550,69 @@ fn difference(key: &str, a: &Value, b: &Value) -> Option<(String, String, String
     Some((key.to_owned(), a.to_string(), b.to_string()))
 }
 
-/// Starts `burn-collective`'s orchestrator on a port.
-fn start_collective(port: u16) -> Result<(), Error> {
-    let failed = |reason: String| Error::Collective { reason };
-    // It logs an error where the port is taken, and nobody would see it.
-    let free = TcpListener::bind(("0.0.0.0", port));
-    drop(free.map_err(|error| failed(format!("port {port} cannot be listened on: {error}")))?);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| failed(error.to_string()))?;
-    thread::spawn(move || runtime.block_on(start_global_orchestrator(port)));
-    // Machines are told of the port only once it answers.
-    for _ in 0..100 {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(50));
+/// Accepts the second connections of all machines, and answers their numbers with sums until one of
+/// them is closed.
+fn add_numbers(listener: &TcpListener, nodes: usize) -> Option<()> {
+    let mut streams: Vec<Option<TcpStream>> = (0..nodes).map(|_| None).collect();
+    while streams.iter().any(Option::is_none) {
+        let (stream, _) = listener.accept().ok()?;
+        stream.set_read_timeout(Some(SILENCE)).ok()?;
+        // Read byte by byte: what follows the first line are numbers.
+        let Some(ToOrchestrator::Numbers { node }) = receive_unbuffered(&stream) else {
+            continue;
+        };
+        stream.set_read_timeout(None).ok()?;
+        stream.set_nodelay(true).ok()?;
+        *streams.get_mut(node)? = Some(stream);
     }
-    Err(failed(format!(
-        "the orchestrator does not answer on port {port}"
-    )))
+    let mut streams: Vec<TcpStream> = streams.into_iter().flatten().collect();
+    let (mut sum, mut bytes) = (Vec::new(), Vec::new());
+    loop {
+        sum.clear();
+        for (node, stream) in streams.iter_mut().enumerate() {
+            let mut length = [0; 8];
+            stream.read_exact(&mut length).ok()?;
+            let length = u64::from_le_bytes(length);
+            // All machines send as many numbers, and never more than a part of the gradients.
+            if length > MOST_NUMBERS || (node > 0 && length != sum.len() as u64) {
+                return None;
+            }
+            bytes.resize(4 * length as usize, 0);
+            stream.read_exact(&mut bytes).ok()?;
+            match node {
+                0 => sum.extend(floats(&bytes)),
+                _ => {
+                    for (sum, number) in sum.iter_mut().zip(floats(&bytes)) {
+                        *sum += number;
+                    }
+                }
+            }
+        }
+        bytes.clear();
+        bytes.extend(sum.iter().flat_map(|number: &f32| number.to_le_bytes()));
+        for stream in &mut streams {
+            stream.write_all(&bytes).ok()?;
+        }
+    }
+}
+
+/// Reads one message, and nothing that follows it.
+fn receive_unbuffered(mut stream: &TcpStream) -> Option<ToOrchestrator> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while line.len() < 1000 {
+        stream.read_exact(&mut byte).ok()?;
+        if byte[0] == b'\n' {
+            return serde_json::from_slice(&line).ok();
+        }
+        line.push(byte[0]);
+    }
+    None
+}
+
+fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    let numbers = bytes.as_chunks::<4>().0.iter();
+    numbers.map(|number| f32::from_le_bytes(*number))
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl Peers {
     ) -> Result<Tensor<B, 1>, Error> {
         #[cfg(feature = "collective")]
         if let Some(collective) = &self.collective {
-            return collective.sum(self.rank(worker), values);
+            return collective.sum(worker, values);
         }
         let _ = worker;
         Ok(values)
