@@ -8,6 +8,8 @@ pub enum Failure {
     #[error(transparent)]
     Core(#[from] chimle_core::Error),
     #[error(transparent)]
+    Arena(#[from] chimle_arena::Error),
+    #[error(transparent)]
     Show(#[from] chimle_show::Error),
     #[error(transparent)]
     Verify(#[from] chimle_verify::Error),

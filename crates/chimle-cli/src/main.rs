@@ -3,6 +3,7 @@
 //! Each command is a file: its flags as a plain struct, and calls to `chimle-core`, `chimle-verify` and
 //! `chimle-show`.
 
+mod arena;
 mod bench;
 mod curves;
 mod device;
@@ -83,6 +84,7 @@ enum Commands {
     Import(exchange::Import),
     Export(exchange::Export),
     Bench(bench::Bench),
+    Arena(arena::ArenaCommand),
     Verify(verify::Verify),
     Devices(devices::Devices),
 }
@@ -145,6 +147,7 @@ fn run(
         Commands::Import(command) => device::run(command, device, seed),
         Commands::Export(command) => device::run(command, device, seed),
         Commands::Bench(command) => device::run(command, device, seed),
+        Commands::Arena(command) => command.run(device, seed),
         Commands::Verify(command) => device::run(command, device, seed),
         Commands::Devices(command) => command.run(),
     }

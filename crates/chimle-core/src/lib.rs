@@ -44,7 +44,7 @@ mod model;
 mod model_file;
 mod not_finite;
 pub mod optimizer;
-mod parameters;
+pub mod parameters;
 mod path_text;
 mod position;
 mod round;

@@ -37,7 +37,7 @@ pub(crate) fn identities<B: Backend, M: Module<B>>(module: &M) -> Vec<ParamId> {
 
 /// Moves the average of a module's parameters towards the newest ones: `decay` times the average
 /// plus `1 - decay` times the newest. Both modules have the same parameter identities.
-pub(crate) fn averaged<B: Backend, M: Module<B>>(average: M, newest: &M, decay: f64) -> M {
+pub fn averaged<B: Backend, M: Module<B>>(average: M, newest: &M, decay: f64) -> M {
     struct Collect<B: Backend>(HashMap<ParamId, Tensor<B, 1>>);
     impl<B: Backend> ModuleVisitor<B> for Collect<B> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {

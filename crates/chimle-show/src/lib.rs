@@ -2,6 +2,7 @@
 //!
 //! - [`Page`] is one HTML file that needs nothing else: for each [`Input`] its conditioning and its samples, to be
 //!   compared in place, the truth once asked for, the curves, the [`Measure`]s and the settings.
+//! - [`Comparison`] is one HTML file that compares methods: tables, plots, and samples for the same inputs side by side.
 //! - [`Plot`] is a line plot, as SVG and as PNG. The SVG is written here, since the page needs classes and
 //!   `currentColor` in it, and [resvg](https://docs.rs/resvg) makes the PNG from that same SVG, so that there is one
 //!   drawing of a plot and not one for each format.
@@ -62,7 +63,7 @@ use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
 pub use error::Error;
 pub use film::Frame;
-pub use page::{Input, Measure, Page};
+pub use page::{Compared, Comparison, Input, Measure, Page, Table};
 pub use plot::{Plot, Scale, Series};
 pub use tensorboard::TensorBoard;
 

@@ -1,10 +1,11 @@
 //! Measures of a model, or of any program's images: how near samples come to the truth, how much they
 //! differ, and how similar all of them are to true images.
 //!
-//! [`evaluate`] measures a model on a data set. [`evaluate_folders`] compares two folders of images.
-//! Both give a [`Report`] in which every figure has its interval over images.
+//! [`evaluate`] measures a model on a data set, and [`evaluate_samples`] samples that any program made
+//! for it. [`evaluate_folders`] compares two folders of images. All give a [`Report`] in which every figure has its interval over images.
 
 mod folders;
+mod measured;
 mod modes;
 mod report;
 mod sampled_input;
@@ -16,7 +17,7 @@ mod tally;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use chimle_data::Dataset;
+use chimle_data::{Dataset, Example, Planes};
 use chimle_imle::{Distance, SeededPool};
 use chimle_metrics::{Bootstrap, Statistics};
 use chimle_nn::Kernels;
@@ -26,6 +27,7 @@ use crate::error::Error;
 use crate::generator::ImageGenerator;
 use crate::model::Model;
 use crate::seed::{Stream, derive};
+use measured::{Measurer, stacked};
 use sampled_input::Keeper;
 use sampler::Sampler;
 use sets::FeatureSets;
@@ -124,17 +126,79 @@ where
     G: ImageGenerator<B>,
     D: Distance<B, Output = Tensor<B, 4>>,
 {
-    let total = config
-        .limit
-        .map_or(dataset.len(), |limit| limit.min(dataset.len()));
-    let data = dataset.config();
     let sampler = Sampler {
         model,
         pool: &SeededPool::new(derive(config.seed, Stream::Validation, 1)),
-        distance: instruments.distance,
-        sizes: data.sizes()?,
+        sizes: dataset.config().sizes()?,
         samples: config.samples,
     };
+    evaluate_samples(
+        &mut |example| sampler.draw(example),
+        &Measured::first(dataset, config.limit),
+        instruments,
+        reference,
+        config,
+        model.device(),
+        progress,
+    )
+}
+
+/// The examples that are measured: some of a data set.
+#[derive(Clone, Debug)]
+pub struct Measured<'a> {
+    /// The data set. It should not be augmented.
+    pub dataset: &'a Dataset,
+    /// The indices of the examples, in the order in which they are measured.
+    pub indices: Vec<usize>,
+}
+
+impl<'a> Measured<'a> {
+    /// Takes the first examples of a data set; all of them without a limit.
+    pub fn first(dataset: &'a Dataset, limit: Option<usize>) -> Self {
+        let count = limit.map_or(dataset.len(), |limit| limit.min(dataset.len()));
+        Self {
+            dataset,
+            indices: (0..count).collect(),
+        }
+    }
+
+    /// Takes `count` examples at equal distances over the whole data set, so that every folder of
+    /// photographs is represented.
+    pub fn spread(dataset: &'a Dataset, count: usize) -> Self {
+        let count = count.min(dataset.len());
+        Self {
+            dataset,
+            indices: (0..count).map(|k| k * dataset.len() / count).collect(),
+        }
+    }
+}
+
+/// Measures samples that any program made for examples of a data set; otherwise as [`evaluate`].
+///
+/// `samples` returns the samples for one example: [`EvaluationConfig::samples`] pictures of the size
+/// of the example's truth, RGB in [0, 1], `[3, h, w]`. It is called once per example that can be
+/// read, in order. [`EvaluationConfig::limit`] does not apply.
+///
+/// # Errors
+///
+/// As [`evaluate`]; [`Error::Setting`] if `samples` returns another number of pictures, or pictures
+/// of another size; and what `samples` returns.
+pub fn evaluate_samples<B, D>(
+    samples: &mut dyn FnMut(&Example) -> Result<Vec<Planes>, Error>,
+    measured: &Measured<'_>,
+    instruments: &Instruments<'_, B, D>,
+    reference: Option<&Statistics>,
+    config: &EvaluationConfig,
+    device: &B::Device,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Evaluation, Error>
+where
+    B: Kernels,
+    D: Distance<B, Output = Tensor<B, 4>>,
+{
+    let total = measured.indices.len();
+    let data = measured.dataset.config();
+    let measurer = Measurer::new(&data.task, data.sizes()?, instruments.distance, device);
     let mut sets = instruments
         .extractor
         .map(|extractor| FeatureSets::new(extractor, reference))
@@ -143,9 +207,9 @@ where
     let mut keeper = Keeper::new(config.keep, data.task.clone());
     let mut skipped = Vec::new();
     let mut last = None;
-    for index in 0..total {
-        progress(index, total);
-        let example = match dataset.example(index, config.seed) {
+    for (place, &index) in measured.indices.iter().enumerate() {
+        progress(place, total);
+        let example = match measured.dataset.example(index, config.seed) {
             Ok(example) => example,
             Err(error) => {
                 skipped.push(error.to_string());
@@ -153,15 +217,17 @@ where
                 continue;
             }
         };
-        let samples = sampler.draw(&example)?;
+        let pictures = samples(&example)?;
+        check_samples(&example, &pictures, config.samples)?;
+        let images = stacked::<B>(&pictures, device);
         if let Some(sets) = &mut sets {
             if sets.needs_real() {
-                sets.push_real(example.truth().to_tensor(model.device()))?;
+                sets.push_real(example.truth().to_tensor(device))?;
             }
-            sets.push_generated(samples.images.clone())?;
+            sets.push_generated(images.clone())?;
         }
-        keeper.push(&example, &samples.pictures);
-        tally.push(sampler.measure(&example, &samples)?)?;
+        keeper.push(&example, &pictures);
+        tally.push(measurer.measure(&example, &pictures, &images)?)?;
     }
     progress(total, total);
     if let (0, Some(error)) = (tally.images(), last) {
@@ -207,6 +273,31 @@ where
         report,
         statistics: sets.and_then(FeatureSets::into_gathered),
         kept: keeper.finish(),
+    })
+}
+
+/// Checks that there are as many pictures for an example as were asked for, each of its size.
+fn check_samples(example: &Example, pictures: &[Planes], samples: usize) -> Result<(), Error> {
+    let shape = |planes: &Planes| [planes.channels, planes.height, planes.width];
+    let truth = shape(example.truth());
+    let reason = if pictures.len() != samples {
+        format!(
+            "of {} are {}, and {samples} are needed",
+            example.name,
+            pictures.len()
+        )
+    } else if let Some(other) = pictures.iter().map(shape).find(|other| *other != truth) {
+        let [_, height, width] = other;
+        format!(
+            "of {} have {width}x{height} pixels, and {}x{} are needed",
+            example.name, truth[2], truth[1]
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::Setting {
+        field: "samples",
+        reason,
     })
 }
 

@@ -6,12 +6,15 @@ use chimle_metrics::{mode_coverage, mode_radius};
 use crate::error::Error;
 
 /// How many known outputs are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ModesFound {
     /// By a sample nearer to it than half the smallest distance between two of them.
     pub(crate) covered: usize,
     /// By a sample whose nearest it is, at whatever distance.
     pub(crate) nearest: usize,
+    /// The mean distance of the samples from the known output nearest to each: the root mean square
+    /// over values.
+    pub(crate) distance: f64,
 }
 
 impl ModesFound {
@@ -33,7 +36,9 @@ impl ModesFound {
                 between.push(f64::from(mode.mean_squared_distance(other)?).sqrt());
             }
         }
+        let distances: f64 = nearest.iter().map(|(_, distance)| distance).sum();
         Ok(Self {
+            distance: distances / nearest.len().max(1) as f64,
             covered: mode_coverage(&nearest, modes.len(), mode_radius(between))?,
             nearest: mode_coverage(&nearest, modes.len(), f64::INFINITY)?,
         })
@@ -66,5 +71,10 @@ mod tests {
         assert_eq!(of(&[0.0, 0.0, 0.1, 0.05]), (1, 1));
         assert_eq!(of(&[0.125]), (0, 1));
         assert_eq!(of(&[0.8, 0.7]), (0, 2));
+
+        let samples = [0.8, 0.75, 0.0, 0.01].map(flat);
+        let found = ModesFound::of(&samples, &modes).unwrap();
+        let mean = (0.2 + 0.25 + 0.0 + 0.01) / 4.0;
+        assert!((found.distance - mean).abs() < 1e-6, "{found:?}");
     }
 }

@@ -142,6 +142,8 @@ pub struct ModeCoverage {
     pub nearest: Figure,
     /// The share of scenes where that is so for all but at most one.
     pub mostly_nearest: Figure,
+    /// The mean distance (root mean square) of the samples from the known output nearest to each.
+    pub distance: Figure,
     /// Known outputs of a scene.
     pub of: usize,
     /// What a perfect sampler would find on average.

@@ -85,6 +85,12 @@ impl Report {
             rows.push(row("modes covered", &modes.covered, &of));
             let nearest = format!("of {}, at any distance", modes.of);
             rows.push(row("modes nearest to a sample", &modes.nearest, &nearest));
+            let to_mode = "root mean square";
+            rows.push(row(
+                "distance to the nearest mode",
+                &modes.distance,
+                to_mode,
+            ));
         }
         if !rows.is_empty() {
             tables.push(Table {
@@ -123,6 +129,7 @@ impl Report {
             let name = format!("modes covered of {}", modes.of);
             figures.push((name, modes.covered));
             figures.push((format!("modes nearest of {}", modes.of), modes.nearest));
+            figures.push(("distance to the nearest mode".to_owned(), modes.distance));
         }
         if let Some(sets) = &self.sets {
             let (frechet, kernel) = set_names(sets);

@@ -3,9 +3,9 @@
 use chimle_data::MODES;
 use chimle_metrics::{Better, Bootstrap, FAITHFULNESS_SIGMAS, Summary, expected_coverage};
 
+use super::measured::SampleMeasures;
 use super::modes::ModesFound;
 use super::report::{FaithfulnessAtSigma, Figure, ModeCoverage, SampleStatistics, Similarity};
-use super::sampler::SampleMeasures;
 use crate::error::Error;
 
 /// The settings of figures: the bootstrap of their intervals, and the number of samples per image.
@@ -162,6 +162,10 @@ impl Tally {
             covered: mean(|found| found.covered as f64),
             nearest: mean(|found| found.nearest as f64),
             mostly_nearest: mean(|found| f64::from(u8::from(found.mostly()))),
+            distance: {
+                let values: Vec<f64> = self.modes.iter().map(|found| found.distance).collect();
+                figures.mean(&values, Some(Better::Lower))
+            },
             of: MODES,
             expected: expected_coverage(MODES, figures.samples),
         })

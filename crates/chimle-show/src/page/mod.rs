@@ -5,6 +5,7 @@
 //! for. Favorites can be marked, are kept by the browser, and are saved as PNG. The file holds all it needs and
 //! opens without a server or a network; images are decoded as they come into view.
 
+mod comparison;
 mod fill;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use crate::escape::{json_in_script, markup};
 use crate::{Error, Plot, error};
+pub use comparison::{Compared, Comparison, Table};
 use fill::fill;
 
 const PAGE: &str = include_str!("page.html");

@@ -1,0 +1,146 @@
+//! What a method is told when it is made.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use burn::tensor::backend::Backend;
+use chimle_core::data::Sizes;
+use chimle_core::nn::{GeneratorConfig, RrdbCount};
+use chimle_core::perceptual::{ImageDistance, Vgg16};
+use chimle_core::{DistanceConfig, Kernels, Preset, TaskHandle, architecture};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::space::Space;
+
+/// What a method is told when it is made: the task, the backbone, and the device.
+#[derive(Clone, Debug)]
+pub struct Context<B: Backend> {
+    /// The task.
+    pub task: TaskHandle,
+    /// The sizes of its images.
+    pub sizes: Sizes,
+    /// The generator that all methods with a one-shot generator share.
+    pub backbone: BackboneConfig,
+    /// The distance that methods of the IMLE family minimize.
+    pub distance: DistanceConfig,
+    /// The weights of VGG16, for methods that compare its features.
+    pub vgg16: Option<PathBuf>,
+    /// The device.
+    pub device: B::Device,
+    /// The seed of the weights and of training.
+    pub seed: u64,
+}
+
+impl<B: Backend> Context<B> {
+    /// Returns the space in which networks see images.
+    pub fn space(&self) -> Space {
+        Space::of(&*self.task)
+    }
+
+    /// Returns the shorter side of an output in pixels.
+    pub fn side(&self) -> usize {
+        let (height, width) = self.sizes.output();
+        height.min(width)
+    }
+
+    /// Returns the configuration of the shared generator for the task.
+    pub fn generator(&self) -> GeneratorConfig {
+        self.backbone.for_task(&self.task)
+    }
+
+    /// Loads the distance of the IMLE family.
+    ///
+    /// # Errors
+    ///
+    /// Names the file of weights that is missing or damaged.
+    pub fn load_distance(&self) -> Result<ImageDistance<B>, Error>
+    where
+        B: Kernels,
+    {
+        Ok(self.distance.load(&self.device)?)
+    }
+
+    /// Loads VGG16.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration names no weights, or the file is missing or damaged.
+    pub fn load_vgg16(&self, method: &str) -> Result<Vgg16<B>, Error> {
+        let path = self.vgg16.as_ref().ok_or_else(|| {
+            Error::setting(
+                "weights.vgg16",
+                format!("is missing, and {method} compares features of VGG16"),
+            )
+        })?;
+        Ok(Vgg16::load(path, &self.device)?)
+    }
+
+    /// Makes the random numbers with which weights begin those of the seed.
+    ///
+    /// A backend's random state belongs to the process. While the guard is held, no other method of the process begins, so
+    /// its weights are a function of the seed alone.
+    #[must_use = "the guard is held while weights are made"]
+    pub fn seed_weights(&self) -> MutexGuard<'static, ()> {
+        static BEGINNING: Mutex<()> = Mutex::new(());
+        let alone = BEGINNING.lock().unwrap_or_else(PoisonError::into_inner);
+        B::seed(&self.device, self.seed);
+        alone
+    }
+}
+
+/// The size of the generator that all methods with a one-shot generator share: CHIMLE's own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackboneConfig {
+    /// The residual channels per level, coarse to fine. The length is the number of levels.
+    pub residual_channels: Vec<usize>,
+    /// The growth channels per level.
+    pub growth_channels: Vec<usize>,
+    /// The number of RRDBs per level.
+    pub rrdb_per_level: RrdbCount,
+    /// The number of values in the global part of a code.
+    pub map_code: usize,
+    /// The number of channels of the local part of a code.
+    pub code_channels: usize,
+    /// The length of a style vector.
+    pub latent: usize,
+    /// The decay of the moving average of the weights that is sampled. Without it, the newest weights are.
+    pub average: Option<f64>,
+}
+
+impl Default for BackboneConfig {
+    /// Four levels, for outputs of 64 pixels.
+    fn default() -> Self {
+        Self {
+            residual_channels: vec![48, 32, 16, 12],
+            growth_channels: vec![24, 16, 8, 6],
+            rrdb_per_level: RrdbCount::PerLevel(vec![2, 1, 1, 1]),
+            map_code: 8,
+            code_channels: 8,
+            latent: 32,
+            average: Some(0.99),
+        }
+    }
+}
+
+impl BackboneConfig {
+    /// Returns the number of levels.
+    pub fn levels(&self) -> usize {
+        self.residual_channels.len()
+    }
+
+    /// Returns the configuration of the generator for a task.
+    pub fn for_task(&self, task: &TaskHandle) -> GeneratorConfig {
+        GeneratorConfig {
+            in_channels: task.conditioning_channels(),
+            residual_channels: self.residual_channels.clone(),
+            growth_channels: self.growth_channels.clone(),
+            rrdb_per_level: self.rrdb_per_level.clone(),
+            map_code: self.map_code,
+            code_channels: self.code_channels,
+            latent: self.latent,
+            ..GeneratorConfig::preset(Preset::Tiny, architecture(&**task))
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Training examples in a seeded order that can be continued from any position.
+
+use chimle_core::data::{Dataset, Example};
+
+use crate::error::Error;
+use crate::random::Random;
+
+/// An endless walk over a data set, in a new order in each pass.
+///
+/// Every method reads its examples from a feed of its own. What a feed gives is a function of the seed and the position,
+/// so a run that is resumed continues with the examples that were to come.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    dataset: Dataset,
+    seed: u64,
+    position: u64,
+    /// The last pass that was asked for, and its order.
+    order: Option<(u64, Vec<usize>)>,
+}
+
+impl Feed {
+    /// Starts a walk over a data set, whose configuration decides whether examples are augmented.
+    pub fn new(dataset: Dataset, seed: u64) -> Self {
+        Self::at(dataset, seed, 0)
+    }
+
+    /// Continues a walk at a position.
+    pub fn at(dataset: Dataset, seed: u64, position: u64) -> Self {
+        Self {
+            dataset,
+            seed,
+            position,
+            order: None,
+        }
+    }
+
+    /// Returns the number of examples passed so far.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Returns the data set.
+    pub fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    /// Returns the next `count` examples. An example that cannot be read is passed over.
+    ///
+    /// # Errors
+    ///
+    /// If no example of a whole pass can be read.
+    pub fn next(&mut self, count: usize) -> Result<Vec<Example>, Error> {
+        let len = self.dataset.len() as u64;
+        let mut examples = Vec::with_capacity(count);
+        let mut failures = 0;
+        while examples.len() < count {
+            let (pass, place) = (self.position / len, (self.position % len) as usize);
+            if self.order.as_ref().is_none_or(|(known, _)| *known != pass) {
+                let order = Random::new(self.seed, pass).order(self.dataset.len());
+                self.order = Some((pass, order));
+            }
+            let index = self.order.as_ref().map_or(0, |(_, order)| order[place]);
+            // The augmentation of an example is another one in each pass.
+            let seed = self.seed ^ pass.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.position += 1;
+            match self.dataset.example(index, seed) {
+                Ok(example) => {
+                    failures = 0;
+                    examples.push(example);
+                }
+                Err(error) => {
+                    failures += 1;
+                    if failures >= len {
+                        return Err(error.into());
+                    }
+                }
+            }
+        }
+        Ok(examples)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chimle_core::Colorization;
+    use chimle_core::data::{DatasetConfig, Source};
+
+    use super::*;
+
+    #[test]
+    fn a_feed_visits_all_once_in_a_pass_and_continues_where_it_was() {
+        let config = DatasetConfig::new(Colorization, 2, 16, 16);
+        let dataset = Dataset::open(Source::Procedural { scenes: 7 }, config).unwrap();
+        let names = |examples: Vec<Example>| -> Vec<String> {
+            examples.into_iter().map(|example| example.name).collect()
+        };
+        let mut feed = Feed::new(dataset.clone(), 3);
+        let passes = [(); 2].map(|()| names(feed.next(7).unwrap()));
+        for pass in &passes {
+            let distinct: std::collections::BTreeSet<_> = pass.iter().collect();
+            assert_eq!(distinct.len(), 7);
+        }
+        assert_ne!(passes[0], passes[1]);
+
+        let mut first = Feed::new(dataset.clone(), 3);
+        let begun = first.next(5).unwrap();
+        let mut resumed = Feed::at(dataset, 3, first.position());
+        assert_eq!(begun.len(), 5);
+        assert_eq!(resumed.next(6).unwrap(), first.next(6).unwrap());
+    }
+}

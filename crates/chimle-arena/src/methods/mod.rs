@@ -1,0 +1,154 @@
+//! The methods, each in a file of its own that reads like its paper, and the names by which they are found.
+
+mod adversarial;
+mod bicycle_gan;
+mod ddrm;
+mod divco;
+mod dncnn;
+mod imle;
+mod inst_colorization;
+mod mean;
+mod monce;
+mod msgan;
+mod ndm;
+mod pairs;
+mod rfb_esrgan;
+
+use chimle_kernels::TrainingBackend;
+use serde::de::DeserializeOwned;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::method::Method;
+
+pub use bicycle_gan::{BicycleGan, BicycleGanSettings};
+pub use ddrm::{Ddrm, DdrmSettings};
+pub use divco::{Divco, DivcoSettings};
+pub use dncnn::{Dncnn, DncnnSettings};
+pub use imle::{ChimleSettings, CimleSettings, Imle, Schedule};
+pub use inst_colorization::{InstColorization, InstColorizationSettings};
+pub use mean::{Mean, MeanSettings};
+pub use monce::{Monce, MonceSettings};
+pub use msgan::{Msgan, MsganSettings};
+pub use ndm::{Ndm, NdmSettings};
+pub use rfb_esrgan::{RfbEsrgan, RfbEsrganSettings};
+
+/// What makes a method from its section of the configuration.
+pub type Maker<B> =
+    Box<dyn Fn(&toml::Table, &Context<B>) -> Result<Box<dyn Method>, Error> + Send + Sync>;
+
+/// The methods that can take part, by name.
+pub struct Methods<B: TrainingBackend> {
+    makers: Vec<(String, Maker<B>)>,
+}
+
+impl<B: TrainingBackend> Methods<B> {
+    /// Returns no methods.
+    pub fn none() -> Self {
+        Self { makers: Vec::new() }
+    }
+
+    /// Returns the methods of this crate.
+    pub fn built_in() -> Self {
+        Self::none()
+            .with("chimle", |settings, context| {
+                Ok(Box::new(Imle::chimle(context, read(settings)?)?))
+            })
+            .with("cimle", |settings, context| {
+                Ok(Box::new(Imle::cimle(context, read(settings)?)?))
+            })
+            .with("bicycle-gan", |settings, context| {
+                Ok(Box::new(BicycleGan::new(context, read(settings)?)))
+            })
+            .with("msgan", |settings, context| {
+                Ok(Box::new(Msgan::new(context, read(settings)?)))
+            })
+            .with("divco", |settings, context| {
+                Ok(Box::new(Divco::new(context, read(settings)?)?))
+            })
+            .with("monce", |settings, context| {
+                let vgg16 = context.load_vgg16("monce")?;
+                Ok(Box::new(Monce::new(context, read(settings)?, vgg16)))
+            })
+            .with("ndm", |settings, context| {
+                Ok(Box::new(Ndm::new(context, read(settings)?)?))
+            })
+            .with("ddrm", |settings, context| {
+                Ok(Box::new(Ddrm::new(context, read(settings)?)?))
+            })
+            .with("rfb-esrgan", |settings, context| {
+                let vgg16 = context.load_vgg16("rfb-esrgan")?;
+                Ok(Box::new(RfbEsrgan::new(context, read(settings)?, vgg16)?))
+            })
+            .with("inst-colorization", |settings, context| {
+                Ok(Box::new(InstColorization::new(context, read(settings)?)?))
+            })
+            .with("dncnn", |settings, context| {
+                Ok(Box::new(Dncnn::new(context, read(settings)?)?))
+            })
+            .with("mean", |settings, context| {
+                Ok(Box::new(Mean::new(context, read(settings)?)))
+            })
+    }
+
+    /// Adds a method. A method of the same name is replaced.
+    pub fn with(
+        mut self,
+        name: impl Into<String>,
+        maker: impl Fn(&toml::Table, &Context<B>) -> Result<Box<dyn Method>, Error>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        let name = name.into();
+        self.makers.retain(|(known, _)| *known != name);
+        self.makers.push((name, Box::new(maker)));
+        self
+    }
+
+    /// Returns the names, in the order in which results are shown.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.makers.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Makes a method with fresh weights.
+    ///
+    /// # Errors
+    ///
+    /// If there is no method of this name, or its settings or the context do not fit it.
+    pub fn make(
+        &self,
+        kind: &str,
+        settings: &toml::Table,
+        context: &Context<B>,
+    ) -> Result<Box<dyn Method>, Error> {
+        let maker = self.makers.iter().find(|(name, _)| name == kind);
+        let Some((_, maker)) = maker else {
+            let known: Vec<&str> = self.names().collect();
+            let reason = format!("is no method: there is {}", known.join(", "));
+            return Err(Error::setting(format!("methods.{kind}"), reason));
+        };
+        let named = |field: &str| format!("methods.{kind}.{field}");
+        maker(settings, context).map_err(|error| match error {
+            Error::Setting { field, reason } if !field.contains('.') => Error::Setting {
+                field: named(&field),
+                reason,
+            },
+            other => other,
+        })
+    }
+}
+
+/// Reads the settings of a method. Those that are absent have their defaults.
+///
+/// # Errors
+///
+/// If a key is unknown, or a value has the wrong type.
+pub fn read<S: DeserializeOwned>(settings: &toml::Table) -> Result<S, Error> {
+    settings
+        .clone()
+        .try_into()
+        .map_err(|error: toml::de::Error| {
+            Error::setting("settings", format!("cannot be used: {}", error.message()))
+        })
+}
