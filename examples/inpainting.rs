@@ -178,7 +178,15 @@ mod tests {
         assert!(best[best.len() - 1] < 0.6 * best[0], "{best:?}");
         assert_eq!(resumed.step(), 80);
         let begins = |event: &Event| matches!(event, Event::Started { step: 60, .. });
-        assert!(resumed.folder().read_log().unwrap().iter().any(begins));
+        assert!(
+            resumed
+                .folder()
+                .read_log()
+                .unwrap()
+                .events
+                .iter()
+                .any(begins)
+        );
         for example in resumed.held_out() {
             let input = &example.conditioning[2];
             for filled in resumed.model().sample_planes(input, 2, 0).unwrap() {

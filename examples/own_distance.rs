@@ -173,7 +173,15 @@ mod tests {
         assert!(best[best.len() - 1] < 0.85 * best[0], "{best:?}");
         assert_eq!(resumed.step(), 80);
         let begins = |event: &Event| matches!(event, Event::Started { step: 60, .. });
-        assert!(resumed.folder().read_log().unwrap().iter().any(begins));
+        assert!(
+            resumed
+                .folder()
+                .read_log()
+                .unwrap()
+                .events
+                .iter()
+                .any(begins)
+        );
     }
 
     /// A flat image has no edges, and its blurred color is its color.

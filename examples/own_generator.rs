@@ -280,7 +280,15 @@ mod tests {
         assert!(best[best.len() - 1] < 0.8 * best[0], "{best:?}");
         assert_eq!(resumed.step(), 80);
         let begins = |event: &Event| matches!(event, Event::Started { step: 60, .. });
-        assert!(resumed.folder().read_log().unwrap().iter().any(begins));
+        assert!(
+            resumed
+                .folder()
+                .read_log()
+                .unwrap()
+                .events
+                .iter()
+                .any(begins)
+        );
         let loaded = Model::<Flex, UNet<Flex>>::load_as(&out, &Default::default()).unwrap();
         let gray = image::RgbImage::from_pixel(13, 10, image::Rgb([128; 3]));
         let sample = |model: &Model<Flex, UNet<Flex>>| model.sample(&gray, 2, 0).unwrap();

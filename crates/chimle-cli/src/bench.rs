@@ -33,11 +33,11 @@ pub struct Bench {
     task: Option<TaskHandle>,
 
     /// Examples in a batch [with --train: the preset's or the run's]
-    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>, required_unless_present = "train")]
+    #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::ROWS), required_unless_present = "train")]
     batch: Option<usize>,
 
     /// Side of the coarsest input in pixels; each level above has twice the side of the one below
-    #[arg(long, value_name = "PIXELS", value_parser = flags::at_least_one::<usize>, required_unless_present = "train")]
+    #[arg(long, value_name = "PIXELS", value_parser = flags::count::<usize>(flags::SIDE), required_unless_present = "train")]
     side: Option<usize>,
 
     /// Time a run of training: the preset `tiny` on made-up scenes, or the run in --run
@@ -49,11 +49,12 @@ pub struct Bench {
     run: Option<PathBuf>,
 
     /// With --train: the number of training steps [default: those of two searches]
-    #[arg(long, value_name = "N", requires = "train", value_parser = flags::at_least_one::<u64>)]
+    #[arg(long, value_name = "N", requires = "train", value_parser = flags::count::<u64>(flags::MANY))]
     steps: Option<u64>,
 
     /// Candidates of the search at each level, coarse to fine; without it no search is timed
-    #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',',
+        value_parser = flags::count::<usize>(flags::MANY))]
     pool: Vec<usize>,
 
     /// The distance of the training step and the search
@@ -69,11 +70,11 @@ pub struct Bench {
     lpips: Option<PathBuf>,
 
     /// Timed runs, of which the median is taken
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = flags::count::<usize>(flags::MANY))]
     repeat: usize,
 
     /// The most candidates evaluated in one batch
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>(flags::ROWS))]
     chunk: usize,
 
     /// The type within dense blocks: f32, bf16 or f16

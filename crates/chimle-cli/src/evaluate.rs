@@ -65,15 +65,15 @@ pub struct Evaluate {
     task: Option<TaskHandle>,
 
     /// Side of the square output in pixels [default: the run's; a model file needs it]
-    #[arg(long, value_name = "PIXELS", value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "PIXELS", value_parser = flags::count::<usize>(flags::SIDE))]
     size: Option<usize>,
 
     /// Samples for each image; at least 2
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = flags::count::<usize>(flags::SAMPLES))]
     samples: usize,
 
     /// Measure the first N images alone
-    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::MANY))]
     limit: Option<usize>,
 
     /// Measure LPIPS on the network whose weights are in this file, or are those of this name that `chimle weights`
@@ -102,11 +102,11 @@ pub struct Evaluate {
     save_stats: Option<PathBuf>,
 
     /// Neighbors that precision, recall, density and coverage reach to
-    #[arg(long, value_name = "K", default_value_t = 5, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = flags::count::<usize>(flags::MANY))]
     neighbors: usize,
 
     /// Take KID as the mean over so many random subsets (100 is usual) [default: over the whole sets]
-    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::MANY))]
     kid_subsets: Option<usize>,
 
     /// Images of either kind in a subset
@@ -114,13 +114,14 @@ pub struct Evaluate {
         long,
         value_name = "N",
         default_value_t = 1000,
-        requires = "kid_subsets"
+        requires = "kid_subsets",
+        value_parser = flags::count::<usize>(flags::MANY)
     )]
     kid_subset_size: usize,
 
     /// Resamples for the intervals of FID and KID, each of which costs what FID does
     #[arg(long, value_name = "N", default_value_t = SetMeasuresConfig::default().resamples,
-        value_parser = flags::at_least_one::<usize>)]
+        value_parser = flags::count::<usize>(flags::ROWS))]
     set_resamples: usize,
 
     /// The type within the model's dense blocks: f32, bf16 or f16
@@ -129,7 +130,7 @@ pub struct Evaluate {
 
     /// The most samples made in one batch [default: 64, or fewer as memory has it]
     #[arg(long, value_name = "N", default_value_t = 64, hide_default_value = true,
-        value_parser = flags::at_least_one::<usize>)]
+        value_parser = flags::count::<usize>(flags::ROWS))]
     chunk: usize,
 
     /// Write report.json and report.md into this folder too, and of a model page.html: the samples of the first 16

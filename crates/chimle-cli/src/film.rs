@@ -9,7 +9,7 @@ use image::RgbImage;
 use image::imageops::{self, FilterType};
 
 use crate::error::Failure;
-use crate::{curves, flags, output};
+use crate::{curves, flags, output, run_log};
 
 /// How long a frame is shown, and the last one.
 const MILLISECONDS: u32 = 250;
@@ -31,14 +31,14 @@ pub struct Film {
     out: Option<PathBuf>,
 
     /// The most frames
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = flags::count::<usize>(flags::SAMPLES))]
     frames: usize,
 }
 
 impl Film {
     pub fn run(self) -> Result<(), Failure> {
         let run = RunFolder::at(&self.run);
-        let events = run.read_log()?;
+        let events = run_log::events(&run);
         let strips = run.strips()?;
         let loss = curves::loss(&events);
         let mut frames = Vec::new();
@@ -87,7 +87,7 @@ fn spaced(steps: &[u64], most: usize) -> Vec<usize> {
     if steps.len() <= most {
         return (0..steps.len()).collect();
     }
-    let place = |step: u64| ((step + 1) as f64).ln();
+    let place = |step: u64| (step as f64 + 1.0).ln();
     let (first, last) = (place(steps[0]), place(steps[steps.len() - 1]));
     let mut chosen: Vec<usize> = (0..most)
         .map(|k| {

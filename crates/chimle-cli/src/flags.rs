@@ -1,7 +1,6 @@
 //! Values of flags that more than one command has.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use chimle_core::{DataSource, TaskHandle, Vary};
@@ -26,11 +25,23 @@ pub fn minutes(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(60.0 * minutes).map_err(|_| "must be 0 or more".to_owned())
 }
 
-/// A count that must not be 0.
-pub fn at_least_one<T: FromStr + Default + PartialEq>(text: &str) -> Result<T, String> {
-    match text.parse() {
-        Ok(number) if number != T::default() => Ok(number),
-        _ => Err("must be a whole number, at least 1".to_owned()),
+/// The most samples of one input. All of them are held in memory.
+pub const SAMPLES: u64 = 10_000;
+/// The largest side of an image in pixels.
+pub const SIDE: u64 = 65_535;
+/// The most rows of a batch.
+pub const ROWS: u64 = 65_536;
+/// The most of what is only counted, such as images.
+pub const MANY: u64 = 1_000_000_000;
+
+/// Makes the parser of a count from 1 to `most`.
+pub fn count<T: TryFrom<u64>>(most: u64) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let number = text.parse().ok();
+        let number = number.filter(|number| (1..=most).contains(number));
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| format!("must be a whole number from 1 to {most}"))
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use chimle_core::data::list_images;
 
 use crate::error::Failure;
+use crate::output;
 
 /// An image, and what its outputs are called.
 pub struct Input {
@@ -42,7 +43,11 @@ impl Inputs {
                 .map(Path::to_owned)
                 .unwrap_or(image)
         };
-        let files: Vec<PathBuf> = list_images(path)?.into_iter().map(below).collect();
+        let found = list_images(path)?;
+        for skipped in &found.skipped {
+            output::complain("warning", format_args!("skipped: {}", skipped.reason));
+        }
+        let files: Vec<PathBuf> = found.files.into_iter().map(below).collect();
         let images = names(&files)
             .into_iter()
             .zip(&files)
@@ -56,15 +61,26 @@ impl Inputs {
     }
 }
 
-/// The files' names without extension; with it where they would be the same.
+/// The files' names without extension; with it where two would be the same, also on a file system that does
+/// not tell upper and lower case apart.
 fn names(files: &[PathBuf]) -> Vec<PathBuf> {
-    let mut seen: HashMap<PathBuf, usize> = HashMap::new();
+    let folded = |path: &Path| match path.to_str() {
+        Some(text) => text.to_lowercase().into_bytes(),
+        None => path.as_os_str().as_encoded_bytes().to_ascii_lowercase(),
+    };
+    let mut seen: HashMap<Vec<u8>, usize> = HashMap::new();
     for file in files {
-        *seen.entry(file.with_extension("")).or_default() += 1;
+        *seen.entry(folded(&file.with_extension(""))).or_default() += 1;
+        // A file `b.jpg.png` must not get the name that `b.jpg` needs.
+        *seen.entry(folded(file)).or_default() += 1;
     }
     let name = |file: &PathBuf| {
         let name = file.with_extension("");
-        if seen[&name] > 1 { file.clone() } else { name }
+        if seen[&folded(&name)] > 1 {
+            file.clone()
+        } else {
+            name
+        }
     };
     files.iter().map(name).collect()
 }
@@ -80,5 +96,9 @@ mod tests {
             names(&files),
             ["a", "b.jpg", "b.png", "sub/a"].map(PathBuf::from)
         );
+        let files = ["b.jpg", "b.jpg.png", "b.png"].map(PathBuf::from);
+        assert_eq!(names(&files), files);
+        let files = ["A.jpg", "a.png"].map(PathBuf::from);
+        assert_eq!(names(&files), files);
     }
 }

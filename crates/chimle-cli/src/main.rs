@@ -24,6 +24,7 @@ mod page;
 mod panic;
 mod progress;
 mod quickstart;
+mod run_log;
 mod sample;
 mod settings;
 mod tensorboard;
@@ -31,6 +32,8 @@ mod train;
 mod verify;
 mod weights;
 
+use std::ffi::OsString;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -87,7 +90,10 @@ enum Commands {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong_command_line(&error),
+    };
     panic::keep_quiet();
     let failure = match catch_unwind(AssertUnwindSafe(|| run(cli))) {
         Ok(Ok(())) => return ExitCode::SUCCESS,
@@ -97,6 +103,26 @@ fn main() -> ExitCode {
     };
     output::complain("error", failure);
     ExitCode::FAILURE
+}
+
+/// Shows what is wrong with the command line, or the help that was asked for. An argument that a terminal
+/// would obey is not repeated as it is.
+fn wrong_command_line(error: &clap::Error) -> ExitCode {
+    let is_harmless = |argument: OsString| {
+        let argument = argument.to_string_lossy();
+        output::harmless(&argument) == argument
+    };
+    let shown = match std::env::args_os().all(is_harmless) {
+        true => error.print(),
+        false => writeln!(
+            std::io::stderr(),
+            "{}",
+            output::harmless(&error.to_string())
+        ),
+    };
+    // There is nowhere left to say that it could not be said.
+    drop(shown);
+    ExitCode::from(error.exit_code() as u8)
 }
 
 fn run(

@@ -14,6 +14,7 @@ use crate::error::Failure;
 /// # Errors
 /// If it cannot be written, as on a full disk.
 pub fn say(line: impl Display) -> Result<(), Failure> {
+    let line = harmless(&line.to_string());
     match writeln!(std::io::stdout(), "{line}") {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Failure::file("write", "standard output")),
@@ -24,8 +25,23 @@ pub fn say(line: impl Display) -> Result<(), Failure> {
 pub fn complain(kind: &str, message: impl Display) {
     let message = message.to_string();
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = harmless(&line);
     // There is nowhere left to say that it could not be said.
     let _ = writeln!(std::io::stderr(), "{kind}: {line}");
+}
+
+/// Replaces what a terminal obeys instead of showing it. The name of a file can hold such characters: control
+/// characters, and those that reverse the order of text. Ends of lines and tabs stay.
+pub fn harmless(text: &str) -> String {
+    let is_obeyed = |character: char| {
+        let is_order = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        is_order || (character.is_control() && !matches!(character, '\n' | '\t'))
+    };
+    let shown = |character: char| match is_obeyed(character) {
+        true => character.escape_unicode().to_string(),
+        false => character.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Makes a folder, and finds out whether files can be written into it, before any work is done for them.
@@ -52,4 +68,20 @@ pub fn save_png(picture: &RgbImage, path: &Path) -> Result<(), Failure> {
 /// Writes a file, whole or not at all: if anything fails, the previous file at `path` stays.
 pub fn save(bytes: &[u8], path: &Path) -> Result<(), Failure> {
     chimle_files::write(path, bytes).map_err(Failure::file("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn what_a_terminal_obeys_is_shown() {
+        let usual = "grün, 写真.jpg\n\tnext";
+        assert_eq!(harmless(usual), usual);
+        assert_eq!(
+            harmless("a\u{1b}[2Jb\r\u{7}\u{9b}"),
+            "a\\u{1b}[2Jb\\u{d}\\u{7}\\u{9b}"
+        );
+        assert_eq!(harmless("gpj.\u{202e}exe"), "gpj.\\u{202e}exe");
+    }
 }

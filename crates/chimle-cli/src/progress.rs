@@ -175,6 +175,7 @@ impl Observer for Progress {
                 }
             }
             Event::Skipped { reason, .. } => self.skip(reason),
+            Event::Warning { message } => self.warn(message),
             Event::Searching { done, total } => self.searching(*done, *total),
             Event::Searched {
                 chosen,

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use chimle_core::data::{DataError, InputSize, Sizes, downsample};
+use chimle_core::data::{DataError, InputSize, Sizes, downsample, image_size};
 use chimle_core::{Kernels, Model, Precision, Sheet, TaskHandle, TrainingBackend, Vary, read_rgb};
 use chimle_show::film;
 use clap::{Args, ValueEnum};
-use image::{ImageReader, RgbImage, imageops};
+use image::{RgbImage, imageops};
 
 use crate::device::{Command, Common, Device};
 use crate::error::Failure;
@@ -31,7 +31,7 @@ pub struct Sample {
     input: PathBuf,
 
     /// Outputs to draw for each image
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = flags::count::<usize>(flags::SAMPLES))]
     samples: usize,
 
     /// The folder to write into; made if it does not exist
@@ -44,7 +44,7 @@ pub struct Sample {
     vary: Option<Vary>,
 
     /// Bring images whose longer side is above this down to it first
-    #[arg(long, value_name = "PIXELS", value_parser = flags::at_least_one::<u32>)]
+    #[arg(long, value_name = "PIXELS", value_parser = flags::count::<u32>(flags::SIDE))]
     size: Option<u32>,
 
     /// The type within dense blocks: f32, bf16 or f16
@@ -53,7 +53,7 @@ pub struct Sample {
 
     /// The most outputs made in one batch [default: 64, or fewer as memory has it]
     #[arg(long, value_name = "N", default_value_t = 64, hide_default_value = true,
-        value_parser = flags::at_least_one::<usize>)]
+        value_parser = flags::count::<usize>(flags::ROWS))]
     chunk: usize,
 
     /// The images are true photographs: make the task's inputs from them, and show the truth last on the sheet
@@ -261,10 +261,7 @@ impl Sample {
     /// Checks that an image of this size, and one sample of it, fit the memory that is free. Only the header is read, so
     /// an image that is too large is rejected before it is decoded.
     fn check_memory<B: Kernels>(&self, model: &Model<B>, input: &Input) -> Result<(), Failure> {
-        let header = ImageReader::open(&input.path).and_then(ImageReader::with_guessed_format);
-        let Some(size) = header.ok().and_then(|header| header.into_dimensions().ok()) else {
-            return Ok(()); // Reading it will say what is wrong.
-        };
+        let size = image_size(&input.path)?;
         let (width, height) = self.target_size(size);
         let scale = if self.degrade {
             1

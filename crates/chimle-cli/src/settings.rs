@@ -39,7 +39,7 @@ pub struct Settings {
 
     /// Side of the square output in pixels [default: the preset's, 32 for tiny, 64 for small, 256 for paper;
     /// for super-resolution twice that]
-    #[arg(long, value_name = "PIXELS", value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "PIXELS", value_parser = flags::count::<usize>(flags::SIDE))]
     size: Option<usize>,
 
     /// Train with a perceptual distance on the network whose weights are in this file (.safetensors or .pth), or are
@@ -62,11 +62,11 @@ pub struct Settings {
     distance: Option<DistanceName>,
 
     /// Examples in a training step [default: the preset's]
-    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::ROWS))]
     batch: Option<usize>,
 
     /// Evaluate a step's examples in this many parts, one after the other, to save memory; the result is the same
-    #[arg(long, value_name = "K", value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "K", value_parser = flags::count::<usize>(flags::ROWS))]
     accumulate: Option<usize>,
 
     /// Sample a moving average of the weights with this decay, such as 0.999 [default: the newest weights]
@@ -78,11 +78,11 @@ pub struct Settings {
     validation: Option<PathBuf>,
 
     /// Inputs in a round, which are drawn and searched together [default: the preset's]
-    #[arg(long, alias = "share", value_name = "N", value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, alias = "share", value_name = "N", value_parser = flags::count::<usize>(flags::MANY))]
     round: Option<usize>,
 
     /// Training steps between two searches [default: the preset's]
-    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<u64>)]
+    #[arg(long, value_name = "N", value_parser = flags::count::<u64>(flags::MANY))]
     steps_per_search: Option<u64>,
 
     /// Adam's learning rate [default: the preset's]
@@ -94,11 +94,11 @@ pub struct Settings {
     pool: Option<Vec<usize>>,
 
     /// Search whole codes, this many of them, instead of level by level (cIMLE instead of CHIMLE)
-    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>, conflicts_with = "pool")]
+    #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::MANY), conflicts_with = "pool")]
     flat: Option<usize>,
 
     /// The most candidates evaluated in one batch [default: 64, or fewer as memory has it]
-    #[arg(long, value_name = "N", value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::ROWS))]
     chunk: Option<usize>,
 
     /// The type within dense blocks: f32 or bf16 [default: f32]

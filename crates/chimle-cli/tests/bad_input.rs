@@ -205,15 +205,26 @@ fn checkpoints_cut_short_or_of_another_configuration() {
     for name in ["generator.safetensors", "adam.mpk", "position.json"] {
         let whole = fs::read(newest.join(name)).unwrap();
         fs::write(newest.join(name), &whole[..whole.len() / 2]).unwrap();
-        chimle(path, "train --resume run").fails_naming(&[name]);
         if name == "generator.safetensors" {
             chimle(path, "sample --model run --input photo.png --out out").fails_naming(&[name]);
             chimle(path, "evaluate --model run --data procedural").fails_naming(&[name]);
             chimle(path, "export --model run --out model.safetensors").fails_naming(&[name]);
         }
-        fs::write(newest.join(name), whole).unwrap();
+        // The checkpoint before it takes its place, and the run makes it again.
+        let resumed = chimle(path, "train --resume run");
+        assert_eq!(resumed.status, 0, "{}", resumed.stderr);
+        let warning = resumed.stderr.strip_prefix("warning: ").unwrap();
+        assert!(
+            warning.contains(name) && warning.contains("from step 0"),
+            "{warning}"
+        );
+        chimle(path, "train --resume run").succeeds();
     }
-    chimle(path, "train --resume run").succeeds();
+    for step in [0, 2] {
+        let checkpoint = path.join(format!("run/checkpoints/step-0000000{step}"));
+        fs::write(checkpoint.join("adam.mpk"), "").unwrap();
+    }
+    chimle(path, "train --resume run").fails_naming(&["step-00000002", "adam.mpk"]);
 }
 
 #[test]
@@ -285,5 +296,260 @@ fn a_wrong_command_line_is_another_status() {
         "dream",
     ] {
         assert_eq!(chimle(folder.path(), flags).status, 2, "{flags}");
+    }
+}
+
+#[test]
+fn numbers_that_are_too_large_get_an_error_that_names_the_bounds() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, 1);
+    photograph(path.join("photo.png"), 16, 16);
+    let config = fs::read_to_string(path.join("run/config.toml")).unwrap();
+    let of_flags = [
+        (
+            "sample --model run --input photo.png --out out --samples 1000000000000000",
+            "10000",
+        ),
+        (
+            "sample --model run --input photo.png --out out --samples 1e15",
+            "10000",
+        ),
+        (
+            "sample --model run --input photo.png --out out --size 99999",
+            "65535",
+        ),
+        (
+            "evaluate --model run --data procedural --samples 1000000000000000",
+            "10000",
+        ),
+        (
+            "evaluate --model run --data procedural --set-resamples 1000000000",
+            "65536",
+        ),
+        ("page run --samples 1000000000000", "10000"),
+        (
+            "train --task colorization --data procedural --out new --batch 1000000000000",
+            "65536",
+        ),
+        (
+            "train --task colorization --data procedural --out new --share 1000000000000",
+            "1000000000",
+        ),
+        (
+            "train --task colorization --data procedural --out new --chunk 1000000000",
+            "65536",
+        ),
+        (
+            "train --task colorization --data procedural --out new --minutes 1e300",
+            "0 or more",
+        ),
+    ];
+    for (flags, bound) in of_flags {
+        let ran = chimle(path, flags);
+        assert_eq!(ran.status, 2, "{flags}: {}", ran.stderr);
+        assert!(ran.stderr.contains(bound), "{flags}: {}", ran.stderr);
+    }
+    let most = u64::MAX;
+    let new = "train --task colorization --data procedural --out new";
+    for (flags, words) in [
+        (
+            format!("{new} --steps {most}"),
+            ["training.steps", "1000000000000"],
+        ),
+        (
+            format!("train --resume run --steps {most}"),
+            ["training.steps", "1000000000000"],
+        ),
+        (format!("{new} --pool 4,2,{most}"), ["pools", "10000000"]),
+        (
+            format!("{new} --share 1000000000"),
+            ["training.round", "10000000"],
+        ),
+    ] {
+        chimle(path, &flags).fails_naming(&words);
+    }
+    for (setting, hostile, words) in [
+        (
+            "scenes = 512",
+            format!("scenes = {}", 1u64 << 60),
+            ["scenes", "10000000"],
+        ),
+        (
+            "scenes = 512",
+            "scenes = 0".to_owned(),
+            ["scenes", "from 1"],
+        ),
+        (
+            "threads = ",
+            "threads = 1000000 #".to_owned(),
+            ["data.threads", "1024"],
+        ),
+        (
+            "latent = 32",
+            "latent = 1099511627776".to_owned(),
+            ["latent", "65536"],
+        ),
+        (
+            "batch = 2",
+            "batch = 1000000000000".to_owned(),
+            ["training.batch", "65536"],
+        ),
+        (
+            "steps = 1\n",
+            format!("steps = {}\n", i64::MAX),
+            ["training.steps", "1000000000000"],
+        ),
+        (
+            "checkpoint_every = ",
+            format!("checkpoint_every = {} #", i64::MAX),
+            ["checkpoint_every", "1000000000000"],
+        ),
+        (
+            "chunk = ",
+            "chunk = 100000000 #".to_owned(),
+            ["search.chunk", "65536"],
+        ),
+        (
+            "height = 16",
+            "height = 1099511627776".to_owned(),
+            ["height", "65535"],
+        ),
+        ("held_out = ", "held_out = -1 #".to_owned(), ["line", "-1"]),
+    ] {
+        assert!(config.contains(setting), "{setting} is not in config.toml");
+        fs::write(path.join("hostile.toml"), config.replace(setting, &hostile)).unwrap();
+        let run = chimle(path, "train --config hostile.toml --out new");
+        run.fails_naming(&["hostile.toml", words[0], words[1]]);
+    }
+    assert!(!path.join("new").exists());
+
+    let newest = path.join("run/checkpoints/step-00000001");
+    fs::remove_dir_all(path.join("run/checkpoints/step-00000000")).unwrap();
+    fs::remove_file(newest.join("SHA256SUMS")).unwrap();
+    let round = r#"{"index":0,"steps":1,"searched":true,"chosen":[[0,[]]]}"#;
+    let position = format!(r#"{{"step":1,"round":{round}}}"#);
+    fs::write(newest.join("position.json"), position).unwrap();
+    chimle(path, "train --resume run --steps 2").fails_naming(&["step-00000001", "position.json"]);
+}
+
+#[test]
+fn a_model_file_that_claims_what_it_does_not_hold() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, 0);
+    photograph(path.join("photo.png"), 16, 16);
+    // One number, and a configuration that asks for 2^40 channels.
+    for (channels, words) in [("1099511627776", "65536"), ("2000", "level_")] {
+        let config = format!(
+            r#"{{"architecture":"colorization","in_channels":1,"out_channels":2,"code_channels":5,"residual_channels":[{channels},24,16],"growth_channels":[16,12,8],"rrdb_per_level":1,"map_code":16,"latent":32,"linear_scale":1.0}}"#
+        );
+        let metadata = serde_json::json!({ "chimle.generator": config }).to_string();
+        let header = serde_json::json!({
+            "__metadata__": { "chimle": metadata },
+            "w": { "dtype": "F32", "shape": [1], "data_offsets": [0, 4] },
+        });
+        let header = header.to_string();
+        let length = (header.len() as u64).to_le_bytes();
+        let bytes = [&length[..], header.as_bytes(), &[0; 4]].concat();
+        assert!(bytes.len() < 1024);
+        fs::write(path.join("hostile.safetensors"), bytes).unwrap();
+        let sample = "sample --model hostile.safetensors --input photo.png --out out";
+        chimle(path, sample).fails_naming(&["hostile.safetensors", words]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_lead_nowhere_cost_a_warning() {
+    use std::os::unix::fs::symlink;
+    let folder = folder();
+    let path = folder.path();
+    fs::create_dir(path.join("photos")).unwrap();
+    for name in ["a.png", "b.png", "c.png"] {
+        photograph(path.join("photos").join(name), 32, 32);
+    }
+    symlink("missing.png", path.join("photos/dangling.png")).unwrap();
+    symlink(".", path.join("photos/circle")).unwrap();
+    let warned = |ran: command::Ran| {
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        let lines: Vec<&str> = ran.stderr.lines().collect();
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.starts_with("warning: skipped: ")),
+            "{lines:?}"
+        );
+        for name in ["dangling.png", "circle"] {
+            assert!(lines.iter().any(|line| line.contains(name)), "{lines:?}");
+        }
+    };
+    warned(chimle(path, &format!("{TRAIN} {SMALL}")));
+    warned(chimle(
+        path,
+        "sample --model run --input photos --samples 2 --out out",
+    ));
+}
+
+/// Names that are not UTF-8, and names that a terminal would obey.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_of_any_bytes() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = folder();
+    let path = folder.path();
+    let photos = OsStr::from_bytes(b"photos\xff");
+    let run = OsStr::from_bytes(b"run\xff\xff");
+    let out = OsStr::from_bytes(b"out\xfe\xff");
+    let photo = OsStr::from_bytes(b"a\xff.png");
+    fs::create_dir(path.join(photos)).unwrap();
+    for name in [
+        photo,
+        OsStr::from_bytes(b"b.png"),
+        OsStr::from_bytes(b"a\xfe.png"),
+    ] {
+        photograph(path.join(photos).join(name), 32, 32);
+    }
+    let with = |arguments: &[&OsStr]| command::chimle_with(path, arguments);
+    let words = |text: &'static str| text.split(' ').map(OsStr::new).collect::<Vec<_>>();
+    let train = [
+        words("train --task colorization --size 16 --steps 2 --data"),
+        vec![photos],
+    ];
+    let small: Vec<&OsStr> = SMALL.split(' ').map(OsStr::new).collect();
+    let train = [train.concat(), words("--out"), vec![run], small].concat();
+    with(&train).succeeds();
+    with(&[words("train --resume"), vec![run], words("--steps 3")].concat()).succeeds();
+    let input = path.join(photos).join(photo);
+    let model = [words("sample --samples 2 --model"), vec![run]].concat();
+    let sample = [model.clone(), words("--input"), vec![input.as_os_str()]].concat();
+    with(&[sample, words("--out"), vec![out]].concat()).succeeds();
+    // The two names that are not UTF-8 stay apart.
+    let sample = [
+        model,
+        words("--input"),
+        vec![photos],
+        words("--out"),
+        vec![out],
+    ]
+    .concat();
+    with(&sample).succeeds();
+    for name in [&b"a\xff-01.png"[..], b"a\xfe-01.png", b"b-01.png"] {
+        assert!(
+            path.join(out).join(OsStr::from_bytes(name)).is_file(),
+            "{name:?}"
+        );
+    }
+    with(&[words("page"), vec![run]].concat()).succeeds();
+
+    let hostile = "\u{1b}]0;title\u{7}\u{1b}[2J.png";
+    fs::write(path.join(photos).join(hostile), "no image").unwrap();
+    let sampled = with(&sample);
+    let resumed = with(&[words("train --steps 4 --resume"), vec![run]].concat());
+    let wrong = with(&[OsStr::new("film"), OsStr::new("a"), OsStr::new(hostile)]);
+    for ran in [sampled, resumed, wrong] {
+        assert!(ran.stderr.contains(".png"), "{}", ran.stderr);
+        assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(['\u{1b}', '\u{7}']));
     }
 }

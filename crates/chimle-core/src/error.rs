@@ -169,6 +169,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns whether a checkpoint is at fault that cannot be read or is damaged. An older checkpoint
+    /// can take its place. A checkpoint of another network, or data that are gone, is no damage.
+    pub(crate) fn is_damage(&self) -> bool {
+        use chimle_nn::WeightsError;
+        matches!(
+            self,
+            Self::Checkpoint { .. }
+                | Self::File { .. }
+                | Self::Weights(
+                    WeightsError::Open { .. }
+                        | WeightsError::Unreadable { .. }
+                        | WeightsError::Values { .. }
+                )
+        )
+    }
+
     /// For `map_err` on what a device should have done.
     pub(crate) fn device(error: ExecutionError) -> Self {
         Self::Device {

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Something that happened in a run. Its JSON is one line of `log.jsonl`.
+use crate::not_finite;
+
+/// Something that happened in a run. Its JSON is one line of `log.jsonl`. JSON has no NaN and no
+/// infinity: they are written as `null`, and read as NaN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
@@ -46,10 +49,13 @@ pub enum Event {
         /// Examples searched.
         examples: usize,
         /// Mean distance of the chosen codes, at each level compared.
+        #[serde(deserialize_with = "not_finite::list")]
         chosen: Vec<f32>,
         /// Mean distance of all candidates, at each level compared.
+        #[serde(deserialize_with = "not_finite::list")]
         pool: Vec<f32>,
         /// Seconds it took.
+        #[serde(deserialize_with = "not_finite::number")]
         seconds: f64,
     },
     /// A step of training.
@@ -57,12 +63,16 @@ pub enum Event {
         /// The step, from 1.
         step: u64,
         /// Mean loss of the batch.
+        #[serde(deserialize_with = "not_finite::number")]
         loss: f32,
         /// Its terms, by level.
+        #[serde(deserialize_with = "not_finite::list")]
         levels: Vec<f32>,
         /// Adam's learning rate at this step.
+        #[serde(deserialize_with = "not_finite::number")]
         learning_rate: f64,
         /// Seconds it took.
+        #[serde(deserialize_with = "not_finite::number")]
         seconds: f64,
     },
     /// The held-out examples were sampled.
@@ -72,10 +82,13 @@ pub enum Event {
         /// Samples for each example.
         samples: usize,
         /// Mean over examples of the nearest sample's distance to the truth.
+        #[serde(deserialize_with = "not_finite::number")]
         best: f64,
         /// Mean over examples and samples of the distance to the truth.
+        #[serde(deserialize_with = "not_finite::number")]
         mean: f64,
         /// Mean distance between samples of one example.
+        #[serde(deserialize_with = "not_finite::number")]
         diversity: f64,
         /// Procedural set: mean number of known outputs that are some sample's nearest.
         modes: Option<f64>,
@@ -83,11 +96,18 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sets: Option<SetValues>,
     },
+    /// Something is wrong that does not stop the run, such as a damaged checkpoint of which an older
+    /// one takes the place.
+    Warning {
+        /// What, in one line that names the file.
+        message: String,
+    },
     /// A checkpoint is on the disk.
     Saved {
         /// The step after which it was made.
         step: u64,
         /// Its folder.
+        #[serde(with = "crate::path_text")]
         path: PathBuf,
     },
     /// The run is complete, or its time is up.
@@ -95,6 +115,7 @@ pub enum Event {
         /// Steps done.
         step: u64,
         /// Seconds since it was started or resumed.
+        #[serde(deserialize_with = "not_finite::number")]
         seconds: f64,
     },
 }
@@ -106,12 +127,16 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetValues {
     /// The Frechet distance; lower is better.
+    #[serde(deserialize_with = "not_finite::number")]
     pub frechet: f64,
     /// The kernel distance (KID); lower is better.
+    #[serde(deserialize_with = "not_finite::number")]
     pub kernel: f64,
     /// The fraction of samples that lie near true images.
+    #[serde(deserialize_with = "not_finite::number")]
     pub precision: f64,
     /// The fraction of true images that lie near samples.
+    #[serde(deserialize_with = "not_finite::number")]
     pub recall: f64,
 }
 
@@ -125,6 +150,7 @@ impl Event {
             | Self::Saved { step, .. } => Some(step),
             Self::Started { .. }
             | Self::Skipped { .. }
+            | Self::Warning { .. }
             | Self::Searching { .. }
             | Self::Finished { .. } => None,
         }

@@ -32,6 +32,7 @@
 //! ```
 
 mod checkpoint;
+mod checksums;
 mod config;
 mod error;
 pub mod evaluation;
@@ -41,8 +42,10 @@ mod log;
 mod memory;
 mod model;
 mod model_file;
+mod not_finite;
 pub mod optimizer;
 pub mod parameters;
+mod path_text;
 mod position;
 mod round;
 mod run_folder;
@@ -77,6 +80,7 @@ pub use event::{Event, Observer, SetValues, Silent};
 pub use generator::{
     ImageGenerator, NetworkConfig, TrainableDistance, TrainableGenerator, architecture,
 };
+pub use log::{RunLog, SkippedLine};
 pub use memory::explain;
 pub use model::{Model, Vary, check_precision, load_generator, load_weights};
 pub use model_file::save_generator;

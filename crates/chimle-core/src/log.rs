@@ -17,28 +17,58 @@ use crate::event::{Event, Observer};
 pub(crate) struct Log<'a> {
     path: PathBuf,
     file: File,
+    /// The length of the whole lines. A line that could be written in part only is cut off.
+    whole: u64,
+    /// Whether the file may be longer than its whole lines.
+    is_torn: bool,
     error: Option<std::io::Error>,
     observer: &'a mut dyn Observer,
 }
 
-/// Reads the events in a log, in order. A last line that is not whole is left out: a run that is
-/// killed while it writes leaves one. Of steps done twice, as after a run was killed and resumed, the
-/// last counts.
-pub(crate) fn read(path: &Path) -> Result<Vec<Event>, Error> {
-    let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let mut events: Vec<Event> = Vec::new();
-    for (index, line) in whole.lines().enumerate() {
-        let event = serde_json::from_str(line).map_err(|e| Error::Config {
-            path: path.to_owned(),
-            reason: format!("line {}: {e}", index + 1),
-        })?;
+/// The events in a log, in order, and what could not be read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunLog {
+    /// The events. Of steps done twice, as after a run was killed and resumed, the last counts.
+    pub events: Vec<Event>,
+    /// The lines that are no event. A full disk or another version of chimle can leave one.
+    pub skipped: Vec<SkippedLine>,
+}
+
+/// A line of a log that is no event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedLine {
+    /// The line, from 1.
+    pub line: usize,
+    /// Why it was skipped.
+    pub reason: String,
+}
+
+/// Reads a log. A last line that is not whole is left out without a word: a run that is killed while
+/// it writes leaves one.
+pub(crate) fn read(path: &Path) -> Result<RunLog, Error> {
+    let bytes = fs::read(path).map_err(Error::file("read", path))?;
+    let mut log = RunLog::default();
+    for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let Some(line) = line.strip_suffix(b"\n") else {
+            break;
+        };
+        let event = match serde_json::from_slice(line) {
+            Ok(event) => event,
+            Err(error) => {
+                log.skipped.push(SkippedLine {
+                    line: index + 1,
+                    reason: error.to_string(),
+                });
+                continue;
+            }
+        };
         if let Event::Started { step, .. } = event {
-            events.retain(|before| before.step().is_none_or(|done| done <= step));
+            log.events
+                .retain(|before| before.step().is_none_or(|done| done <= step));
         }
-        events.push(event);
+        log.events.push(event);
     }
-    Ok(events)
+    Ok(log)
 }
 
 #[derive(Serialize)]
@@ -67,16 +97,36 @@ impl<'a> Log<'a> {
                 .rposition(|&byte| byte == b'\n')
                 .map_or(0, |end| end + 1);
             file.set_len(whole as u64)?;
-            file.seek(SeekFrom::End(0))?;
-            Ok(file)
+            Ok((file, whole as u64))
         };
-        let file = open().map_err(Error::file("write", &path))?;
+        let (file, whole) = open().map_err(Error::file("write", &path))?;
         Ok(Self {
             path,
             file,
+            whole,
+            is_torn: true,
             error: None,
             observer,
         })
+    }
+
+    /// Writes a line after the whole ones, or nothing.
+    fn write(&mut self, line: &[u8]) -> std::io::Result<()> {
+        if self.is_torn {
+            self.file.set_len(self.whole)?;
+            self.file.seek(SeekFrom::Start(self.whole))?;
+            self.is_torn = false;
+        }
+        let written = self.file.write_all(line);
+        match written {
+            Ok(()) => self.whole += line.len() as u64,
+            Err(_) => {
+                // Cut off at once, because nothing may be written after this.
+                self.is_torn = true;
+                let _ = self.file.set_len(self.whole);
+            }
+        }
+        written
     }
 
     /// The first error of writing, if there was one.
@@ -96,7 +146,7 @@ impl Observer for Log<'_> {
             let mut line =
                 serde_json::to_string(&Line { time, event }).expect("an event is plain data");
             line.push('\n');
-            if let Err(error) = self.file.write_all(line.as_bytes()) {
+            if let Err(error) = self.write(line.as_bytes()) {
                 self.error.get_or_insert(error);
             }
         }

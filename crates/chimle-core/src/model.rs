@@ -287,7 +287,9 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
 /// If `path` holds no weights, or damaged ones.
 pub fn load_weights(path: &Path) -> Result<WeightFile, Error> {
     let weights = if path.is_dir() {
-        RunFolder::at(path).newest_checkpoint()?.model_path()
+        let newest = RunFolder::at(path).newest_checkpoint()?;
+        newest.check_model()?;
+        newest.model_path()
     } else {
         path.to_owned()
     };

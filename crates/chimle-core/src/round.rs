@@ -140,10 +140,14 @@ impl Round {
     ) -> Result<(Self, Vec<Unreadable>), Error> {
         let index = position.index;
         let drawn = drawing(config, dataset, split, index);
+        let listed = position.chosen.len();
         let chosen: BTreeMap<usize, Vec<usize>> = position.chosen.into_iter().collect();
         let levels = config.generator.levels();
+        let is_empty = position.searched && chosen.is_empty();
         if chosen.keys().any(|&place| place >= drawn.len())
             || chosen.values().any(|candidates| candidates.len() != levels)
+            || chosen.len() != listed
+            || is_empty
         {
             return Err(Error::Setting {
                 field: "position.json",

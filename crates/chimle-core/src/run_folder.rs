@@ -3,13 +3,13 @@
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::RunConfig;
 use crate::error::Error;
-use crate::event::Event;
 use crate::generator::NetworkConfig;
-use crate::log;
+use crate::log::{self, RunLog};
 
 const CONFIG: &str = "config.toml";
 const LOG: &str = "log.jsonl";
@@ -25,12 +25,16 @@ const TENSORBOARD: &str = "tensorboard";
 const STRIP_PREFIX: &str = "step-";
 const STRIP_SUFFIX: &str = ".png";
 
+/// The age of a temporary file that no process writes any more. A page of the run is written without
+/// the lock, so a young temporary file may be in use.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
 /// The folder of a run.
 ///
 /// | path | what it holds |
 /// |---|---|
 /// | `config.toml` | everything needed to repeat the run ([`RunConfig`]) |
-/// | `log.jsonl` | one line per [`Event`] |
+/// | `log.jsonl` | one line per [`Event`](crate::Event) |
 /// | `checkpoints/` | the newest checkpoints |
 /// | `best.safetensors` | the model that was best by the measure `training.best_by` at a validation |
 /// | `samples/` | strips: held-out inputs, sampled at some steps |
@@ -86,13 +90,13 @@ impl RunFolder {
         RunConfig::read(&self.config_path())
     }
 
-    /// Reads the log; see [`Event`]. A last line that is not whole is left out. Of steps done twice,
-    /// as after a run was killed and resumed, the last counts.
+    /// Reads the log; see [`Event`](crate::Event). Lines that are no event are skipped and returned. A
+    /// last line that is not whole is left out.
     ///
     /// # Errors
     ///
-    /// If the log cannot be read, or a line in it is not an event.
-    pub fn read_log(&self) -> Result<Vec<Event>, Error> {
+    /// If the file cannot be read.
+    pub fn read_log(&self) -> Result<RunLog, Error> {
         log::read(&self.log_path())
     }
 
@@ -203,6 +207,21 @@ impl RunFolder {
             TENSORBOARD,
         ]
         .contains(&name)
+    }
+
+    /// Removes what processes that were killed left in the folder, which is locked: checkpoints that are
+    /// not complete, and temporary files that nobody can be writing any more. Returns what could not be
+    /// removed.
+    pub(crate) fn remove_unfinished(&self) -> Vec<Error> {
+        let mut failures = Checkpoint::remove_unfinished(&self.checkpoints_path());
+        for folder in [self.path.clone(), self.path.join(STRIPS)] {
+            failures.extend(
+                chimle_files::remove_temporary_files(&folder, ABANDONED)
+                    .into_iter()
+                    .map(|(path, error)| Error::file("remove", path)(error)),
+            );
+        }
+        failures
     }
 
     /// Locks the folder, which must exist, for training.

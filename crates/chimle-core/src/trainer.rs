@@ -103,6 +103,8 @@ where
     step_rows: Rows,
     /// The bytes that a batch of the search may take, and the kept features of targets too.
     memory: u64,
+    /// What was wrong when the run was opened, to be reported when it goes on.
+    warnings: Vec<String>,
     times: Times,
     lock: Option<RunLock>,
 }
@@ -125,12 +127,13 @@ impl<B: TrainingBackend> Trainer<B> {
     }
 
     /// Opens the run in `folder` at its newest checkpoint, or at its beginning if it was stopped
-    /// before the first one.
+    /// before the first one. If the newest checkpoint is damaged, the run goes on from an older one,
+    /// and says so when it does ([`Event::Warning`]).
     ///
     /// # Errors
     ///
     /// If the folder holds no run, the run is being trained elsewhere or has an old format, its data
-    /// is no longer there, or its checkpoint is damaged or missing.
+    /// is no longer there, or its checkpoints are damaged or missing.
     pub fn resume(folder: impl AsRef<Path>, device: B::Device) -> Result<Self, Error> {
         let run = RunFolder::at(folder.as_ref());
         let config: RunConfig = run.read_config()?;
@@ -195,11 +198,14 @@ where
             });
         }
         let lock = run.lock()?;
+        let left = run.remove_unfinished();
         let mut trainer = Self::assemble(config, distance, run, device)?;
         trainer.lock = Some(lock);
-        match trainer.folder.checkpoints()?.pop() {
-            Some(newest) => trainer.continue_from(&newest)?,
-            None if trainer.has_begun()? => {
+        trainer.warn(left);
+        let checkpoints = trainer.folder.checkpoints()?;
+        match &checkpoints[..] {
+            [older @ .., newest] => trainer.continue_from_newest(newest, older)?,
+            [] if trainer.has_begun() => {
                 return Err(trainer
                     .folder
                     .newest_checkpoint()
@@ -209,9 +215,9 @@ where
                         what: "checkpoint",
                     }));
             }
-            None => trainer.start()?,
+            [] => trainer.start()?,
         }
-        trainer.best = trainer.best_so_far()?;
+        trainer.best = trainer.best_so_far();
         Ok(trainer)
     }
 
@@ -270,6 +276,7 @@ where
             best: None,
             saved: None,
             validated: None,
+            warnings: Vec::new(),
             lock: None,
         })
     }
@@ -298,13 +305,43 @@ where
     }
 
     /// The lowest value in the log of the measure by which the best model is kept.
-    fn best_so_far(&self) -> Result<Option<f64>, Error> {
-        if !self.folder.best_path().exists() || !self.folder.log_path().exists() {
-            return Ok(None);
+    fn best_so_far(&mut self) -> Option<f64> {
+        if !self.folder.best_path().exists() {
+            return None;
         }
-        let events = self.folder.read_log()?;
+        let events = self.events();
         let values = events.iter().filter_map(|event| self.measured(event));
-        Ok(values.min_by(f64::total_cmp))
+        values.min_by(f64::total_cmp)
+    }
+
+    /// The events in the log. Whatever is wrong with the log, it is no reason not to train.
+    fn events(&mut self) -> Vec<Event> {
+        if !self.folder.log_path().exists() {
+            return Vec::new();
+        }
+        let log = match self.folder.read_log() {
+            Ok(log) => log,
+            Err(error) => {
+                self.warn([error]);
+                return Vec::new();
+            }
+        };
+        if let Some(first) = log.skipped.first() {
+            self.warnings.push(format!(
+                "{}: {} lines were skipped, the first of them line {}: {}",
+                self.folder.log_path().display(),
+                log.skipped.len(),
+                first.line,
+                first.reason
+            ));
+        }
+        log.events
+    }
+
+    /// Keeps errors that do not stop the run, to be reported when it goes on.
+    fn warn(&mut self, errors: impl IntoIterator<Item = Error>) {
+        let messages = errors.into_iter().map(|error| error.to_string());
+        self.warnings.extend(messages);
     }
 
     /// The measure by which the best model is kept, of a validation.
@@ -323,56 +360,97 @@ where
         value.is_finite().then_some(value)
     }
 
+    /// Continues from the newest checkpoint, or from the newest older one that is not damaged.
+    /// Damaged ones are set aside once another is loaded.
+    fn continue_from_newest(
+        &mut self,
+        newest: &Checkpoint,
+        older: &[Checkpoint],
+    ) -> Result<(), Error> {
+        let mut damaged = Vec::new();
+        for checkpoint in [newest].into_iter().chain(older.iter().rev()) {
+            match self.continue_from(checkpoint) {
+                Ok(()) => {
+                    for (damaged, error) in damaged {
+                        self.set_aside(damaged, &error)?;
+                    }
+                    let keep = self.config.training.keep;
+                    let left = checkpoint.remove_others(&self.folder.checkpoints_path(), keep);
+                    self.warn(left);
+                    return Ok(());
+                }
+                Err(error) if error.is_damage() => damaged.push((checkpoint, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        // The newest one is the one to restore.
+        damaged
+            .into_iter()
+            .next()
+            .map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    fn set_aside(&mut self, damaged: &Checkpoint, error: &Error) -> Result<(), Error> {
+        let path = damaged.set_aside()?;
+        self.warnings.push(format!(
+            "{error}; the run goes on from step {}, and the damaged checkpoint is now {}",
+            self.step,
+            path.display()
+        ));
+        Ok(())
+    }
+
     fn continue_from(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
-        let worker = &mut self.workers[0];
+        checkpoint.check()?;
+        let worker = &self.workers[0];
         let (generator, optimizer, position) = checkpoint.load(
             worker.generator().clone(),
             worker.optimizer().clone(),
             worker.device(),
         )?;
-        worker.set_state(generator, optimizer);
-        let valid = worker.generator().valid();
-        self.average = checkpoint.load_average(valid)?;
-        self.step = position.step;
-        self.saved = Some(position.step);
+        let average = checkpoint.load_average(generator.valid())?;
         let changed = position
             .data
             .filter(|data| *data != self.listing.fingerprint());
-        self.data_changes = match changed {
-            Some(_) => Some(self.changes_of_data()?),
-            None => None,
-        };
-        if let Some(round) = position.round {
-            self.next_round = round.index + 1;
-            // A round of the old data cannot be drawn again from the new data.
-            if self.data_changes.is_none() {
-                let resumed = Round::resume(&self.config, &self.dataset, &self.split, round);
-                let (round, _) = resumed.map_err(|error| Error::Checkpoint {
-                    path: checkpoint.path().to_owned(),
-                    reason: error.to_string(),
-                })?;
-                self.round = Some(round);
-            }
-        }
+        let data_changes = changed.map(|_| self.changes_of_data());
+        let next_round = position.round.as_ref().map_or(0, |round| round.index + 1);
+        // A round of the old data cannot be drawn again from the new data.
+        let round = position.round.filter(|_| data_changes.is_none());
+        let round = round.map(|round| {
+            Round::resume(&self.config, &self.dataset, &self.split, round).map(|(round, _)| round)
+        });
+        let round = round.transpose().map_err(|error| match error {
+            // The data are at fault, and would be at an older checkpoint, too.
+            Error::Setting { field: "data", .. } => error,
+            error => Error::Checkpoint {
+                path: checkpoint.path().to_owned(),
+                reason: error.to_string(),
+            },
+        })?;
+        self.workers[0].set_state(generator, optimizer);
+        self.average = average;
+        self.step = position.step;
+        self.saved = Some(position.step);
+        self.data_changes = data_changes;
+        self.next_round = next_round;
+        self.round = round;
         Ok(())
     }
 
     /// Says what changed in the data since the list in the run folder was written.
-    fn changes_of_data(&self) -> Result<String, Error> {
-        let path = self.folder.data_path();
-        let before: Listing = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| Error::Config {
-                path,
-                reason: error.to_string(),
-            })?,
-            Err(_) => return Ok("the list of its files is missing".to_owned()),
+    fn changes_of_data(&self) -> String {
+        let Ok(bytes) = fs::read(self.folder.data_path()) else {
+            return "the list of its files is missing".to_owned();
+        };
+        let Ok(before) = serde_json::from_slice::<Listing>(&bytes) else {
+            return "the list of its files is damaged".to_owned();
         };
         let changes = self.listing.changes(&before);
-        Ok(if changes.is_empty() {
+        if changes.is_empty() {
             "the list of its files does not fit the checkpoint".to_owned()
         } else {
             changes
-        })
+        }
     }
 
     /// Goes on with data that changed since the run began. The next step begins a new round.
@@ -381,14 +459,9 @@ where
     }
 
     /// Whether the log says that checkpoints were written.
-    fn has_begun(&self) -> Result<bool, Error> {
-        if !self.folder.log_path().exists() {
-            return Ok(false);
-        }
-        let events = self.folder.read_log()?;
-        Ok(events
-            .iter()
-            .any(|event| matches!(event, Event::Saved { .. })))
+    fn has_begun(&mut self) -> bool {
+        let saved = |event: &Event| matches!(event, Event::Saved { .. });
+        self.events().iter().any(saved)
     }
 
     /// Sets how many bytes a batch of the search may take, by the estimates of
@@ -517,7 +590,10 @@ where
                 reason: format!("must be at least {}, which are done already", self.step),
             });
         }
-        self.config.training.set_steps(steps);
+        let mut training = self.config.training.clone();
+        training.set_steps(steps);
+        training.validate()?;
+        self.config.training = training;
         self.save_config()
     }
 
@@ -642,7 +718,7 @@ where
         log.check()
     }
 
-    fn announce(&self, log: &mut Log) {
+    fn announce(&mut self, log: &mut Log) {
         let examples = |inputs: &[usize]| -> usize {
             let observed = inputs
                 .iter()
@@ -658,6 +734,9 @@ where
             skipped: self.dataset.skipped().len(),
             parameters: self.generator().num_params(),
         });
+        for message in self.warnings.drain(..) {
+            log.notice(&Event::Warning { message });
+        }
         for skipped in self.dataset.skipped() {
             log.notice(&Event::Skipped {
                 name: skipped.name.clone(),
@@ -907,7 +986,7 @@ where
             round: self.round.as_ref().map(Round::position),
             data: Some(self.listing.fingerprint()),
         };
-        let checkpoint = Checkpoint::save(
+        let (checkpoint, warnings) = Checkpoint::save(
             &self.folder.checkpoints_path(),
             self.workers[0].generator(),
             self.average.as_ref(),
@@ -917,6 +996,11 @@ where
             self.config.training.keep,
         )?;
         self.times.saving += begun.elapsed();
+        for warning in warnings {
+            log.notice(&Event::Warning {
+                message: warning.to_string(),
+            });
+        }
         self.saved = Some(self.step);
         let path: PathBuf = checkpoint.path().to_owned();
         log.notice(&Event::Saved {

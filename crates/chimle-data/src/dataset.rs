@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::image_cache::ImageCache;
 use crate::listing::Listing;
-use crate::read::read_size;
+use crate::read::image_size;
 use crate::source::{Files, InputFiles, NamedFiles, list_folder, list_pairs};
 use crate::view::View;
 use crate::{DataError, Example, InputId, Sizes, Source, TaskHandle, procedural};
@@ -90,7 +90,7 @@ impl DatasetConfig {
     }
 }
 
-/// A file (or pair) that [`Dataset::open`] passed over.
+/// A file (or pair, or subfolder) that [`Dataset::open`] passed over.
 #[derive(Debug)]
 pub struct Skipped {
     /// The entry's name, as [`Dataset::name`] would give it.
@@ -153,7 +153,7 @@ impl Dataset {
             needed,
         };
         let photographs = "it makes its inputs from a folder of photographs";
-        let found = match (&source, config.task.is_paired()) {
+        let (found, lost) = match (&source, config.task.is_paired()) {
             (Source::Procedural { scenes: 0 }, _) => {
                 return Err(DataError::Setting {
                     field: "scenes",
@@ -182,8 +182,8 @@ impl Dataset {
             .par_iter()
             .map(|(_, files)| check_files(files, &config))
             .collect();
-        let count = found.len();
-        let (mut usable, mut skipped) = (Vec::new(), Vec::new());
+        let count = found.len() + lost.len();
+        let (mut usable, mut skipped) = (Vec::new(), lost);
         let mut inputs: Vec<Input> = Vec::new();
         for ((name, files), checked) in found.into_iter().zip(checked) {
             let smallest_crop = match checked {
@@ -348,7 +348,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// As [`read_rgb`]: opening a data set reads only headers, so a file that is damaged or truncated
+    /// As [`read_rgb`](crate::read_rgb): opening a data set reads only headers, so a file that is damaged or truncated
     /// is found here, and the error names it. [`DataError::Setting`] if there is no example `index`.
     pub fn example(&self, index: usize, seed: u64) -> Result<Example, DataError> {
         if index >= self.len() {
@@ -369,29 +369,53 @@ impl Dataset {
             }
         };
 
-        let (picture, output) = read_files(&files.files, &self.inner.cache)?;
         let (height, width) = (config.height, config.width);
         // All outputs of an input are cropped as the input is.
-        let image_size = picture.as_ref().unwrap_or(&output).dimensions();
-        let view = if config.augment {
-            let smallest = f64::from(config.smallest_crop).max(input.smallest_crop);
-            View::random(
-                image_size,
-                height,
-                width,
-                smallest,
-                config.transpose,
-                &mut rng,
-            )
-        } else {
-            View::center(image_size, height, width)
-        };
-        let output = view.of(&output, height, width)?;
-        let degraded = match picture {
-            Some(picture) => {
-                let picture = view.of(&picture, height, width)?;
-                config.task.input_of_picture(&picture)?
+        let mut view_of = |image_size| {
+            if config.augment {
+                let smallest = f64::from(config.smallest_crop).max(input.smallest_crop);
+                View::random(
+                    image_size,
+                    height,
+                    width,
+                    smallest,
+                    config.transpose,
+                    &mut rng,
+                )
+            } else {
+                View::center(image_size, height, width)
             }
+        };
+        let cache = &self.inner.cache;
+        // The input, if it is an image of its own, and the output. One image is in memory at a time.
+        let (picture, output) = match &files.files {
+            Files::Photograph(path) => {
+                let output = cache.with(path, |image| {
+                    view_of(image.dimensions()).of(image, height, width)
+                })??;
+                (None, output)
+            }
+            Files::Pair {
+                input: of_input,
+                output: of_output,
+            } => {
+                let (view, picture) = cache.with(of_input, |image| {
+                    let view = view_of(image.dimensions());
+                    view.of(image, height, width).map(|seen| (view, seen))
+                })??;
+                let output = cache.with(of_output, |image| view.of(image, height, width))??;
+                (Some(picture), output)
+            }
+            Files::SideBySide(path) => cache.with(path, |both| {
+                let (left, right) = halves(both);
+                let view = view_of(left.dimensions());
+                let picture = view.of(&left, height, width)?;
+                let output = view.of(&right, height, width)?;
+                Ok::<_, DataError>((Some(picture), output))
+            })??,
+        };
+        let degraded = match picture {
+            Some(picture) => config.task.input_of_picture(&picture)?,
             None => config.task.degrade(&output, sizes, rng.next_u64())?,
         };
         Example::new(
@@ -413,23 +437,13 @@ fn example_rng(input: InputId, seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// The input, if it is an image of its own, and the output.
-fn read_files(
-    files: &Files,
-    cache: &ImageCache,
-) -> Result<(Option<Arc<RgbImage>>, Arc<RgbImage>), DataError> {
-    Ok(match files {
-        Files::Photograph(path) => (None, cache.read(path)?),
-        Files::Pair { input, output } => (Some(cache.read(input)?), cache.read(output)?),
-        Files::SideBySide(path) => {
-            let both = cache.read(path)?;
-            let (width, height) = both.dimensions();
-            // Of an odd number of columns the middle one belongs to neither half.
-            let half = width / 2;
-            let part = |left| imageops::crop_imm(&*both, left, 0, half, height).to_image();
-            (Some(Arc::new(part(0))), Arc::new(part(width - half)))
-        }
-    })
+/// The left and the right half of an image.
+fn halves(both: &RgbImage) -> (RgbImage, RgbImage) {
+    let (width, height) = both.dimensions();
+    // Of an odd number of columns the middle one belongs to neither half.
+    let half = width / 2;
+    let part = |left| imageops::crop_imm(both, left, 0, half, height).to_image();
+    (part(0), part(width - half))
 }
 
 /// Checks, as far as headers tell, that examples can be made of an entry. Returns its smallest crop.
@@ -462,7 +476,7 @@ fn check_files(files: &InputFiles, config: &DatasetConfig) -> Result<f64, DataEr
 
 /// Returns the size of an image that holds `columns` outputs side by side, if it is large enough.
 fn check_size(path: &Path, columns: u32, config: &DatasetConfig) -> Result<(u32, u32), DataError> {
-    let (width, height) = read_size(path)?;
+    let (width, height) = image_size(path)?;
     let (needed_width, needed_height) = (config.width as u32 * columns, config.height as u32);
     if width < needed_width || height < needed_height {
         return Err(DataError::TooSmall {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use image::RgbImage;
 
 use crate::DataError;
-use crate::read::read_rgb;
+use crate::read::with_rgb;
 
 /// Keeps decoded images up to a number of bytes.
 ///
@@ -34,19 +34,31 @@ impl ImageCache {
         }
     }
 
-    /// Returns the image in a file, as [`read_rgb`] decodes it.
-    pub(crate) fn read(&self, path: &Path) -> Result<Arc<RgbImage>, DataError> {
-        if let Some(image) = self.lock().images.get(path) {
-            return Ok(image.clone());
+    /// Works on the image in a file, as [`read_rgb`](crate::read_rgb) decodes it. `work` must read no other
+    /// image.
+    pub(crate) fn with<T>(
+        &self,
+        path: &Path,
+        work: impl FnOnce(&RgbImage) -> T,
+    ) -> Result<T, DataError> {
+        let kept = self.lock().images.get(path).cloned();
+        if let Some(image) = kept {
+            return Ok(work(&image));
         }
-        let image = Arc::new(read_rgb(path)?);
+        with_rgb(path, |image| {
+            let result = work(&image);
+            self.keep(path, image);
+            result
+        })
+    }
+
+    fn keep(&self, path: &Path, image: RgbImage) {
         let size = image.as_raw().len() as u64;
         let mut kept = self.lock();
         if kept.bytes + size <= self.bytes && !kept.images.contains_key(path) {
             kept.bytes += size;
-            kept.images.insert(path.to_owned(), image.clone());
+            kept.images.insert(path.to_owned(), Arc::new(image));
         }
-        Ok(image)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -67,10 +79,11 @@ mod tests {
         }
         let cache = ImageCache::new(400); // one image of 300 bytes
         for name in ["a.png", "b.png"] {
-            cache.read(&path(name)).unwrap();
+            cache.with(&path(name), |_| ()).unwrap();
             std::fs::remove_file(path(name)).unwrap();
         }
-        assert_eq!(cache.read(&path("a.png")).unwrap().dimensions(), (10, 10));
-        assert!(cache.read(&path("b.png")).is_err());
+        let size = cache.with(&path("a.png"), RgbImage::dimensions);
+        assert_eq!(size.unwrap(), (10, 10));
+        assert!(cache.with(&path("b.png"), |_| ()).is_err());
     }
 }

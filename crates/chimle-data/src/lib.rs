@@ -34,6 +34,7 @@
 //! ```
 
 mod batch;
+mod budget;
 mod color;
 mod compress;
 mod dataset;
@@ -63,9 +64,9 @@ pub use listing::Listing;
 pub use loader::Loader;
 pub use planes::Planes;
 pub use procedural::{MODES, nearest_mode};
-pub use read::{MAX_IMAGE_BYTES, read_rgb};
+pub use read::{MAX_IMAGE_BYTES, image_size, read_rgb};
 pub use resample::{downsample, downsample_planes};
 pub use sizes::Sizes;
-pub use source::{Source, list_images};
+pub use source::{ImageList, Source, list_images};
 pub use task::{InputSize, OutputSpace, Task, TaskHandle, register};
 pub use tasks::{Colorization, DECOMPRESSION_QUALITY, Decompression, NightToDay, SuperResolution};

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+use crate::read::panic_message;
 use crate::{DataError, Dataset, Example};
 
 /// Decodes and degrades examples on worker threads, ahead of the one who asks for them.
@@ -124,13 +125,9 @@ impl Worker {
 /// The example, or an error also where a decoder panics on a damaged file, which must not end a long training.
 fn make_example(dataset: &Dataset, index: usize, seed: u64) -> Result<Example, DataError> {
     catch_unwind(AssertUnwindSafe(|| dataset.example(index, seed))).unwrap_or_else(|panic| {
-        let message = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied());
         Err(DataError::Decoder {
             name: dataset.name(index),
-            reason: message.unwrap_or("unknown").to_owned(),
+            reason: panic_message(&*panic).to_owned(),
         })
     })
 }

@@ -1,19 +1,27 @@
 //! Image files to 8-bit RGB, upright.
 
+use std::any::Any;
 use std::fs::File;
 use std::io::{BufReader, Cursor, ErrorKind, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use image::metadata::Orientation;
 use image::{
-    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, RgbImage,
+    ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb,
+    RgbImage,
 };
 
 use crate::DataError;
+use crate::budget::Budget;
 use crate::jpeg_markers::{self, JpegHeader};
 
-/// The most memory a decoded image may take, in bytes (2 GiB); larger ones are an error.
+/// The most memory that images may take while they are decoded, in bytes (2 GiB). It is shared by all
+/// threads of the process. An image that needs more is an error; it is not decoded.
 pub const MAX_IMAGE_BYTES: u64 = 2 << 30;
+
+/// What the images that are being decoded have taken of it.
+static BUDGET: Budget = Budget::new(MAX_IMAGE_BYTES);
 
 /// The most pixels an image may have on a side.
 const MAX_SIDE: u32 = 65535;
@@ -34,17 +42,79 @@ const FORMATS: [ImageFormat; 5] = [
 ///
 /// # Errors
 ///
-/// [`DataError::Unreadable`], [`DataError::NotAnImage`], [`DataError::Truncated`], [`DataError::Damaged`], or
-/// [`DataError::TooLarge`] (above [`MAX_IMAGE_BYTES`] decoded or 65535 pixels a side), each naming the file. A
-/// JPEG without its end-of-image marker counts as truncated.
+/// [`DataError::Unreadable`], [`DataError::NotAnImage`], [`DataError::Truncated`], [`DataError::Damaged`],
+/// [`DataError::Decoder`], or [`DataError::TooLarge`] (above [`MAX_IMAGE_BYTES`] while it is decoded or 65535
+/// pixels a side), each naming the file. A JPEG without its end-of-image marker counts as truncated.
 pub fn read_rgb(path: impl AsRef<Path>) -> Result<RgbImage, DataError> {
-    let path = path.as_ref();
-    let size = std::fs::metadata(path)
-        .map_err(|error| DataError::unreadable(path, error))?
-        .len();
+    with_rgb(path.as_ref(), |image| image)
+}
+
+/// Reads an image as [`read_rgb`] does, and works on it while its memory counts as taken. `work` must read no
+/// other image.
+pub(crate) fn with_rgb<T>(path: &Path, work: impl FnOnce(RgbImage) -> T) -> Result<T, DataError> {
+    let size = regular_file(path)?;
     if size > MAX_IMAGE_BYTES {
         return Err(too_large(path, format!("a file of {size} bytes")));
     }
+    // Taken before the file is read: its header says what the image needs.
+    let needed = catching(path, || bytes_needed(path))?;
+    let all = needed.bytes.saturating_add(size);
+    let _share = BUDGET.take(all).map_err(|most| {
+        let (width, height) = needed.size;
+        let (all, most) = (all.div_ceil(1 << 20), most >> 20);
+        too_large(
+            path,
+            format!(
+                "{width}x{height} pixels need {all} MiB to be decoded, the limit is {most} MiB"
+            ),
+        )
+    })?;
+    let image = catching(path, || decode(path))?;
+    Ok(work(image))
+}
+
+/// The memory that decoding an image takes at its peak.
+struct Needed {
+    bytes: u64,
+    size: (u32, u32),
+}
+
+/// Reads from a header what an image needs.
+fn bytes_needed(path: &Path) -> Result<Needed, DataError> {
+    let file = File::open(path).map_err(|error| DataError::unreadable(path, error))?;
+    let reader = guess_format(path, BufReader::new(file))?;
+    let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
+    if is_jpeg {
+        let header = jpeg_header(path, reader.into_inner())?;
+        let pixels = u64::from(header.width) * u64::from(header.height);
+        return Ok(Needed {
+            // As many as four channels, 16-bit coefficients of all of them, and the image turned upright.
+            bytes: pixels * (4 + 8 + 4),
+            size: (header.width, header.height),
+        });
+    }
+    let mut decoder = reader
+        .into_decoder()
+        .map_err(|error| decoding_error(path, error))?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    let decoded = decoder.total_bytes();
+    let is_turned = !matches!(decoder.orientation(), Ok(Orientation::NoTransforms));
+    let turned = if is_turned { decoded } else { 0 };
+    let color = decoder.color_type();
+    // In 8 bits: with a channel of transparency, and without it.
+    let rgb = match color {
+        ColorType::Rgb8 => 0,
+        color if color.has_alpha() => 7 * pixels,
+        _ => 3 * pixels,
+    };
+    Ok(Needed {
+        bytes: decoded.saturating_add(turned.max(rgb)),
+        size: (width, height),
+    })
+}
+
+fn decode(path: &Path) -> Result<RgbImage, DataError> {
     let bytes = std::fs::read(path).map_err(|error| DataError::unreadable(path, error))?;
     let reader = guess_format(path, Cursor::new(&bytes))?;
     if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_markers::is_complete(&bytes) {
@@ -52,7 +122,6 @@ pub fn read_rgb(path: impl AsRef<Path>) -> Result<RgbImage, DataError> {
             path: path.to_owned(),
         });
     }
-
     let mut decoder = reader
         .into_decoder()
         .map_err(|error| decoding_error(path, error))?;
@@ -76,26 +145,23 @@ pub fn read_rgb(path: impl AsRef<Path>) -> Result<RgbImage, DataError> {
     })
 }
 
-/// (width, height) of an image once upright, from the beginning of its file.
+/// Reads the size of an image once upright, (width, height), from the beginning of its file.
 ///
 /// # Errors
 ///
 /// As [`read_rgb`], as far as the header shows.
-pub(crate) fn read_size(path: &Path) -> Result<(u32, u32), DataError> {
+pub fn image_size(path: impl AsRef<Path>) -> Result<(u32, u32), DataError> {
+    let path = path.as_ref();
+    regular_file(path)?;
+    catching(path, || read_size(path))
+}
+
+fn read_size(path: &Path) -> Result<(u32, u32), DataError> {
     let file = File::open(path).map_err(|error| DataError::unreadable(path, error))?;
     let reader = guess_format(path, BufReader::new(file))?;
     let (size, orientation) = if reader.format() == Some(ImageFormat::Jpeg) {
-        // The image crate reads the whole of a JPEG to learn its size.
-        let mut stream = reader.into_inner();
-        let JpegHeader {
-            width,
-            height,
-            orientation,
-        } = stream
-            .rewind()
-            .and_then(|()| jpeg_markers::read_header(&mut stream))
-            .map_err(|error| decoding_error(path, ImageError::IoError(error)))?;
-        ((width, height), orientation)
+        let header = jpeg_header(path, reader.into_inner())?;
+        ((header.width, header.height), header.orientation)
     } else {
         let mut decoder = reader
             .into_decoder()
@@ -114,6 +180,46 @@ pub(crate) fn read_size(path: &Path) -> Result<(u32, u32), DataError> {
         | Orientation::FlipHorizontal
         | Orientation::FlipVertical => (width, height),
     })
+}
+
+/// Reads the header of a JPEG. The image crate reads the whole of a JPEG to learn its size.
+fn jpeg_header(path: &Path, mut stream: BufReader<File>) -> Result<JpegHeader, DataError> {
+    let header = stream
+        .rewind()
+        .and_then(|()| jpeg_markers::read_header(&mut stream))
+        .map_err(|error| decoding_error(path, ImageError::IoError(error)))?;
+    if header.width == 0 || header.height == 0 {
+        let reason = format!("it has {}x{} pixels", header.width, header.height);
+        let path = path.to_owned();
+        return Err(DataError::Damaged { path, reason });
+    }
+    Ok(header)
+}
+
+/// Returns the length of a regular file. Anything else (a folder, a pipe, a device) may have no end.
+fn regular_file(path: &Path) -> Result<u64, DataError> {
+    let metadata = std::fs::metadata(path).map_err(|error| DataError::unreadable(path, error))?;
+    if metadata.is_file() {
+        return Ok(metadata.len());
+    }
+    Err(DataError::unreadable(path, "it is not a regular file"))
+}
+
+/// Makes an error of a decoder's panic: a damaged file must not end the process.
+fn catching<T>(path: &Path, work: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(DataError::Decoder {
+            name: path.display().to_string(),
+            reason: panic_message(&*panic).to_owned(),
+        })
+    })
+}
+
+/// What a panic says.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let message = panic.downcast_ref::<String>().map(String::as_str);
+    let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+    message.unwrap_or("no message")
 }
 
 fn guess_format<R: std::io::BufRead + Seek>(
@@ -138,17 +244,23 @@ fn guess_format<R: std::io::BufRead + Seek>(
 
 fn decoding_error(path: &Path, error: ImageError) -> DataError {
     match error {
-        ImageError::Limits(error) => too_large(path, error.to_string()),
+        ImageError::Limits(error) => too_large(path, one_line(&error.to_string())),
         ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             DataError::Truncated {
                 path: path.to_owned(),
             }
         }
+        // Some decoders say it in several lines.
         error => DataError::Damaged {
             path: path.to_owned(),
-            reason: error.to_string(),
+            reason: one_line(&error.to_string()),
         },
     }
+}
+
+/// Joins lines.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn too_large(path: &Path, reason: String) -> DataError {
@@ -165,4 +277,22 @@ fn over_white(image: &DynamicImage) -> RgbImage {
         let alpha = u32::from(alpha);
         Rgb([r, g, b].map(|v| ((u32::from(v) * alpha + 255 * (255 - alpha) + 127) / 255) as u8))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No file is known that makes a decoder panic, so the panic is made here.
+    #[test]
+    fn a_panic_of_a_decoder_is_an_error_that_names_the_file() {
+        let caught = catching(Path::new("a.png"), || -> Result<(), DataError> {
+            panic!("index out of bounds")
+        });
+        let message = caught.unwrap_err().to_string();
+        assert!(
+            message.contains("a.png") && message.contains("index out of bounds"),
+            "{message}"
+        );
+    }
 }

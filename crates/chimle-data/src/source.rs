@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use crate::{DataError, Task};
+use crate::{DataError, Skipped, Task};
 
 /// Extensions of files taken for images, in lower case.
 const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp"];
@@ -99,32 +99,37 @@ pub(crate) struct InputFiles {
 /// An entry and its name: the path below the folder.
 pub(crate) type NamedFiles = (String, InputFiles);
 
-/// All entries of a folder, in order of their names.
+/// All entries of a folder, in order of their names, and what was passed over.
 pub(crate) fn list_folder(
     folder: &Path,
     entry: fn(PathBuf) -> Files,
-) -> Result<Vec<NamedFiles>, DataError> {
-    Ok(list_images(folder)?
-        .into_iter()
-        .map(|path| {
-            let name = name_below(folder, &path);
-            let files = InputFiles {
-                input_name: name.clone(),
-                files: entry(path),
-            };
-            (name, files)
-        })
-        .collect())
+) -> Result<(Vec<NamedFiles>, Vec<Skipped>), DataError> {
+    let images = list_images(folder)?;
+    let named = images.files.into_iter().map(|path| {
+        let name = name_below(folder, &path);
+        let files = InputFiles {
+            input_name: name.clone(),
+            files: entry(path),
+        };
+        (name, files)
+    });
+    Ok((named.collect(), images.skipped))
 }
 
-/// All pairs of two folders, in order of their inputs' names, those of one input together.
+/// All pairs of two folders, in order of their inputs' names, those of one input together, and what was
+/// passed over.
 ///
 /// An output belongs to the input of its own name, else to that of the nearest folder it lies in.
-pub(crate) fn list_pairs(input: &Path, output: &Path) -> Result<Vec<NamedFiles>, DataError> {
-    let inputs = by_stem(input)?;
+pub(crate) fn list_pairs(
+    input: &Path,
+    output: &Path,
+) -> Result<(Vec<NamedFiles>, Vec<Skipped>), DataError> {
+    let (inputs, mut skipped) = by_stem(input)?;
+    let (outputs, skipped_outputs) = by_stem(output)?;
+    skipped.extend(skipped_outputs);
     let mut observed: BTreeMap<&str, Vec<NamedFiles>> = BTreeMap::new();
     let mut alone = Vec::new();
-    for (stem, output) in by_stem(output)? {
+    for (stem, output) in outputs {
         let known = ancestors(&stem).find_map(|name| inputs.get_key_value(name));
         let Some((name, input)) = known else {
             alone.push(stem);
@@ -142,8 +147,14 @@ pub(crate) fn list_pairs(input: &Path, output: &Path) -> Result<Vec<NamedFiles>,
         .filter(|name| !observed.contains_key(name.as_str()));
     let mut names: Vec<String> = without_output.cloned().collect();
     names.extend(alone);
+    // The partner of what was passed over is passed over, too.
+    let lost: Vec<String> = skipped
+        .iter()
+        .map(|skipped| stem_of(&skipped.name).to_owned())
+        .collect();
+    names.retain(|name| !ancestors(name).any(|name| lost.iter().any(|lost| lost == name)));
     if names.is_empty() {
-        return Ok(observed.into_values().flatten().collect());
+        return Ok((observed.into_values().flatten().collect(), skipped));
     }
     let count = names.len();
     let mut shown = names[..count.min(3)].join(", ");
@@ -158,15 +169,24 @@ pub(crate) fn list_pairs(input: &Path, output: &Path) -> Result<Vec<NamedFiles>,
     })
 }
 
+/// A name without its extension.
+fn stem_of(name: &str) -> &str {
+    match name.rsplit_once('.') {
+        Some((stem, extension)) if !extension.contains('/') && !stem.is_empty() => stem,
+        _ => name,
+    }
+}
+
 /// A name such as `a/b/c`, then `a/b`, then `a`.
 fn ancestors(name: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(name), |name| Some(name.rsplit_once('/')?.0))
 }
 
 /// A folder's images by their path below it, without extension.
-fn by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
+fn by_stem(folder: &Path) -> Result<(BTreeMap<String, PathBuf>, Vec<Skipped>), DataError> {
     let mut files = BTreeMap::new();
-    for path in list_images(folder)? {
+    let images = list_images(folder)?;
+    for path in images.files {
         let name = name_below(folder, &path.with_extension(""));
         if files.insert(name.clone(), path).is_some() {
             return Err(DataError::AmbiguousPair {
@@ -175,10 +195,20 @@ fn by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
             });
         }
     }
-    Ok(files)
+    Ok((files, images.skipped))
 }
 
-/// Lists the files below a folder that have the extension of an image, sorted by path.
+/// The image files of a folder.
+#[derive(Debug)]
+pub struct ImageList {
+    /// The files, sorted by path.
+    pub files: Vec<PathBuf>,
+    /// What could not be looked at: links that lead nowhere or into a circle, and subfolders that cannot be
+    /// read. The names are paths below the folder.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Lists the files below a folder that have the extension of an image.
 ///
 /// Subfolders are searched and links are followed. Files whose name begins with a dot are left out.
 ///
@@ -186,29 +216,59 @@ fn by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
 ///
 /// [`DataError::Unreadable`] if the folder cannot be read, [`DataError::EmptyFolder`] if it holds no
 /// image.
-pub fn list_images(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+pub fn list_images(folder: &Path) -> Result<ImageList, DataError> {
     check_folder(folder)?;
-    let mut files = Vec::new();
+    let (mut files, mut skipped) = (Vec::new(), Vec::new());
     for entry in WalkDir::new(folder).follow_links(true) {
-        let entry = entry.map_err(|error| DataError::unreadable(folder, error))?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let Some(path) = error.path().filter(|_| error.depth() > 0) else {
+                    return Err(DataError::unreadable(folder, error));
+                };
+                if !is_hidden(path) {
+                    skipped.push(Skipped {
+                        name: name_below(folder, path),
+                        reason: DataError::unreadable(path, reason_of(&error)),
+                    });
+                }
+                continue;
+            }
+        };
         let is_image = entry.path().extension().is_some_and(|extension| {
             EXTENSIONS
                 .iter()
                 .any(|known| extension.eq_ignore_ascii_case(known))
         });
-        // Files that begin with a dot are what systems leave behind, such as "._photo.jpg".
-        let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if entry.file_type().is_file() && is_image && !is_hidden {
+        if entry.file_type().is_file() && is_image && !is_hidden(entry.path()) {
             files.push(entry.into_path());
         }
     }
     if files.is_empty() {
-        return Err(DataError::EmptyFolder {
-            folder: folder.to_owned(),
+        return Err(match skipped.into_iter().next() {
+            Some(first) => first.reason,
+            None => DataError::EmptyFolder {
+                folder: folder.to_owned(),
+            },
         });
     }
     files.sort();
-    Ok(files)
+    Ok(ImageList { files, skipped })
+}
+
+/// Whether a file is one of those that systems leave behind, such as "._photo.jpg".
+fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// Why a part of a folder cannot be looked at.
+fn reason_of(error: &walkdir::Error) -> String {
+    match (error.loop_ancestor(), error.io_error()) {
+        (Some(_), _) => "the link leads back to a folder that it is in".to_owned(),
+        (None, Some(reason)) => reason.to_string(),
+        (None, None) => error.to_string(),
+    }
 }
 
 fn check_folder(folder: &Path) -> Result<(), DataError> {

@@ -429,7 +429,7 @@ fn the_images_of_a_folder_are_listed_by_extension_in_order() {
         std::fs::write(path, "not read").unwrap();
     }
     std::fs::create_dir(folder.path().join("folder.png")).unwrap();
-    let listed = list_images(folder.path()).unwrap();
+    let listed = list_images(folder.path()).unwrap().files;
     let expected = ["a.png", "b.JPG", "sub/c.tiff"].map(|name| folder.path().join(name));
     assert_eq!(listed, expected);
 

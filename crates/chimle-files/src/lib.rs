@@ -26,7 +26,7 @@
 //! # Details
 //!
 //! - If anything fails, or the closure panics, the temporary file is removed. A process that is killed can leave one;
-//!   it is called `.chimle-*.tmp` and can be deleted.
+//!   it is called `.chimle-*.tmp` and can be deleted, also by [`remove_temporary_files`].
 //! - A new file has the usual permissions: on Unix 0o666 less the umask. A replaced file keeps its permissions. It
 //!   belongs to the user who writes it, and other hard links to the previous file keep the previous contents.
 //! - A file is replaced even if it is write-protected, as long as its folder can be written to.
@@ -39,6 +39,10 @@
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What the name of a temporary file begins and ends with.
+const TEMPORARY: (&str, &str) = (".chimle-", ".tmp");
 
 /// The most symbolic links that are followed, which is Linux's own limit.
 const MAX_LINKS: usize = 40;
@@ -78,8 +82,8 @@ pub fn write_with(
 
     // The file is removed when `temporary` goes out of scope, unless it was renamed.
     let temporary = tempfile::Builder::new()
-        .prefix(".chimle-")
-        .suffix(".tmp")
+        .prefix(TEMPORARY.0)
+        .suffix(TEMPORARY.1)
         // `tempfile` itself would create a file that only its owner can read.
         .make_in(folder, |path| File::create_new(path))?;
     let file = temporary.as_file();
@@ -88,7 +92,10 @@ pub fn write_with(
     }
     fill(file, contents)?;
     file.sync_all()?;
-    temporary.persist(&target).map_err(|error| error.error)?;
+    let temporary = temporary.into_temp_path();
+    fs::rename(&temporary, &target)?;
+    // It has another name now, so there is nothing to remove.
+    drop(temporary.keep());
     sync_folder(folder)
 }
 
@@ -115,6 +122,32 @@ pub fn sync_folder(folder: impl AsRef<Path>) -> io::Result<()> {
         }
         synced => synced,
     }
+}
+
+/// Removes the temporary files in a folder that have not been written to for `age`. A process that is
+/// killed leaves one. Returns the files that could not be removed.
+///
+/// Subfolders are not searched. A folder that is missing or cannot be read holds none.
+pub fn remove_temporary_files(
+    folder: impl AsRef<Path>,
+    age: Duration,
+) -> Vec<(PathBuf, io::Error)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let abandoned = entries.filter(|entry| {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        let is_temporary =
+            name.starts_with(TEMPORARY.0.as_bytes()) && name.ends_with(TEMPORARY.1.as_bytes());
+        let written = entry.metadata().and_then(|metadata| metadata.modified());
+        // A time in the future is no age.
+        let is_old = written.is_ok_and(|written| written.elapsed().is_ok_and(|past| past >= age));
+        is_temporary && is_old
+    });
+    let failures = abandoned.filter_map(|entry| {
+        let removed = fs::remove_file(entry.path());
+        removed.err().map(|error| (entry.path(), error))
+    });
+    failures.collect()
 }
 
 /// Writes what the closure produces, through a buffer.

@@ -5,7 +5,9 @@ use std::io::{Error, ErrorKind, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use chimle_files::{sync_folder, write, write_with};
+use std::time::Duration;
+
+use chimle_files::{remove_temporary_files, sync_folder, write, write_with};
 use tempfile::TempDir;
 
 /// A folder with the file `a.txt`, which contains "previous and longer".
@@ -222,4 +224,18 @@ fn a_folder_can_be_synced() {
         let missing = sync_folder(folder.path().join("missing")).unwrap_err();
         assert_eq!(missing.kind(), ErrorKind::NotFound);
     }
+}
+
+#[test]
+fn only_temporary_files_that_are_old_are_removed() {
+    let folder = folder();
+    let killed = folder.path().join(".chimle-abc.tmp");
+    fs::write(&killed, "half").unwrap();
+    fs::write(folder.path().join(".chimle-note"), "not temporary").unwrap();
+    let failures = remove_temporary_files(folder.path(), Duration::from_secs(3600));
+    assert!(failures.is_empty() && killed.exists());
+    let failures = remove_temporary_files(folder.path(), Duration::ZERO);
+    assert!(failures.is_empty());
+    assert_eq!(names(folder.path()), [".chimle-note", "a.txt"]);
+    assert!(remove_temporary_files(folder.path().join("missing"), Duration::ZERO).is_empty());
 }

@@ -8,6 +8,7 @@ use crate::error::ConfigError;
 use crate::generator::Generator;
 use crate::level::LevelConfig;
 use crate::mapping::MappingNetworkConfig;
+use crate::shapes::{MOST, MOST_LEVELS, MOST_PARAMETERS};
 
 /// How the parts of a level are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +110,13 @@ impl RrdbCount {
         }
     }
 
+    fn largest(&self) -> usize {
+        match self {
+            Self::Same(count) => *count,
+            Self::PerLevel(counts) => counts.iter().copied().max().unwrap_or(0),
+        }
+    }
+
     fn smallest(&self) -> usize {
         match self {
             Self::Same(count) => *count,
@@ -180,7 +188,7 @@ impl GeneratorConfig {
     ///
     /// # Errors
     ///
-    /// Names the field that is zero, that has the wrong length, or that does not fit the
+    /// Names the field that is zero or too large, that has the wrong length, or that does not fit the
     /// architecture.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let sizes = [
@@ -207,6 +215,27 @@ impl GeneratorConfig {
         ];
         if let Some((field, _)) = sizes.into_iter().find(|&(_, size)| size == 0) {
             return Err(ConfigError::Zero { field });
+        }
+        let largest = |sizes: &[usize]| sizes.iter().copied().max().unwrap_or(0);
+        let bounded = [
+            ("in_channels", self.in_channels, MOST),
+            ("out_channels", self.out_channels, MOST),
+            ("code_channels", self.code_channels, MOST),
+            ("rrdb_per_level", self.rrdb_per_level.largest(), MOST),
+            ("map_code", self.map_code, MOST),
+            ("latent", self.latent, MOST),
+            ("residual_channels", largest(&self.residual_channels), MOST),
+            ("growth_channels", largest(&self.growth_channels), MOST),
+            (
+                "encoder_channels",
+                largest(self.encoder_channels.as_deref().unwrap_or_default()),
+                MOST,
+            ),
+            ("levels", self.levels(), MOST_LEVELS),
+        ];
+        if let Some((field, found, most)) = bounded.into_iter().find(|&(_, size, most)| size > most)
+        {
+            return Err(ConfigError::TooLarge { field, most, found });
         }
         let mut lists = vec![("growth_channels", self.growth_channels.len())];
         if let RrdbCount::PerLevel(counts) = &self.rrdb_per_level {
@@ -246,7 +275,12 @@ impl GeneratorConfig {
         if !(self.linear_scale.is_finite() && self.linear_scale > 0.0) {
             return Err(ConfigError::LinearScale(self.linear_scale));
         }
-        Ok(())
+        match self.parameters_within_limit() {
+            Some(_) => Ok(()),
+            None => Err(ConfigError::TooManyParameters {
+                most: MOST_PARAMETERS,
+            }),
+        }
     }
 
     /// Creates a generator with fresh weights: convolutions initialized as in PyTorch, linear

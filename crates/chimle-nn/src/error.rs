@@ -12,6 +12,22 @@ pub enum ConfigError {
         /// The field at fault.
         field: &'static str,
     },
+    /// A size, or a list of sizes, that is too large.
+    #[error("generator: `{field}` must be at most {most}, not {found}")]
+    TooLarge {
+        /// The field at fault.
+        field: &'static str,
+        /// The largest value.
+        most: usize,
+        /// The value.
+        found: usize,
+    },
+    /// Sizes that are possible one by one, of a generator that is too large.
+    #[error("generator: it would have more than {most} parameters")]
+    TooManyParameters {
+        /// The largest number.
+        most: u64,
+    },
     /// Lists of different lengths.
     #[error("generator: `residual_channels` has {levels} levels but `{field}` has {found}")]
     Levels {

@@ -52,6 +52,7 @@ mod level;
 mod mapping;
 mod names;
 mod rrdb;
+mod shapes;
 mod state;
 mod weights;
 

@@ -111,10 +111,12 @@ impl<B: Backend> Generator<B> {
 impl GeneratorConfig {
     /// The configuration of the generator whose parameters a file holds: the one written beside
     /// them, or, for a checkpoint of the authors', the one that `architecture` and the parameters'
-    /// shapes imply.
+    /// shapes imply. Every parameter is in the file, in the shape that the generator needs. So what a
+    /// generator of the configuration allocates is what the file holds.
     ///
     /// # Errors
-    /// If the file is not a generator's.
+    ///
+    /// If the file is not a generator's. The parameter that is missing or has another shape is named.
     pub fn of_file(
         file: &WeightFile,
         architecture: Option<Architecture>,
@@ -131,6 +133,7 @@ impl GeneratorConfig {
             let config: Self = serde_json::from_str(&json)
                 .map_err(|e| unreadable(format!("its configuration: {e}")))?;
             config.validate().map_err(|e| unreadable(e.to_string()))?;
+            config.check_shapes(file)?;
             return Ok(config);
         }
         let [map_code, latent] = {
@@ -198,6 +201,7 @@ impl GeneratorConfig {
             ..usual
         };
         config.validate().map_err(|e| unreadable(e.to_string()))?;
+        config.check_shapes(file)?;
         Ok(config)
     }
 }

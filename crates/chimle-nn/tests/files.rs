@@ -4,7 +4,7 @@ mod small;
 
 use std::fs;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
 use chimle_nn::{Architecture, Generator, GeneratorConfig, RrdbCount, WeightFile, is_mapping};
 use small::{ARCHITECTURES, codes, conditioning, config, generator, images_error};
@@ -332,4 +332,60 @@ fn a_folded_generator_loads_nothing() {
 #[should_panic(expected = "save a generator before folding it")]
 fn a_folded_generator_is_not_saved() {
     saved(&generator::<Flex>(Architecture::ImageToImage, 1).fold());
+}
+
+/// A file of 1 kB must not make the program allocate what its metadata claim.
+#[test]
+fn a_configuration_that_the_file_does_not_hold_is_refused_before_it_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    let open = |change: &dyn Fn(&mut GeneratorConfig)| {
+        let mut config = config(Architecture::ImageToImage, 2);
+        change(&mut config);
+        let json = serde_json::to_string(&config).unwrap();
+        let one = ("bias".to_owned(), TensorData::from([1.0f32]));
+        chimle_weights::write(&path, &[one], &[("chimle.generator", json)]).unwrap();
+        assert!(fs::metadata(&path).unwrap().len() < 1200);
+        let file = WeightFile::open(&path).unwrap();
+        GeneratorConfig::of_file(&file, None)
+            .unwrap_err()
+            .to_string()
+    };
+    let cases: [(&dyn Fn(&mut GeneratorConfig), &str); 8] = [
+        (
+            &|c| c.residual_channels[1] = 1 << 40,
+            "`residual_channels` must be at most 65536",
+        ),
+        (
+            &|c| c.growth_channels[0] = usize::MAX,
+            "`growth_channels` must be at most 65536",
+        ),
+        (&|c| c.latent = 1 << 40, "`latent` must be at most 65536"),
+        (
+            &|c| c.map_code = 1 << 40,
+            "`map_code` must be at most 65536",
+        ),
+        (
+            &|c| c.rrdb_per_level = RrdbCount::Same(1 << 40),
+            "`rrdb_per_level` must be at most",
+        ),
+        (
+            &|c| c.residual_channels = vec![1; 17],
+            "`levels` must be at most 16",
+        ),
+        (
+            &|c| c.residual_channels = vec![65_536; 2],
+            "more than 8589934592 parameters",
+        ),
+        // What is possible is compared with the file.
+        (
+            &|c| c.latent = 4096,
+            "hold no parameter `level_1_map_0.0.weight`",
+        ),
+    ];
+    for (change, expected) in cases {
+        let message = open(change);
+        assert!(message.contains(expected), "{message}");
+        assert!(message.contains("w.safetensors"), "{message}");
+    }
 }

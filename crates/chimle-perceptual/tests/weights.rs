@@ -16,7 +16,6 @@ use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 
 #[test]
 fn a_cut_pytorch_file_never_loads() {
-    // burn-store alone would read zeros in place of the values past the end.
     let alexnet = Weights::of("alexnet", &Expected::read().alexnet);
     let alexnet = AlexNet::<Flex>::load(&alexnet.path, &Default::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -24,6 +24,7 @@
 //! ```
 
 mod error;
+mod pytorch;
 mod read;
 mod write;
 

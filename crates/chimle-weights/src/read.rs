@@ -1,22 +1,25 @@
 //! Reading named parameters from a file of weights.
 
-use std::collections::{BTreeMap, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor, TensorData, bf16, f16};
-use burn_store::TensorSnapshot;
-use burn_store::pytorch::PytorchReader;
+use burn::tensor::{Tensor, TensorData, bf16, f16};
+use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::WeightsError;
+use crate::pytorch::{NoValues, StateDict};
 use crate::write::METADATA_KEY;
 
 /// An open file of weights: safetensors (`.safetensors`) or a PyTorch state dict (`.pth`, `.pt`;
 /// the zip layout as well as the one before PyTorch 1.6).
 ///
-/// Values of 16 and 64 bits are converted to 32.
+/// Values of 16 and 64 bits are converted to 32. Of a state dict, tensors of any strides are read, and
+/// the checksums of the zip layout are checked. A file that holds more than tensors in dicts, or claims
+/// sizes that it does not have, is refused.
+///
+/// # Examples
 ///
 /// ```no_run
 /// # use burn::tensor::{Tensor, backend::Backend};
@@ -32,9 +35,24 @@ pub struct WeightFile {
 }
 
 enum Content {
-    /// The bytes of the file, known to parse.
-    Safetensors(Vec<u8>),
-    Pytorch(HashMap<String, TensorSnapshot>),
+    Safetensors(Parsed),
+    Pytorch(StateDict),
+}
+
+/// A safetensors file in memory.
+struct Parsed {
+    bytes: Vec<u8>,
+    /// Where the bytes of the parameters begin.
+    start: usize,
+    header: Metadata,
+}
+
+impl Parsed {
+    /// The bytes of a parameter. The header was checked against the file's length.
+    fn data(&self, info: &TensorInfo) -> &[u8] {
+        let (start, end) = info.data_offsets;
+        &self.bytes[self.start + start..self.start + end]
+    }
 }
 
 impl WeightFile {
@@ -61,10 +79,8 @@ impl WeightFile {
     /// The names of all parameters, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = match &self.content {
-            Content::Safetensors(bytes) => SafeTensors::deserialize(bytes)
-                .map(|file| file.names().into_iter().map(str::to_owned).collect())
-                .unwrap_or_default(),
-            Content::Pytorch(tensors) => tensors.keys().cloned().collect(),
+            Content::Safetensors(file) => file.header.tensors().into_keys().collect(),
+            Content::Pytorch(tensors) => tensors.names().map(str::to_owned).collect(),
         };
         names.sort();
         names
@@ -82,25 +98,33 @@ impl WeightFile {
     /// [`WeightsError::Missing`].
     pub fn shape(&self, name: &str) -> Result<Vec<usize>, WeightsError> {
         match &self.content {
-            Content::Safetensors(bytes) => self
-                .parse(bytes)?
-                .tensor(name)
-                .map(|view| view.shape().to_vec())
-                .map_err(|_| self.missing(name)),
+            Content::Safetensors(file) => file
+                .header
+                .info(name)
+                .map(|info| info.shape.clone())
+                .ok_or_else(|| self.missing(name)),
             Content::Pytorch(tensors) => tensors
-                .get(name)
-                .map(|snapshot| snapshot.shape.to_vec())
+                .shape(name)
+                .map(<[usize]>::to_vec)
                 .ok_or_else(|| self.missing(name)),
         }
+    }
+
+    /// Checks that the file holds the parameter `name` in this shape, without reading its values.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Missing`] or [`WeightsError::Shape`].
+    pub fn check(&self, name: &str, shape: &[usize]) -> Result<(), WeightsError> {
+        self.check_shape(name, shape, &self.shape(name)?)
     }
 
     /// Returns the text that [`write`](crate::write()) stored under `key` in a safetensors file, if any. Version 0.1.0 wrote
     /// each key by itself, and such files are read too.
     pub fn metadata(&self, key: &str) -> Option<String> {
         match &self.content {
-            Content::Safetensors(bytes) => {
-                let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
-                let metadata = header.metadata().as_ref()?;
+            Content::Safetensors(file) => {
+                let metadata = file.header.metadata().as_ref()?;
                 let ours = metadata.get(METADATA_KEY).and_then(|json| {
                     let mut all: BTreeMap<String, String> = serde_json::from_str(json).ok()?;
                     all.remove(key)
@@ -133,27 +157,22 @@ impl WeightFile {
     /// As [`tensor`](Self::tensor).
     pub fn data(&self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
         let values = match &self.content {
-            Content::Safetensors(bytes) => self.safetensors_values(bytes, name, shape)?,
+            Content::Safetensors(file) => self.safetensors_values(file, name, shape)?,
             Content::Pytorch(tensors) => self.pytorch_values(tensors, name, shape)?,
         };
         Ok(TensorData::new(values, shape))
     }
 
-    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<SafeTensors<'a>, WeightsError> {
-        SafeTensors::deserialize(bytes).map_err(|e| unreadable(&self.path, e.to_string()))
-    }
-
     fn safetensors_values(
         &self,
-        bytes: &[u8],
+        file: &Parsed,
         name: &str,
         shape: &[usize],
     ) -> Result<Vec<f32>, WeightsError> {
-        let file = self.parse(bytes)?;
-        let view = file.tensor(name).map_err(|_| self.missing(name))?;
-        self.check_shape(name, shape, view.shape())?;
-        let data = view.data();
-        match view.dtype() {
+        let info = file.header.info(name).ok_or_else(|| self.missing(name))?;
+        self.check_shape(name, shape, &info.shape)?;
+        let data = file.data(info);
+        match info.dtype {
             Dtype::F64 => Ok(read_values(data, |b| f64::from_le_bytes(b) as f32)),
             Dtype::F32 => Ok(read_values(data, f32::from_le_bytes)),
             Dtype::F16 => Ok(read_values(data, |b| f16::from_le_bytes(b).to_f32())),
@@ -164,31 +183,17 @@ impl WeightFile {
 
     fn pytorch_values(
         &self,
-        tensors: &HashMap<String, TensorSnapshot>,
+        tensors: &StateDict,
         name: &str,
         shape: &[usize],
     ) -> Result<Vec<f32>, WeightsError> {
-        let snapshot = tensors.get(name).ok_or_else(|| self.missing(name))?;
-        // Before the values are asked for: a damaged file may claim any size.
-        self.check_shape(name, shape, &snapshot.shape)?;
-        if !matches!(
-            snapshot.dtype,
-            DType::F64 | DType::F32 | DType::F16 | DType::BF16
-        ) {
-            return Err(self.element_type(name, format!("{:?}", snapshot.dtype)));
-        }
-        let values = snapshot
-            .to_data()
-            .map_err(|e| self.values(name, format!("{e:?}")))?
-            .convert::<f32>()
-            .into_vec::<f32>()
-            .map_err(|e| self.values(name, format!("{e:?}")))?;
-        // The reader answers zeros where the file ends early or a checksum fails, and says
-        // nothing. A bias that was never trained may be zero throughout, a weight is not.
-        if !name.ends_with("bias") && values.iter().all(|v| *v == 0.0) {
-            return Err(self.values(name, "all read as zero, the file is damaged".to_owned()));
-        }
-        Ok(values)
+        let found = tensors.shape(name).ok_or_else(|| self.missing(name))?;
+        self.check_shape(name, shape, found)?;
+        let values = tensors.values(name).ok_or_else(|| self.missing(name))?;
+        values.map_err(|error| match error {
+            NoValues::Type(found) => self.element_type(name, found.to_owned()),
+            NoValues::Unreadable(reason) => self.values(name, reason),
+        })
     }
 
     fn check_shape(
@@ -233,19 +238,37 @@ impl WeightFile {
 }
 
 fn open_safetensors(path: &Path) -> Result<Content, WeightsError> {
+    regular_file(path)?;
     let bytes = std::fs::read(path).map_err(|source| cannot_open(path, source))?;
-    SafeTensors::deserialize(&bytes).map_err(|e| unreadable(path, e.to_string()))?;
-    Ok(Content::Safetensors(bytes))
+    // This compares the sizes with the file's length, too.
+    let (length, header) =
+        SafeTensors::read_metadata(&bytes).map_err(|e| unreadable(path, e.to_string()))?;
+    // The header's length, in 8 bytes, and the header.
+    let start = 8 + length;
+    Ok(Content::Safetensors(Parsed {
+        bytes,
+        start,
+        header,
+    }))
 }
 
 fn open_pytorch(path: &Path) -> Result<Content, WeightsError> {
-    // Asked first, so that a missing file is told apart from a damaged one.
-    std::fs::File::open(path).map_err(|source| cannot_open(path, source))?;
-    // The reader checks most of what it reads, but sizes in a damaged file can overflow its sums.
-    let reader = catch_unwind(AssertUnwindSafe(|| PytorchReader::new(path)))
-        .map_err(|_| unreadable(path, "its sizes make no sense".to_owned()))?
-        .map_err(|e| unreadable(path, e.to_string()))?;
-    Ok(Content::Pytorch(reader.into_tensors()))
+    regular_file(path)?;
+    let file = StateDict::open(path);
+    let file = file.map_err(|refusal| unreadable(path, refusal.into_reason()))?;
+    Ok(Content::Pytorch(file))
+}
+
+/// Checks that there is a file that can be opened. A folder, a pipe or a device may have no end. A missing
+/// file is told apart from a damaged one.
+fn regular_file(path: &Path) -> Result<(), WeightsError> {
+    let failed = |source| cannot_open(path, source);
+    // Opening a pipe would wait for a writer.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(unreadable(path, "it is not a regular file".to_owned()));
+    }
+    std::fs::File::open(path).map_err(failed)?;
+    Ok(())
 }
 
 fn cannot_open(path: &Path, source: std::io::Error) -> WeightsError {

@@ -126,3 +126,17 @@ fn a_file_that_cannot_be_written_is_named_and_leaves_what_was_there() {
         "no temporary file stays"
     );
 }
+
+#[test]
+fn what_is_no_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["folder.safetensors", "folder.pth"] {
+        let path = folder.path().join(name);
+        fs::create_dir(&path).unwrap();
+        let message = load(&path, "w").unwrap_err().to_string();
+        assert!(
+            message.contains(name) && message.contains("not a regular file"),
+            "{message}"
+        );
+    }
+}

@@ -16,7 +16,7 @@ use crate::curves::{curves, save};
 use crate::device::{Command, Common};
 use crate::error::Failure;
 use crate::progress::Counter;
-use crate::{flags, output};
+use crate::{flags, output, run_log};
 
 /// Inputs on a page, and samples of each, if nothing else is said.
 pub const INPUTS: usize = 16;
@@ -38,11 +38,11 @@ pub struct Page {
     run: PathBuf,
 
     /// Samples for each input
-    #[arg(long, value_name = "N", default_value_t = SAMPLES, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = SAMPLES, value_parser = flags::count::<usize>(flags::SAMPLES))]
     samples: usize,
 
     /// Inputs shown
-    #[arg(long, value_name = "N", default_value_t = INPUTS, value_parser = flags::at_least_one::<usize>)]
+    #[arg(long, value_name = "N", default_value_t = INPUTS, value_parser = flags::count::<usize>(flags::SAMPLES))]
     inputs: usize,
 
     /// Where to write the page [default: page.html in the run's folder]
@@ -83,7 +83,7 @@ pub fn of_run(
     report: Option<&Report>,
     out: Option<&Path>,
 ) -> Result<PathBuf, Failure> {
-    let events = run.read_log()?;
+    let events = run_log::events(run);
     let plots = curves(&events);
     save(&plots, &run.plots_path())?;
     let page = Html {
@@ -111,7 +111,7 @@ pub fn of_evaluation(
     path: &Path,
 ) -> Result<(), Failure> {
     let curves = match run {
-        Some(_) => curves(&RunFolder::at(model).read_log()?),
+        Some(_) => curves(&run_log::events(&RunFolder::at(model))),
         None => Vec::new(),
     };
     let mut settings = content::measured(model, data, &found.report);

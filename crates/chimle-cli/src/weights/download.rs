@@ -16,6 +16,8 @@ use crate::progress::Counter;
 
 /// The server has so long to be reached, to answer, and to send each part.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Slower than this in bytes per second on the whole, a download ends. (It goes on when it is run again.)
+const SLOWEST: u64 = 20_000;
 const BUFFER: usize = 1 << 16;
 
 /// Whether the file is the one published.
@@ -122,7 +124,13 @@ impl<'a> Download<'a> {
         if self.held == self.published.bytes {
             return Ok(());
         }
-        let response = get(url, self.held).map_err(|error| match error {
+        // Whatever it is, it is not the beginning of the file.
+        if self.held > self.published.bytes {
+            self.restart().map_err(|error| error.to_string())?;
+        }
+        let missing = self.published.bytes - self.held;
+        let limit = PATIENCE + Duration::from_secs(missing / SLOWEST);
+        let response = get(url, self.held, limit).map_err(|error| match error {
             ureq::Error::StatusCode(status) => format!("the server answers {status}"),
             ureq::Error::Io(error) => error.to_string(),
             error => error.to_string(),
@@ -144,8 +152,11 @@ impl<'a> Download<'a> {
             Ok(())
         });
         counter.clear();
-        received.map_err(|error| error.to_string())?;
-        Ok(())
+        if self.held > self.published.bytes {
+            // It must not be in the way of the next attempt.
+            self.restart().map_err(|error| error.to_string())?;
+        }
+        received.map_err(|error| error.to_string())
     }
 
     fn restart(&mut self) -> io::Result<()> {
@@ -157,22 +168,28 @@ impl<'a> Download<'a> {
     }
 }
 
-/// Asks for a file from byte `from` on, trusting the certificates that the system trusts, or Mozilla's if it has none
+/// Asks for a file from byte `from` on, which must all be there within `limit`, trusting the certificates that the system trusts, or Mozilla's if it has none
 /// (as in small containers).
-fn get(url: &str, from: u64) -> Result<Response<Body>, ureq::Error> {
-    match request(url, from, RootCerts::PlatformVerifier) {
-        Err(ureq::Error::Rustls(_)) => request(url, from, RootCerts::WebPki),
+fn get(url: &str, from: u64, limit: Duration) -> Result<Response<Body>, ureq::Error> {
+    match request(url, from, limit, RootCerts::PlatformVerifier) {
+        Err(ureq::Error::Rustls(_)) => request(url, from, limit, RootCerts::WebPki),
         answered => answered,
     }
 }
 
-fn request(url: &str, from: u64, certificates: RootCerts) -> Result<Response<Body>, ureq::Error> {
+fn request(
+    url: &str,
+    from: u64,
+    limit: Duration,
+    certificates: RootCerts,
+) -> Result<Response<Body>, ureq::Error> {
     let tls = TlsConfig::builder().root_certs(certificates).build();
     let config = Agent::config_builder()
         .tls_config(tls)
         .timeout_connect(Some(PATIENCE))
         .timeout_recv_response(Some(PATIENCE))
         .timeout_per_read(Some(PATIENCE))
+        .timeout_global(Some(limit))
         .build();
     let request = config.new_agent().get(url);
     let request = match from {

@@ -3,6 +3,7 @@
 // Every test file compiles this module and uses its own part of it.
 #![allow(dead_code)]
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -17,12 +18,19 @@ pub struct Ran {
 
 /// Runs `chimle` in `folder` with arguments separated by spaces; its cache is `folder/cache`.
 pub fn chimle(folder: &Path, arguments: &str) -> Ran {
+    let arguments: Vec<&OsStr> = arguments.split_whitespace().map(OsStr::new).collect();
+    chimle_with(folder, &arguments)
+}
+
+/// As [`chimle`], with arguments of any bytes.
+pub fn chimle_with(folder: &Path, arguments: &[&OsStr]) -> Ran {
     let output: Output = Command::new(env!("CARGO_BIN_EXE_chimle"))
         .current_dir(folder)
         .env("CHIMLE_CACHE", folder.join("cache"))
-        .args(arguments.split_whitespace())
+        .args(arguments)
         .output()
         .expect("the binary runs");
+    // A path that is not UTF-8 is shown with signs in the place of its bytes.
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
     Ran {
         status: output.status.code().expect("it ends by itself"),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chimle_data::{Dataset, Source, Task};
 use serde::{Deserialize, Serialize};
 
+use super::training::{MOST_EXAMPLES, check_count};
 use crate::error::Error;
 use crate::seed::{Stream, derive};
 
@@ -43,6 +44,27 @@ fn usual_cache() -> u64 {
     256
 }
 
+/// The most threads that load examples.
+const MOST_THREADS: u64 = 1024;
+
+/// The most memory for decoded images in MiB: 1 PiB.
+const MOST_CACHE: u64 = 1 << 30;
+
+impl DataConfig {
+    /// Checks that the numbers are possible.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        check_count("data.threads", self.threads as u64, 1, MOST_THREADS)?;
+        check_count("data.cache_mib", self.cache_mib, 0, MOST_CACHE)?;
+        for source in [Some(&self.source), self.validation.as_ref()] {
+            if let Some(DataSource::Procedural { scenes }) = source {
+                let field = "data.source.procedural.scenes";
+                check_count(field, *scenes as u64, 1, MOST_EXAMPLES)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn transposes() -> bool {
     true
 }
@@ -52,12 +74,14 @@ fn transposes() -> bool {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DataSource {
     /// A folder of photographs; for a paired task, of pairs (see [`Source::detect`]).
-    Folder(PathBuf),
+    Folder(#[serde(with = "crate::path_text")] PathBuf),
     /// Two folders whose files correspond by name.
     Pairs {
         /// The folder of inputs.
+        #[serde(with = "crate::path_text")]
         input: PathBuf,
         /// The folder of outputs.
+        #[serde(with = "crate::path_text")]
         output: PathBuf,
     },
     /// Made-up scenes with known modes.

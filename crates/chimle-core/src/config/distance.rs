@@ -24,9 +24,10 @@ pub enum DistanceConfig {
         #[serde(default)]
         backbone: Backbone,
         /// The network's weights, torchvision's `.pth` or safetensors.
-        #[serde(alias = "vgg")]
+        #[serde(alias = "vgg", with = "crate::path_text")]
         weights: PathBuf,
         /// The linear weights of LPIPS for the network. Without them every feature counts the same.
+        #[serde(default, with = "crate::path_text::option")]
         linear: Option<PathBuf>,
     },
     /// The weighted sum of distances.

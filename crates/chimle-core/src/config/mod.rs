@@ -44,7 +44,11 @@ pub struct RunConfig<C = GeneratorConfig> {
     pub seed: u64,
     /// The run or the file of weights from which training starts. Without it, the generator starts
     /// with fresh weights.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "crate::path_text::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub init: Option<PathBuf>,
     /// The distance of the search and the loss.
     pub distance: DistanceConfig,
@@ -129,12 +133,8 @@ impl<C: NetworkConfig> RunConfig<C> {
         if self.search.neighbors != Neighbors::Exact && !self.distance.is_euclidean() {
             return Err(SearchError::NotEuclidean.into());
         }
-        if self.search.chunk == 0 {
-            return Err(Error::Setting {
-                field: "search.chunk",
-                reason: "must be at least 1".to_owned(),
-            });
-        }
+        self.search.validate()?;
+        self.data.validate()?;
         self.sizes()?;
         self.training.validate()
     }

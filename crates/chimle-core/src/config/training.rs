@@ -78,6 +78,45 @@ pub struct TrainingConfig {
     pub keep: usize,
 }
 
+/// The most steps of a run, and of anything counted in steps.
+pub(super) const MOST_STEPS: u64 = 1_000_000_000_000;
+
+/// The most examples of a step, and the most candidates evaluated at once.
+pub(super) const MOST_ROWS: u64 = 1 << 16;
+
+/// The most examples of a round or of a procedural set, and the most candidates of a search.
+pub(super) const MOST_EXAMPLES: u64 = 10_000_000;
+
+/// Checks that a count is within its bounds.
+pub(super) fn check_count(
+    field: &'static str,
+    count: u64,
+    least: u64,
+    most: u64,
+) -> Result<(), Error> {
+    if (least..=most).contains(&count) {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        field,
+        reason: format!("must be from {least} to {most}, not {count}"),
+    })
+}
+
+impl SearchConfig {
+    /// Checks that the numbers are possible.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        check_count("search.chunk", self.chunk as u64, 1, MOST_ROWS)?;
+        let (field, largest) = match &self.strategy {
+            Strategy::Hierarchical { pools } => {
+                ("search.strategy.hierarchical.pools", pools.iter().max())
+            }
+            Strategy::Flat { candidates } => ("search.strategy.flat.candidates", Some(candidates)),
+        };
+        check_count(field, largest.map_or(1, |&n| n as u64), 1, MOST_EXAMPLES)
+    }
+}
+
 fn one() -> usize {
     1
 }
@@ -150,21 +189,29 @@ impl TrainingConfig {
                 reason: "must be f32 or bf16: gradients are too small for f16".to_owned(),
             });
         }
+        // What is above these numbers is a mistake. The sums of all of them fit 64 bits.
         let counts = [
-            ("training.round", self.round as u64),
-            ("training.steps_per_search", self.steps_per_search),
-            ("training.batch", self.batch as u64),
-            ("training.accumulate", self.accumulate as u64),
-            ("training.checkpoint_every", self.checkpoint_every),
-            ("training.validate_every", self.validate_every),
-            ("training.keep", self.keep as u64),
+            ("training.round", self.round as u64, MOST_EXAMPLES),
+            (
+                "training.steps_per_search",
+                self.steps_per_search,
+                MOST_STEPS,
+            ),
+            ("training.batch", self.batch as u64, MOST_ROWS),
+            ("training.accumulate", self.accumulate as u64, MOST_ROWS),
+            ("training.passes", self.passes.unwrap_or(1), MOST_STEPS),
+            (
+                "training.checkpoint_every",
+                self.checkpoint_every,
+                MOST_STEPS,
+            ),
+            ("training.validate_every", self.validate_every, MOST_STEPS),
+            ("training.keep", self.keep as u64, MOST_STEPS),
         ];
-        if let Some((field, _)) = counts.into_iter().find(|&(_, count)| count == 0) {
-            return Err(Error::Setting {
-                field,
-                reason: "must be at least 1".to_owned(),
-            });
+        for (field, count, most) in counts {
+            check_count(field, count, 1, most)?;
         }
+        check_count("training.steps", self.steps, 0, MOST_STEPS)?;
         let numbers = [
             (
                 "training.learning_rate",

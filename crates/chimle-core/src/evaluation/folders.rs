@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
-use chimle_data::{Planes, list_images, read_rgb, stack};
+use chimle_data::{Planes, image_size, list_images, read_rgb, stack};
 use chimle_imle::Distance;
 use chimle_metrics::{Better, Statistics};
 use chimle_nn::Kernels;
@@ -19,6 +19,9 @@ use crate::error::Error;
 
 /// Images read at once, and described together where they have one size.
 const AT_ONCE: usize = 16;
+
+/// The most pixels of the images read at once, unless one image alone has more: 3 GiB as 32-bit numbers.
+const PIXELS_READ: u64 = 1 << 28;
 
 /// The most pixels described together.
 const PIXELS_AT_ONCE: usize = 1 << 21;
@@ -86,7 +89,8 @@ pub fn evaluate_folders<B: Kernels>(
         });
     }
 
-    let mut skipped = Vec::new();
+    let mut skipped = fakes.lost.clone();
+    skipped.extend(real_folder.iter().flat_map(|real| real.lost.clone()));
     let of_sets = |folder: &Folder| {
         if sets.is_some() { folder.in_sets } else { 0 }
     };
@@ -160,6 +164,8 @@ struct Folder {
     files: Vec<PathBuf>,
     /// The number of files that are compared as a set: the first ones.
     in_sets: usize,
+    /// Why some of the folder could not be looked at.
+    lost: Vec<String>,
 }
 
 impl Folder {
@@ -170,8 +176,11 @@ impl Folder {
                 .map(Path::to_owned)
                 .unwrap_or(image)
         };
-        let files: Vec<PathBuf> = list_images(path)?.into_iter().map(below).collect();
+        let found = list_images(path)?;
+        let files: Vec<PathBuf> = found.files.into_iter().map(below).collect();
+        let lost = found.skipped.iter().map(|lost| lost.reason.to_string());
         Ok(Self {
+            lost: lost.collect(),
             path: path.to_owned(),
             in_sets: limit.unwrap_or(usize::MAX).min(files.len()),
             files,
@@ -181,6 +190,18 @@ impl Folder {
     fn read(&self, file: &Path) -> Result<Planes, String> {
         let image = read_rgb(self.path.join(file)).map_err(|error| error.to_string())?;
         Ok(Planes::from_rgb(&image))
+    }
+
+    /// Returns how many of the first files are read at once, by what their headers say.
+    fn at_once(&self, files: &[PathBuf]) -> usize {
+        let mut pixels = 0u64;
+        let fitting = files.iter().take(AT_ONCE).take_while(|file| {
+            // A file that cannot be read takes nothing.
+            let size = image_size(self.path.join(file)).unwrap_or((0, 0));
+            pixels += u64::from(size.0) * u64::from(size.1);
+            pixels <= PIXELS_READ
+        });
+        fitting.count().max(1)
     }
 
     /// Reads the images of the set and hands them on as `[n, 3, h, w]`, those of one size that follow one
@@ -193,7 +214,10 @@ impl Folder {
         mut take: impl FnMut(burn::tensor::Tensor<B, 4>) -> Result<(), Error>,
     ) -> Result<usize, Error> {
         let mut count = 0;
-        for files in self.files[..self.in_sets].chunks(AT_ONCE) {
+        let mut rest = &self.files[..self.in_sets];
+        while !rest.is_empty() {
+            let (files, others) = rest.split_at(self.at_once(rest));
+            rest = others;
             let read: Vec<_> = files.par_iter().map(|file| self.read(file)).collect();
             let mut images = Vec::new();
             for image in read {

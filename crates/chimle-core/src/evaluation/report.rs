@@ -63,8 +63,10 @@ pub enum Subject {
     /// Images made by any program, beside true ones.
     Folders {
         /// The folder of true images, or the file of their statistics.
+        #[serde(with = "crate::path_text")]
         real: PathBuf,
         /// The folder measured.
+        #[serde(with = "crate::path_text")]
         fake: PathBuf,
     },
 }

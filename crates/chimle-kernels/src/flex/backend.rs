@@ -344,7 +344,7 @@ fn convolved(input: &FlexTensor, weight: &Weight, finish: &Finish) -> FlexTensor
     let input = maps(input);
     let frame = Frame::by_image(shape(&input.frame.with_planes(weight.outputs())));
     let mut values = vec![0.0; frame.values()];
-    let target = Target::new(&mut values, frame);
-    convolve(Processor::best(), &input, weight, finish, &target);
+    let mut target = Target::new(&mut values, frame);
+    convolve(Processor::best(), &input, weight, finish, &mut target);
     tensor(values, shape(&frame))
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::flex::maps::{Maps, Target};
+use crate::flex::maps::{Maps, Shared, Target};
 use crate::flex::processor::{Processor, load, load_part, mul_add, store, store_part};
 use crate::flex::tiles::{Block, Lines, STRIPS, Tiling};
 use crate::flex::winograd::{self, Input, POINTS, POSITIONS, TAPS, TILE};
@@ -171,15 +171,36 @@ impl Finish<'_> {
 }
 
 /// Convolves all planes of the input; the target has as many planes as the weight has outputs.
+///
+/// # Panics
+///
+/// If the target, or the maps of `finish`, have another number of images or another size than the
+/// input, or another number of planes than the weight says.
 pub(crate) fn convolve(
     processor: Processor,
     input: &Maps,
     weight: &Weight,
     finish: &Finish,
-    target: &Target,
+    target: &mut Target,
 ) {
     assert_eq!(input.frame.planes, weight.inputs, "input channels");
-    assert_eq!(target.frame.planes, weight.outputs, "output channels");
+    assert_eq!(target.frame().planes, weight.outputs, "output channels");
+    // The strips are cut of the input's frame. Only within an equal frame no two of them meet.
+    assert!(target.frame().matches(&input.frame), "the target's frame");
+    if let Onto::Maps(maps) = &finish.onto {
+        assert!(
+            maps.frame.matches(&input.frame),
+            "the frame of what is added"
+        );
+    }
+    if let Some((maps, ..)) = &finish.mask {
+        assert!(maps.frame.matches(&input.frame), "the mask's frame");
+        assert!(maps.frame.planes >= weight.outputs, "the mask's planes");
+    }
+    if target.frame().values() == 0 {
+        return;
+    }
+    let target = target.shared();
     let tiling = Tiling::new(&input.frame, processor.lanes());
     let blocks = tiling.blocks(VECTORS);
     let parts = weight.outputs.div_ceil(OUTPUTS);
@@ -236,7 +257,7 @@ struct Task<'a> {
     /// Of the output planes, by [`OUTPUTS`].
     parts: Range<usize>,
     finish: &'a Finish<'a>,
-    target: &'a Target<'a>,
+    target: Shared<'a>,
     block: Block,
 }
 
@@ -354,9 +375,10 @@ impl Task<'_> {
                         continue;
                     }
                     let columns = strip.column..(strip.column + S::F32_LANES).min(frame.width);
-                    // SAFETY: each strip is in one block, and each output plane in one part of
-                    // it, so that no other task has these pixels; here they are dropped before
-                    // any other is taken.
+                    // SAFETY: `convolve` has the target by `&mut`, so only its tasks write to it. Each
+                    // strip is in one block and each output plane in one part of it, strips do not
+                    // overlap, and the target's frame is the one that they were cut of: no other
+                    // task has these pixels. They are dropped before any other are taken.
                     #[allow(unsafe_code)]
                     let pixels =
                         unsafe { self.target.pixels(strip.image, plane, y, columns.clone()) };

@@ -70,13 +70,13 @@ impl DenseBlock<'_> {
                 values: below,
                 frame: self.frame(&input.frame, self.inputs(k)),
             };
-            let own = Target::new(own, self.frame(&input.frame, self.growth));
+            let mut own = Target::new(own, self.frame(&input.frame, self.growth));
             let finish = Finish {
                 bias: Some(self.biases[k]),
                 slope: Some(self.slope),
                 ..Finish::NONE
             };
-            convolve(processor, &below, &self.weight(k), &finish, &own);
+            convolve(processor, &below, &self.weight(k), &finish, &mut own);
         }
         let mut output = vec![0.0; input.frame.values()];
         let finish = Finish {
@@ -89,8 +89,8 @@ impl DenseBlock<'_> {
             values: &maps,
             frame: self.frame(&input.frame, self.inputs(last)),
         };
-        let target = Target::new(&mut output, input.frame);
-        convolve(processor, &all, &self.weight(last), &finish, &target);
+        let mut target = Target::new(&mut output, input.frame);
+        convolve(processor, &all, &self.weight(last), &finish, &mut target);
         (output, maps)
     }
 
@@ -128,8 +128,14 @@ impl DenseBlock<'_> {
                 mask,
                 ..Finish::NONE
             };
-            let target = Target::new(below, self.frame(frame, self.inputs(k)));
-            convolve(processor, &sums, &self.weight(k).turned(), &finish, &target);
+            let mut target = Target::new(below, self.frame(frame, self.inputs(k)));
+            convolve(
+                processor,
+                &sums,
+                &self.weight(k).turned(),
+                &finish,
+                &mut target,
+            );
         }
         let parameters =
             of_parameters.then(|| self.of_parameters(processor, &maps, &gradients, gradient));

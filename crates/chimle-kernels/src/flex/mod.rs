@@ -18,4 +18,6 @@ mod weight_gradient;
 mod winograd;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

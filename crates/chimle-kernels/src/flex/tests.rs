@@ -106,9 +106,9 @@ fn the_convolution_is_its_definition() {
             slope: Some(0.25),
             ..Finish::NONE
         };
-        let target = Target::new(&mut output, frame);
+        let mut target = Target::new(&mut output, frame);
         let weights = Weight::new(&weight, [outputs, inputs]);
-        convolve(processor, &input_maps, &weights, &finish, &target);
+        convolve(processor, &input_maps, &weights, &finish, &mut target);
 
         let mut expected = convolved(&input, &weight, shape);
         for (index, value) in expected.iter_mut().enumerate() {
@@ -151,9 +151,9 @@ fn turned_weights_give_the_gradient_of_the_input() {
             ..Finish::NONE
         };
         let mut found = before.clone();
-        let target = Target::new(&mut found, frame);
+        let mut target = Target::new(&mut found, frame);
         let weights = Weight::new(&weight, [outputs, inputs]).turned().scaled(3.0);
-        convolve(processor, &maps, &weights, &finish, &target);
+        convolve(processor, &maps, &weights, &finish, &mut target);
 
         let mut expected: Vec<f64> = before.iter().map(|&value| value.into()).collect();
         for (index, plane) in expected.chunks_exact_mut(pixels).enumerate() {
@@ -241,9 +241,15 @@ fn errors_stay_small_with_many_channels_and_with_an_offset() {
         };
         let frame = Frame::by_image([images, outputs, height, width]);
         let mut output = vec![0.0; frame.values()];
-        let target = Target::new(&mut output, frame);
+        let mut target = Target::new(&mut output, frame);
         let weights = Weight::new(&weight, [outputs, inputs]);
-        convolve(Processor::best(), &maps, &weights, &Finish::NONE, &target);
+        convolve(
+            Processor::best(),
+            &maps,
+            &weights,
+            &Finish::NONE,
+            &mut target,
+        );
         let error = error(&output, &convolved(&input, &weight, shape));
         assert!(error < 1e-5, "{error:e} with an offset of {offset}");
     }

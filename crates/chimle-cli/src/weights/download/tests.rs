@@ -27,6 +27,10 @@ enum Answer {
     Broken(usize),
     /// Something else of the same length.
     Wrong,
+    /// The file and more, without saying how much.
+    Long,
+    /// A byte every tenth of a second.
+    Slow,
     Missing,
 }
 
@@ -67,6 +71,21 @@ fn respond(mut stream: TcpStream, answer: Answer) -> io::Result<usize> {
         Answer::Part | Answer::Whole => ("200 OK", CONTENT.len(), CONTENT),
         Answer::Broken(after) => ("200 OK", CONTENT.len(), &CONTENT[..after]),
         Answer::Wrong => ("200 OK", CONTENT.len(), &wrong[..]),
+        Answer::Long => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")?;
+            stream.write_all(&CONTENT.repeat(3))?;
+            return Ok(from);
+        }
+        Answer::Slow => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")?;
+            for byte in CONTENT.repeat(3) {
+                thread::sleep(Duration::from_millis(100));
+                if stream.write_all(&[byte]).is_err() {
+                    break;
+                }
+            }
+            return Ok(from);
+        }
         Answer::Missing => ("404 Not Found", 0, &[][..]),
     };
     let head =
@@ -157,4 +176,42 @@ fn two_at_once_do_not_mix() {
     let failure = fetch(&PUBLISHED, "http://localhost/", &path).expect_err("it is locked");
     assert!(failure.to_string().contains("another chimle"), "{failure}");
     drop(first);
+}
+
+#[test]
+fn a_body_that_is_too_long_does_not_block_the_next_attempt() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("small.pth");
+    let (results, from) = fetched(&[Answer::Long, Answer::Whole], &path);
+    let reason = results[0].as_ref().expect_err("it is too long");
+    assert!(reason.contains("longer"), "{reason}");
+    assert_eq!((&results[1], &from[..]), (&Ok(()), &[0, 0][..]));
+    assert_eq!(fs::read(&path).expect("a file"), CONTENT);
+
+    // One that an earlier version left.
+    fs::remove_file(&path).expect("removed");
+    fs::write(path.with_added_extension("part"), CONTENT.repeat(2)).expect("written");
+    let (results, from) = fetched(&[Answer::Part], &path);
+    assert_eq!((&results[0], &from[..]), (&Ok(()), &[0][..]));
+    assert_eq!(fs::read(&path).expect("a file"), CONTENT);
+}
+
+#[test]
+fn a_download_ends_also_if_every_read_gets_something() {
+    let (url, server) = serve(&[Answer::Slow]);
+    let limit = Duration::from_millis(500);
+    let begun = std::time::Instant::now();
+    let mut body = get(&url, 0, limit)
+        .expect("an answer")
+        .into_body()
+        .into_reader();
+    let received = copy(&mut body, |_| Ok(()));
+    assert!(received.is_err());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    drop(body);
+    server.join().expect("the server is well");
 }
