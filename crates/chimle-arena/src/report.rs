@@ -358,7 +358,7 @@ fn compared(arena: &Arena, results: &Results) -> Result<Vec<Compared>, Error> {
 fn input_names(arena: &Arena) -> Result<Vec<String>, Error> {
     let folder = arena.folder.path().join("truths");
     let files = chimle_core::data::list_images(&folder)?;
-    let names = files.iter().filter_map(|file| {
+    let names = files.files.iter().filter_map(|file| {
         let below = file.strip_prefix(&folder).ok()?.with_extension("");
         let parts: Vec<_> = below
             .iter()

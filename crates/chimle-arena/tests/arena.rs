@@ -78,6 +78,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let images = chimle_core::data::list_images(folder).unwrap();
     let name = |path: &Path| path.strip_prefix(folder).unwrap().display().to_string();
     images
+        .files
         .iter()
         .map(|path| (name(path), fs::read(path).unwrap()))
         .collect()

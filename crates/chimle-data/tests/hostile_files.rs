@@ -234,7 +234,7 @@ fn a_subfolder_that_cannot_be_read_is_passed_over() {
     photograph(folder.path().join("a.png"));
     photograph(folder.path().join("closed/b.png"));
     let closed = folder.path().join("closed");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     let listed = list_images(folder.path());
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
     let listed = listed.unwrap();

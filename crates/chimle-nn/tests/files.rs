@@ -351,7 +351,8 @@ fn a_configuration_that_the_file_does_not_hold_is_refused_before_it_is_made() {
             .unwrap_err()
             .to_string()
     };
-    let cases: [(&dyn Fn(&mut GeneratorConfig), &str); 8] = [
+    type Change<'a> = &'a dyn Fn(&mut GeneratorConfig);
+    let cases: [(Change, &str); 8] = [
         (
             &|c| c.residual_channels[1] = 1 << 40,
             "`residual_channels` must be at most 65536",
