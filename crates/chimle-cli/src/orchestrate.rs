@@ -25,7 +25,7 @@ pub struct Orchestrate {
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:4500")]
     listen: String,
 
-    /// A machine that the others wait for, and that does not move for so many minutes, counts as hung
+    /// The number of minutes after which a machine that makes no progress, while others wait for it, counts as hung
     #[arg(long, value_name = "M", default_value = "10", value_parser = flags::minutes)]
     patience: Duration,
 }

@@ -225,7 +225,7 @@ impl NetworkConfig for GeneratorConfig {
         Some(match self.architecture {
             Architecture::SuperResolution => SuperResolution.into(),
             Architecture::Colorization => Colorization.into(),
-            // Of decompression and pairs, the one that takes an input as it is.
+            // Decompression and pairs both fit. Pairs take an input as it is.
             Architecture::ImageToImage => NightToDay.into(),
         })
     }

@@ -20,7 +20,8 @@ pub(crate) const USUAL_ROWS: usize = 64;
 ///
 /// The peak of a level is either within a dense block (its maps of c + 4 g planes, with a copy of them
 /// where a backend concatenates, and the inputs of the block, the RRDB and the level, the last two in
-/// 32 bits), or where the level's c planes are enlarged to twice the side and convolved, in 32 bits.
+/// 32 bits), or where its inputs enter, or where its c planes are enlarged to twice the side and
+/// convolved, both in 32 bits.
 pub(crate) fn level_bytes(
     config: &GeneratorConfig,
     precision: Precision,
@@ -41,7 +42,9 @@ pub(crate) fn level_bytes(
         };
         let dense = pixels * (narrow * (2 * (c + 4 * g) + c) + 4 * 2 * c);
         let up = pixels * 4 * (4 * 2 * c + c);
-        let bytes = if enlarges { dense.max(up) } else { dense };
+        // The inputs of the first convolution, and a copy of them side by side.
+        let entering = pixels * 4 * (2 * config.level_channels_in(level) + c);
+        let bytes = dense.max(entering).max(if enlarges { up } else { 0 });
         bytes as u64
     });
     bytes.collect()

@@ -5,7 +5,6 @@ use std::ops::Range;
 use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{Adam, AdamConfig, GradientsAccumulator, GradientsParams, Optimizer};
-use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder, RecorderError};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
@@ -184,10 +183,13 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Restore<B> {
 }
 
 /// Copies an optimizer with its state to another device.
+#[cfg(feature = "collective")]
 pub(crate) fn on_device<B: AutodiffBackend, G: AutodiffModule<B>>(
     optimizer: &ModuleAdam<B, G>,
     device: &B::Device,
 ) -> Result<ModuleAdam<B, G>, Error> {
+    use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder, RecorderError};
+
     let failed = |error: RecorderError| Error::Device {
         reason: format!("the optimizer's state cannot be copied to it: {error}"),
     };

@@ -230,10 +230,15 @@ impl Round {
         &self.pool
     }
 
-    /// Returns the next examples to search, divided among `workers`: for each worker those of at most
-    /// `inputs` inputs, whose observed outputs stay together.
+    /// Returns the next examples to search, divided evenly among `workers`: for each worker those of at
+    /// most `inputs` inputs, whose observed outputs stay together.
     pub(crate) fn next_to_search(&self, inputs: usize, workers: usize) -> Vec<Searched<'_>> {
         let mut rest = &self.entries[self.found..];
+        let left = rest
+            .chunk_by(|one, next| one.example.input == next.example.input)
+            .count();
+        let calls = left.div_ceil(inputs.max(1) * workers).max(1);
+        let inputs = left.div_ceil(calls * workers);
         let parts = (0..workers).map(|_| {
             let part = Searched::first_of(rest, inputs);
             rest = &rest[part.len()..];
@@ -475,6 +480,29 @@ mod tests {
                 assert_eq!(inputs, split.training);
             }
         }
+    }
+
+    #[test]
+    fn a_search_is_divided_evenly_among_workers() {
+        let config = config(20, 20);
+        let dataset = config.dataset(true).unwrap();
+        let split = config.split(&dataset);
+        let (mut round, _) = Round::draw(&config, &dataset, &split, 0).unwrap();
+        let mut sizes = Vec::new();
+        while !round.is_searched() {
+            let parts = round.next_to_search(4, 2);
+            let found: Vec<usize> = parts.iter().map(|part| part.inputs.len()).collect();
+            let examples = parts.iter().map(Searched::len).sum();
+            sizes.push(found);
+            round.take(vec![vec![0; 3]; examples]);
+        }
+        // Of 18 inputs 8 at most are searched at once: three calls for two workers.
+        assert_eq!(sizes, [[3, 3], [3, 3], [3, 3]]);
+        // A worker can search all of a small round at once, and still leaves half to the other.
+        let (round, _) = Round::draw(&config, &dataset, &split, 0).unwrap();
+        let parts = round.next_to_search(64, 2);
+        let sizes: Vec<usize> = parts.iter().map(|part| part.inputs.len()).collect();
+        assert_eq!(sizes, [9, 9]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use chimle_data::{Dataset, Example, Listing};
-use chimle_imle::{Chosen, SeededPool, Strategy};
+use chimle_imle::{SeededPool, Strategy};
 use chimle_nn::{Compute, Generator, TrainingBackend};
 use chimle_perceptual::ImageDistance;
 
@@ -24,14 +24,16 @@ use crate::model_file::save_generator;
 use crate::optimizer::{self, Groups};
 use crate::parameters::{averaged, numbered};
 use crate::position::Position;
-use crate::round::{Round, Unreadable};
+use crate::round::{Round, Searched, Unreadable};
 use crate::run_folder::{RunFolder, RunLock};
 use crate::seed::{Stream, derive};
 use crate::times::{Times, timed};
 use crate::validation::{Validation, has_strip};
 #[cfg(feature = "collective")]
 use crate::workers::NodesConfig;
-use crate::workers::{Examples, Noise, Peers, Worker, part, sum_of, together};
+use crate::workers::{
+    Examples, Exchange, Found, Noise, Peers, SearchSummary, Worker, part, together,
+};
 
 static INITIALIZATION: Mutex<()> = Mutex::new(());
 
@@ -249,7 +251,10 @@ where
         });
         Ok(Self {
             rows: Rows::new(config.search.chunk, USUAL_BYTES),
-            step_rows: Rows::new(config.training.batch, u64::MAX),
+            step_rows: Rows::new(
+                config.training.batch.div_ceil(config.training.accumulate),
+                u64::MAX,
+            ),
             memory: USUAL_BYTES,
             times: Times::default(),
             groups: Groups::of(&generator),
@@ -677,7 +682,8 @@ where
             self.save(log)?;
         }
         let mut interrupted = false;
-        // Several machines agree to stop: each says whether it should, and all hear of it.
+        // Several machines must stop after the same step. So each tells the others whether it was asked
+        // to stop, at the exchange of a step or a search, and all stop if one was asked.
         let mut stops = !peers.are_on_nodes() && stop();
         while self.step < self.config.training.steps && !stops {
             if self.needs_round() {
@@ -769,7 +775,7 @@ where
         Ok(())
     }
 
-    /// Writes the list of the data's files, if it is not there.
+    /// Writes the list of the data's files, unless the same list is there.
     fn save_listing(&self) -> Result<(), Error> {
         let path = self.folder.data_path();
         let json = serde_json::to_vec(&self.listing).expect("a listing is plain data");
@@ -787,87 +793,106 @@ where
         stop: &dyn Fn() -> bool,
         log: &mut Log,
     ) -> Result<bool, Error> {
-        let round = self
-            .round
-            .as_mut()
-            .expect("a round is drawn before its search");
-        if round.is_searched() {
+        if self.round_at_hand().is_searched() {
             return Ok(true);
         }
         let begun = Instant::now();
-        let level_bytes = &bytes_per_candidate(&self.config);
-        let bytes = level_bytes.iter().copied().max().unwrap_or(0);
-        let (config, rows) = (&self.config, &self.rows);
         for worker in &mut self.workers {
             worker.prepare_search();
         }
+        let level_bytes = bytes_per_candidate(&self.config);
         let mut summary = SearchSummary::default();
         let mut stops = !peers.are_on_nodes() && stop();
-        while !round.is_searched() && !stops {
-            log.notice(&Event::Searching {
-                done: round.found(),
-                total: round.len(),
-            });
-            let inputs = config.search().with_chunk(rows.fitting(bytes));
-            let parts = round.next_to_search(inputs.inputs_at_once(), peers.count());
+        while !self.round_at_hand().is_searched() && !stops {
+            self.announce_search(log);
             let asked_to_stop = peers.are_on_nodes() && stop();
-            let results = together(&mut self.workers, peers, |index, worker| {
-                let rank = peers.rank(index);
-                let part = &parts[rank];
-                let found = if part.len() == 0 {
-                    Vec::new()
-                } else {
-                    let device = worker.device().clone();
-                    rows.attempt::<B, _>(&device, bytes, |chunk| {
-                        let search = config.search().with_chunks(chunks(chunk, level_bytes));
-                        worker.search(&search, part, round.pool())
-                    })?
-                };
-                if !peers.are_on_nodes() {
-                    return Ok((found.iter().map(Found::of).collect(), false));
-                }
-                let sizes: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-                let own = found.iter().map(Found::of).collect::<Vec<_>>();
-                let device = worker.device();
-                exchange::<B>(peers, index, &sizes, config, &own, asked_to_stop, device)
-            })?;
-            // With several machines each result is that of all workers.
-            let results: Vec<(Vec<Found>, bool)> = results;
-            let of_all = peers.are_on_nodes();
-            for (found, others_stop) in
-                results
-                    .into_iter()
-                    .take(if of_all { 1 } else { usize::MAX })
-            {
-                stops |= others_stop;
-                summary.add(&found);
-                round.take(found.into_iter().map(|found| found.candidates));
-            }
-            stops |= !of_all && stop();
+            let (found, agreed_to_stop) = self.search_next(peers, &level_bytes, asked_to_stop)?;
+            summary.add(&found);
+            let candidates = found.into_iter().map(|found| found.candidates);
+            self.round
+                .as_mut()
+                .expect("a round is drawn")
+                .take(candidates);
+            stops = if peers.are_on_nodes() {
+                agreed_to_stop
+            } else {
+                stop()
+            };
         }
         for worker in &mut self.workers {
             worker.end_search();
         }
+        let round = self.round_at_hand();
         if !round.is_searched() {
             return Ok(false);
         }
-        log.notice(&Event::Searching {
-            done: round.found(),
-            total: round.len(),
-        });
-        log.notice(&Event::Searched {
-            step: self.step,
-            round: round.index(),
-            examples: summary.examples,
-            chosen: summary.mean(&summary.chosen),
-            pool: summary.mean(&summary.pool),
-            seconds: begun.elapsed().as_secs_f64(),
-        });
+        self.announce_search(log);
+        log.notice(&summary.event(self.step, round.index(), begun.elapsed()));
         let (next, schedule) = (round.index() + 1, &self.config.training);
         if self.step + schedule.steps_per_search < schedule.steps {
             self.ahead = Some(Ahead::start(&self.config, &self.dataset, &self.split, next));
         }
         Ok(true)
+    }
+
+    fn round_at_hand(&self) -> &Round {
+        self.round.as_ref().expect("a round is drawn")
+    }
+
+    fn announce_search(&self, log: &mut Log) {
+        let round = self.round_at_hand();
+        log.notice(&Event::Searching {
+            done: round.found(),
+            total: round.len(),
+        });
+    }
+
+    /// Searches the next examples of the round, each worker its part. Returns what all workers found,
+    /// on all machines, and whether one of the machines was asked to stop.
+    fn search_next(
+        &mut self,
+        peers: &Peers,
+        level_bytes: &[u64],
+        asked_to_stop: bool,
+    ) -> Result<(Vec<Found>, bool), Error> {
+        let (config, rows) = (&self.config, &self.rows);
+        let round = self.round.as_ref().expect("a round is drawn");
+        let bytes = level_bytes.iter().copied().max().unwrap_or(0);
+        let inputs = config
+            .search()
+            .with_chunk(rows.fitting(bytes))
+            .inputs_at_once();
+        let parts = round.next_to_search(inputs, peers.count());
+        let results = together(&mut self.workers, peers, |index, worker| {
+            let part = &parts[peers.rank(index)];
+            let device = worker.device().clone();
+            let found = match part.len() {
+                0 => Vec::new(),
+                _ => rows.attempt::<B, _>(&device, bytes, |chunk| {
+                    let search = config.search().with_chunks(chunks(chunk, level_bytes));
+                    worker.search(&search, part, round.pool())
+                })?,
+            };
+            let own: Vec<Found> = found.iter().map(Found::of).collect();
+            if !peers.are_on_nodes() {
+                return Ok((own, false));
+            }
+            let exchange = Exchange {
+                levels: config.generator.levels(),
+                compared: match config.search.strategy {
+                    Strategy::Hierarchical { .. } => config.generator.levels(),
+                    Strategy::Flat { .. } => 1,
+                },
+                sizes: parts.iter().map(Searched::len).collect(),
+            };
+            exchange.run::<B>(peers, index, &own, asked_to_stop, &device)
+        })?;
+        if peers.are_on_nodes() {
+            // Every worker has what all of them found.
+            return Ok(results.into_iter().next().expect("there is a worker"));
+        }
+        let found = results.into_iter().flat_map(|(found, _)| found);
+        Ok((found.collect(), false))
     }
 
     /// Takes one step of Adam on the next batch of the round, with the codes held. Returns whether the
@@ -914,7 +939,7 @@ where
             })?;
             let mut stops = false;
             if peers.count() > 1 {
-                // With the losses goes the wish to stop.
+                // The wish to stop is sent together with the losses.
                 levels.push(if asked_to_stop { 1.0 } else { 0.0 });
                 levels = worker.exchange(index, peers, &mut gradients, levels)?;
                 stops = levels.pop().is_some_and(|votes| votes > 0.0);
@@ -934,7 +959,7 @@ where
         let (levels, stops) = results.into_iter().next().expect("there is a worker");
         self.step += 1;
         if let (Some(decay), Some(average)) = (schedule.average, self.average.take()) {
-            // Early on, the average of few steps: the first weights do not linger in it.
+            // The first steps are averaged with a smaller decay, so the initial weights soon vanish.
             let decay = decay.min(self.step as f64 / (self.step as f64 + 9.0));
             let newest = self.workers[0].generator().valid();
             let average = timed(&mut self.times.optimizer, || {
@@ -1061,106 +1086,4 @@ fn keeps_features<C: NetworkConfig>(config: &RunConfig<C>, examples: usize, byte
         .map(|(height, width)| config.distance.feature_bytes(height, width))
         .sum();
     each.is_some_and(|each| each.saturating_mul(examples as u64) <= bytes)
-}
-
-/// What the search found for one example, as it is logged and exchanged.
-#[derive(Clone, Debug, PartialEq)]
-struct Found {
-    /// The chosen candidate at each level.
-    candidates: Vec<usize>,
-    /// Its distance, at each level compared.
-    nearest: Vec<f32>,
-    /// The mean distance of the candidates, at each level compared.
-    pool: Vec<f32>,
-}
-
-impl Found {
-    fn of(chosen: &Chosen) -> Self {
-        let pools = chosen.distances.iter();
-        Self {
-            candidates: chosen.candidates.clone(),
-            nearest: chosen.nearest(),
-            pool: pools.map(|pool| mean_of_measured(pool) as f32).collect(),
-        }
-    }
-}
-
-/// Gives each worker what all workers found in their parts, which have these sizes, and whether one
-/// of them was asked to stop.
-///
-/// The sum of tables that are zero outside a worker's own rows is the table of all. A number of a
-/// candidate is exact in f32 up to 2^24.
-fn exchange<B: TrainingBackend>(
-    peers: &Peers,
-    worker: usize,
-    sizes: &[usize],
-    config: &RunConfig<impl NetworkConfig>,
-    own: &[Found],
-    asked_to_stop: bool,
-    device: &B::Device,
-) -> Result<(Vec<Found>, bool), Error> {
-    let levels = config.generator.levels();
-    let compared = match config.search.strategy {
-        Strategy::Hierarchical { .. } => levels,
-        Strategy::Flat { .. } => 1,
-    };
-    let width = levels + 2 * compared;
-    let before: usize = sizes[..peers.rank(worker)].iter().sum();
-    let total: usize = sizes.iter().sum();
-    let mut table = vec![0.0; total * width + 1];
-    for (row, found) in own.iter().enumerate() {
-        let candidates = found.candidates.iter().map(|&candidate| candidate as f32);
-        let row_values = candidates.chain(found.nearest.iter().chain(&found.pool).copied());
-        let start = (before + row) * width;
-        for (place, value) in table[start..start + width].iter_mut().zip(row_values) {
-            *place = value;
-        }
-    }
-    table[total * width] = if asked_to_stop { 1.0 } else { 0.0 };
-    let table = sum_of::<B>(peers, worker, table, device)?;
-    let rows = table.chunks_exact(width).take(total).map(|row| Found {
-        candidates: row[..levels].iter().map(|&value| value as usize).collect(),
-        nearest: row[levels..levels + compared].to_vec(),
-        pool: row[levels + compared..].to_vec(),
-    });
-    Ok((rows.collect(), table[total * width] > 0.0))
-}
-
-/// Sums of what a search found, for its report.
-#[derive(Default)]
-struct SearchSummary {
-    examples: usize,
-    chosen: Vec<f64>,
-    pool: Vec<f64>,
-}
-
-impl SearchSummary {
-    fn add(&mut self, found: &[Found]) {
-        for Found { nearest, pool, .. } in found {
-            self.examples += 1;
-            self.chosen.resize(nearest.len(), 0.0);
-            self.pool.resize(pool.len(), 0.0);
-            for (sum, &value) in self.chosen.iter_mut().zip(nearest) {
-                *sum += f64::from(value);
-            }
-            for (sum, &value) in self.pool.iter_mut().zip(pool) {
-                *sum += f64::from(value);
-            }
-        }
-    }
-
-    fn mean(&self, sums: &[f64]) -> Vec<f32> {
-        sums.iter()
-            .map(|sum| (sum / self.examples as f64) as f32)
-            .collect()
-    }
-}
-
-/// Returns the mean of the distances that were measured.
-fn mean_of_measured(distances: &[f32]) -> f64 {
-    let measured = distances.iter().filter(|distance| !distance.is_nan());
-    let (sum, count) = measured.fold((0.0, 0), |(sum, count), &distance| {
-        (sum + f64::from(distance), count + 1)
-    });
-    sum / f64::from(count)
 }

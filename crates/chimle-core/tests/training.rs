@@ -1,5 +1,7 @@
 //! Runs: stopping, resuming, diverging, and what their folders hold.
 
+mod run;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,26 +17,9 @@ use chimle_core::{
     Colorization, DataSource, Decompression, Error, Event, GeneratorConfig, Measure, Model,
     NightToDay, Preset, RunConfig, RunFolder, Silent, SuperResolution, TaskHandle, Trainer, Vary,
 };
+use run::small;
 
 type B = Autodiff<Flex>;
-
-/// A run of a few seconds: three searches, two checkpoints within rounds.
-fn small(task: impl Into<TaskHandle>) -> RunConfig {
-    let mut config = RunConfig::new(task, Preset::Tiny);
-    config.data.source = DataSource::Procedural { scenes: 20 };
-    (config.data.height, config.data.width) = (16, 24);
-    config.generator.residual_channels = vec![6, 4];
-    config.generator.growth_channels = vec![4, 3];
-    config.search.strategy = Strategy::Hierarchical { pools: vec![3, 2] };
-    config.training.steps = 12;
-    config.training.round = 6;
-    config.training.steps_per_search = 5;
-    config.training.batch = 4;
-    config.training.perturbation = 0.1;
-    config.training.checkpoint_every = 3;
-    config.training.validate_every = 6;
-    config
-}
 
 fn newest_weights(run: &Path) -> Vec<u8> {
     fs::read(run.join("checkpoints/step-00000012/generator.safetensors")).unwrap()

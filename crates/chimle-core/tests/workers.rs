@@ -1,5 +1,7 @@
 //! Runs on several workers: they agree with one worker, resume, and end when one of them fails.
 
+mod run;
+
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,36 +11,26 @@ use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn_flex::Flex;
-use chimle_core::imle::{Distance, Strategy, TrainingDistance};
+use chimle_core::imle::{Distance, TrainingDistance};
 use chimle_core::nn::{Generator, WeightFile};
 use chimle_core::perceptual::{Features, ImageDistance};
-use chimle_core::{
-    Colorization, DataSource, DistanceConfig, Error, Event, Preset, RunConfig, Silent, Trainer,
-};
+use chimle_core::{Colorization, DistanceConfig, Error, Event, RunConfig, Silent, Trainer};
+use run::small;
 
 type B = Autodiff<Flex>;
 
-fn small() -> RunConfig {
-    let mut config = RunConfig::new(Colorization, Preset::Tiny);
-    config.data.source = DataSource::Procedural { scenes: 20 };
-    (config.data.height, config.data.width) = (16, 24);
-    config.generator.residual_channels = vec![6, 4];
-    config.generator.growth_channels = vec![4, 3];
-    config.search.strategy = Strategy::Hierarchical { pools: vec![3, 2] };
+/// A run whose rounds and batches do not divide evenly among workers.
+fn uneven() -> RunConfig {
+    let mut config = small(Colorization);
     config.search.chunk = 4;
-    config.training.steps = 12;
     config.training.round = 7;
-    config.training.steps_per_search = 5;
     config.training.batch = 5;
-    config.training.perturbation = 0.1;
-    config.training.checkpoint_every = 3;
-    config.training.validate_every = 6;
     config
 }
 
 fn trainer(folder: &Path, workers: usize) -> Trainer<B> {
     let mut trainer = match folder.exists() {
-        false => Trainer::create(small(), folder, Default::default()).unwrap(),
+        false => Trainer::create(uneven(), folder, Default::default()).unwrap(),
         true => Trainer::resume(folder, Default::default()).unwrap(),
     };
     for _ in 1..workers {
@@ -65,7 +57,7 @@ fn numbers(trainer: &mut Trainer<B>) -> (Vec<Vec<f32>>, Vec<f32>) {
 fn weights(folder: &Path) -> Vec<f32> {
     let path = folder.join("checkpoints/step-00000012/generator.safetensors");
     let file = WeightFile::open(path).unwrap();
-    let config = small().generator;
+    let config = uneven().generator;
     let generator: Generator<Flex> = config.init(&Default::default()).load(&file).unwrap();
     let level = &generator.levels[0];
     let values = [level.feature.weight(), level.out.weight()];
@@ -168,7 +160,7 @@ impl TrainingDistance<B> for Failing {
 #[test]
 fn a_worker_that_fails_ends_the_run_with_its_name_and_the_others_do_not_wait() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = small();
+    let mut config = uneven();
     config.distance = DistanceConfig::Custom("failing".to_owned());
     let distance = |calls: usize| Failing {
         calls_left: std::sync::Arc::new(AtomicUsize::new(calls)),

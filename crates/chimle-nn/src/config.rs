@@ -304,6 +304,22 @@ impl GeneratorConfig {
         Generator::new(self.clone(), encoder, levels).with_fixed_ids()
     }
 
+    /// Returns the number of channels that enter a level (from 0): its conditioning image, the encoder's
+    /// features, the local code, and the features handed up from the level below.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such level.
+    pub fn level_channels_in(&self, level: usize) -> usize {
+        let LevelConfig {
+            channels_in,
+            code_channels,
+            channels_below,
+            ..
+        } = self.level(level);
+        channels_in + code_channels + channels_below
+    }
+
     fn level(&self, index: usize) -> LevelConfig {
         LevelConfig {
             channels_in: self.in_channels

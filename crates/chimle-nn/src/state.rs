@@ -17,9 +17,9 @@ pub struct LatentCode<B: Backend> {
 /// A generator that is evaluated up to some level, for a batch of examples.
 ///
 /// A state can be cloned and continued in several ways. Its rows can be selected and repeated (see
-/// [`Rows`]), so many candidates continue from one chosen prefix. The conditioning is shared by all
-/// states that were selected from one another. A row of it is copied only when a level is
-/// evaluated.
+/// [`Rows`]), so the search continues one chosen prefix with many candidates. A state shares its
+/// conditioning with the states that were selected from it. A row of the conditioning is copied only
+/// when a level is evaluated.
 #[derive(Clone, Debug)]
 pub struct State<B: Backend> {
     source: Source<B>,

@@ -102,7 +102,7 @@ fn level_work(network: &GeneratorConfig, level: usize, side: u64) -> u64 {
     let rrdbs = network.rrdb_per_level.of(level) as u64;
     let conv = |inputs: u64, outputs: u64| 9 * inputs * outputs;
     let dense: u64 = (0..4).map(|k| conv(c + k * g, g)).sum::<u64>() + conv(c + 4 * g, c);
-    let at_side = conv(channels_in(network, level), c) + 3 * rrdbs * dense + conv(c, c);
+    let at_side = conv(network.level_channels_in(level) as u64, c) + 3 * rrdbs * dense + conv(c, c);
     let last = level + 1 == network.levels();
     let out = conv(c, network.out_channels as u64);
     let up = 2 * conv(c, c);
@@ -113,18 +113,6 @@ fn level_work(network: &GeneratorConfig, level: usize, side: u64) -> u64 {
         Architecture::ImageToImage => out,
     };
     pixels * (at_side + joined) + linear_parameters(network, level)
-}
-
-/// Counts the channels that enter a level's first convolution.
-fn channels_in(network: &GeneratorConfig, level: usize) -> u64 {
-    let below = level
-        .checked_sub(1)
-        .map_or(0, |below| network.residual_channels[below]);
-    let encoder = network
-        .encoder_channels
-        .as_ref()
-        .map_or(0, |channels| channels[level]);
-    (network.in_channels + network.code_channels + below + encoder) as u64
 }
 
 /// Counts the weights of a level's linear layers: each is used once per example.
@@ -170,7 +158,7 @@ fn parameters(network: &GeneratorConfig) -> u64 {
         );
         let rrdbs = network.rrdb_per_level.of(level) as u64;
         let dense: u64 = (0..4).map(|k| conv(c + k * g, g)).sum::<u64>() + conv(c + 4 * g, c);
-        let local = conv(channels_in(network, level), c)
+        let local = conv(network.level_channels_in(level) as u64, c)
             + 3 * rrdbs * dense
             + 3 * conv(c, c)
             + conv(c, network.out_channels as u64);

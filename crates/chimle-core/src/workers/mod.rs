@@ -7,6 +7,7 @@
 #[cfg(feature = "collective")]
 mod collective;
 mod features;
+mod found;
 #[cfg(feature = "collective")]
 mod nodes;
 mod peers;
@@ -30,6 +31,7 @@ use crate::round::{Searched, Step};
 use crate::times::{Times, timed};
 use features::FeatureCache;
 
+pub(crate) use found::{Exchange, Found, SearchSummary};
 #[cfg(feature = "collective")]
 pub(crate) use nodes::{Joining, Membership};
 #[cfg(feature = "collective")]
@@ -81,6 +83,7 @@ where
     }
 
     /// Creates a worker on another device with a replica of this one's generator and optimizer.
+    #[cfg(feature = "collective")]
     pub(crate) fn replica(&self, device: B::Device, distance: D) -> Result<Self, Error> {
         let generator = self.generator().clone().fork(&device);
         let optimizer = crate::optimizer::on_device(&self.optimizer, &device)?;
@@ -88,6 +91,7 @@ where
     }
 
     /// Gives the worker `threads` CPU threads of its own.
+    #[cfg(feature = "collective")]
     pub(crate) fn set_threads(&mut self, threads: usize) -> Result<(), Error> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         self.threads = Some(pool.map_err(|error| Error::Device {
@@ -329,7 +333,7 @@ pub(crate) fn part(worker: usize, count: usize, len: usize) -> Range<usize> {
 }
 
 /// Sums numbers over all workers.
-pub(crate) fn sum_of<B: AutodiffBackend>(
+fn sum_of<B: AutodiffBackend>(
     peers: &Peers,
     worker: usize,
     numbers: Vec<f32>,

@@ -619,7 +619,62 @@ fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
 mod tests {
     use serde_json::json;
 
-    use super::difference;
+    use super::*;
+
+    fn node(name: &str) -> Node {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let now = Instant::now();
+        Node {
+            joining: Joining {
+                name: name.to_owned(),
+                version: String::new(),
+                config: Value::Null,
+                data: String::new(),
+                step: 0,
+                workers: 1,
+            },
+            stream: TcpStream::connect(listener.local_addr().unwrap()).unwrap(),
+            heard: now,
+            sums: 0,
+            waits: false,
+            moved: now,
+            done: false,
+        }
+    }
+
+    /// Sends signs of life of two machines. The first one waits for a sum. The second one begins a new
+    /// sum with each sign of life if `second_moves` is set, and none otherwise.
+    fn beats(sender: &Sender<(usize, Received)>, second_moves: bool, count: u64) {
+        for beat in 0..count {
+            let sums = if second_moves { beat } else { 0 };
+            let waiting = ToOrchestrator::Beat {
+                sums: 1,
+                waits: true,
+            };
+            let working = ToOrchestrator::Beat { sums, waits: false };
+            for (index, message) in [waiting, working].into_iter().enumerate() {
+                let _ = sender.send((index, Received::Message(message)));
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        for index in 0..2 {
+            let _ = sender.send((index, Received::Message(ToOrchestrator::Done)));
+        }
+    }
+
+    #[test]
+    fn a_machine_that_the_others_wait_for_and_that_does_not_move_counts_as_hung() {
+        let patience = Duration::from_millis(400);
+        for (second_moves, expected) in [(true, None), (false, Some("second"))] {
+            let (sender, receiver) = channel();
+            let beating = thread::spawn(move || beats(&sender, second_moves, 20));
+            let mut nodes = [node("first"), node("second")];
+            let failed = watch(&mut nodes, &receiver, patience);
+            assert_eq!(failed.as_ref().map(|(name, _)| name.as_str()), expected);
+            drop(receiver);
+            beating.join().unwrap();
+        }
+    }
 
     #[test]
     fn configurations_differ_in_values_and_not_in_paths() {
