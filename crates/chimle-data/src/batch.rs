@@ -1,16 +1,18 @@
-//! Examples as tensors.
+//! Batches of examples, as tensors.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::{Example, Planes};
 
-/// Several examples of one data set, stacked.
+/// Several examples of one data set, stacked into tensors.
 #[derive(Clone, Debug)]
 pub struct Batch<B: Backend> {
-    /// Conditioning images as in [`Example::conditioning`], each `[batch, channels, h, w]`.
+    /// The conditioning images, as in [`Example::conditioning`], each
+    /// `[batch, channels, height, width]`.
     pub conditioning: Vec<Tensor<B, 4>>,
-    /// The true image at each level, coarse to fine, RGB in [0, 1], each `[batch, 3, h, w]`.
+    /// The true image at each level, coarse to fine: RGB in [0, 1], each
+    /// `[batch, 3, height, width]`.
     pub targets: Vec<Tensor<B, 4>>,
 }
 
@@ -19,7 +21,8 @@ impl<B: Backend> Batch<B> {
     ///
     /// # Panics
     ///
-    /// If there are none, or if they differ in the number or shape of their images (those of one data set do not).
+    /// If there are no examples, or if they differ in the number or shape of their images. Examples
+    /// of one data set never differ.
     pub fn collate(examples: &[&Example], device: &B::Device) -> Self {
         Self {
             conditioning: Self::conditioning_of(examples, device),
@@ -27,7 +30,7 @@ impl<B: Backend> Batch<B> {
         }
     }
 
-    /// Stacks the conditioning of examples alone.
+    /// Stacks only the conditioning images of examples.
     ///
     /// # Panics
     ///
@@ -36,7 +39,7 @@ impl<B: Backend> Batch<B> {
         stack_levels(examples, |e| &e.conditioning, device)
     }
 
-    /// Stacks the true images of examples alone.
+    /// Stacks only the true images of examples.
     ///
     /// # Panics
     ///
@@ -54,7 +57,12 @@ fn stack_levels<B: Backend>(
     assert!(!examples.is_empty(), "a batch needs at least one example");
     let levels = images(examples[0]).len();
     for example in examples {
-        assert_eq!(images(example).len(), levels, "levels of {}", example.name);
+        assert_eq!(
+            images(example).len(),
+            levels,
+            "the number of levels of {}",
+            example.name
+        );
     }
     (0..levels)
         .map(|level| {
@@ -64,18 +72,18 @@ fn stack_levels<B: Backend>(
         .collect()
 }
 
-/// Stacks images of one shape: `[n, channels, height, width]`.
+/// Stacks images of one shape into `[batch, channels, height, width]`.
 ///
 /// # Panics
 ///
-/// If there are none or they differ in shape.
+/// If there are no images or they differ in shape.
 pub fn stack<B: Backend>(images: &[&Planes], device: &B::Device) -> Tensor<B, 4> {
     assert!(!images.is_empty(), "at least one image is needed");
     let shape = |image: &Planes| [image.channels, image.height, image.width];
     let [channels, height, width] = shape(images[0]);
     let mut data = Vec::with_capacity(images.len() * images[0].data.len());
     for image in images {
-        assert_eq!(shape(image), shape(images[0]), "images of one shape");
+        assert_eq!(shape(image), shape(images[0]), "the images differ in shape");
         data.extend_from_slice(&image.data);
     }
     let shape = [images.len(), channels, height, width];
@@ -83,13 +91,13 @@ pub fn stack<B: Backend>(images: &[&Planes], device: &B::Device) -> Tensor<B, 4>
 }
 
 impl Planes {
-    /// The image as a tensor `[1, channels, height, width]`.
+    /// Returns the image as a tensor `[1, channels, height, width]`.
     pub fn to_tensor<B: Backend>(&self, device: &B::Device) -> Tensor<B, 4> {
         stack(&[self], device)
     }
 }
 
-/// The images of a batch `[n, channels, height, width]`. Waits for the device.
+/// Returns the images of a batch `[batch, channels, height, width]`. Waits for the device.
 pub fn planes_from_tensor<B: Backend>(tensor: Tensor<B, 4>) -> Vec<Planes> {
     let [count, channels, height, width] = tensor.dims();
     let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();

@@ -1,11 +1,11 @@
-//! The memory that all images together may take while they are decoded, in the whole process.
+//! A limit on the memory that all images together may take while they are decoded.
 //!
-//! Each of many threads may decode an image of the largest size. So a thread waits until the images of
-//! the others leave enough.
+//! Each of many threads may decode an image of the largest size. A thread therefore waits until the
+//! images of the other threads leave it enough memory.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A number of bytes that is shared by all threads.
+/// A number of bytes that all threads share.
 pub(crate) struct Budget {
     all: u64,
     taken: Mutex<u64>,
@@ -27,12 +27,12 @@ impl Budget {
         }
     }
 
-    /// Takes a part as soon as it is free. A thread must hold no other part, or two threads could wait
-    /// for each other.
+    /// Takes `bytes` as soon as they are free. The calling thread must hold no other share, or two
+    /// threads could wait for each other.
     ///
     /// # Errors
     ///
-    /// The size of the budget, if it is smaller.
+    /// The size of the whole budget, if `bytes` exceeds it.
     pub(crate) fn take(&self, bytes: u64) -> Result<Share<'_>, u64> {
         if bytes > self.all {
             return Err(self.all);

@@ -4,7 +4,8 @@ use image::RgbImage;
 
 use crate::Planes;
 
-/// Linear RGB to XYZ for the sRGB primaries (IEC 61966-2-1), as scikit-image has it.
+/// The matrix from linear RGB to XYZ for the sRGB primaries (IEC 61966-2-1), with scikit-image's
+/// digits.
 const XYZ_FROM_RGB: [[f64; 3]; 3] = [
     [0.412453, 0.357580, 0.180423],
     [0.212671, 0.715160, 0.072169],
@@ -21,7 +22,8 @@ const RGB_FROM_XYZ: [[f64; 3]; 3] = [
 /// The white point D65.
 const WHITE: [f64; 3] = [0.95047, 1.0, 1.08883];
 
-/// CIE Lab of an 8-bit sRGB image: `[3, height, width]` with L in [0, 100] and a, b in about [-128, 128].
+/// Converts an 8-bit sRGB image to CIE Lab: `[3, height, width]`, with L in [0, 100] and a, b in about
+/// [-128, 128].
 pub fn lab(image: &RgbImage) -> Planes {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let linear = linear_table();
@@ -40,9 +42,9 @@ pub fn lab(image: &RgbImage) -> Planes {
     }
 }
 
-/// The lightness of an 8-bit sRGB image, L / 100: `[1, height, width]` in [0, 1].
+/// Computes the lightness L / 100 of an 8-bit sRGB image: `[1, height, width]` in [0, 1].
 ///
-/// It is what colorization is conditioned on.
+/// It is the conditioning of colorization.
 pub fn grayscale_lightness(image: &RgbImage) -> Planes {
     let linear = linear_table();
     let data = image
@@ -60,7 +62,12 @@ pub fn grayscale_lightness(image: &RgbImage) -> Planes {
     }
 }
 
-/// The gray image that has the given lightness: `[1, h, w]` with L*/100 to sRGB in [0, 1], `[3, h, w]`.
+/// Returns the gray image with the given lightness.
+///
+/// # Shapes
+///
+/// - input: `[1, height, width]`, L / 100
+/// - output: `[3, height, width]`, sRGB in [0, 1]
 pub fn gray_of_lightness(lightness: &Planes) -> Planes {
     let (height, width) = (lightness.height, lightness.width);
     Planes::from_fn(3, height, width, |channel, row, column| {
@@ -69,7 +76,7 @@ pub fn gray_of_lightness(lightness: &Planes) -> Planes {
     })
 }
 
-/// sRGB of one Lab color, outside [0, 1] where the color is out of gamut.
+/// Converts one Lab color to sRGB. Values outside [0, 1] mean that the color is out of gamut.
 pub(crate) fn srgb_from_lab([lightness, a, b]: [f64; 3]) -> [f64; 3] {
     let y = (lightness + 16.0) / 116.0;
     let xyz = [y + a / 500.0, y, y - b / 200.0].map(expand);
@@ -86,7 +93,7 @@ fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
-/// The cube root of CIE Lab, continued by a line near zero.
+/// The nonlinearity of CIE Lab: a cube root that continues as a line near zero.
 fn compress(t: f64) -> f64 {
     if t > 0.008856 {
         t.cbrt()
@@ -104,7 +111,7 @@ fn expand(t: f64) -> f64 {
     }
 }
 
-/// sRGB's transfer curve, continued as a line below zero.
+/// The transfer curve of sRGB. Its linear part extends below zero.
 fn srgb_from_linear(v: f64) -> f64 {
     if v > 0.0031308 {
         1.055 * v.powf(1.0 / 2.4) - 0.055
@@ -113,7 +120,7 @@ fn srgb_from_linear(v: f64) -> f64 {
     }
 }
 
-/// Linear light of each 8-bit sRGB value.
+/// Returns the linear light of each 8-bit sRGB value.
 fn linear_table() -> [f64; 256] {
     std::array::from_fn(|i| {
         let v = i as f64 / 255.0;

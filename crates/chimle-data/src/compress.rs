@@ -1,4 +1,4 @@
-//! JPEG compression of an image in memory, as libjpeg does it.
+//! JPEG compression of an image in memory, on libjpeg's scale of quality.
 
 use image::codecs::jpeg::JpegDecoder;
 use image::{DynamicImage, RgbImage};
@@ -6,20 +6,20 @@ use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 
 use crate::DataError;
 
-/// How often a JPEG stores color, compared with brightness.
+/// How finely a JPEG samples color, compared with brightness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChromaSubsampling {
-    /// 4:2:0: one color sample for each 2 x 2 pixels. What the decompression task uses.
+    /// 4:2:0: one color sample per 2 x 2 pixels. The decompression task uses this.
     Half,
-    /// 4:4:4: one color sample a pixel.
+    /// 4:4:4: one color sample per pixel.
     Full,
 }
 
-/// The image after JPEG compression at `quality` and decompression.
+/// Compresses an image as a JPEG at `quality` and decompresses it again.
 ///
-/// Quality is on libjpeg's scale (the tables of the standard's Annex K, times 50 / quality below 50), as in
-/// Pillow: 1 is the lowest, 100 the highest; values outside are clamped. Color is averaged over 2 x 2 pixels
-/// when it is subsampled.
+/// Quality is on libjpeg's scale, as in Pillow: 1 is the lowest and 100 the highest, and values outside
+/// that range are clamped. Below 50, the quantization tables are those of the standard's Annex K times
+/// 50 / quality. Subsampled color is the average over 2 x 2 pixels.
 ///
 /// # Errors
 ///

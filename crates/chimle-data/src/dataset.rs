@@ -1,4 +1,4 @@
-//! Examples by index.
+//! A data set: the examples of a source and a task, by index.
 
 use std::ops::Range;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::source::{Files, InputFiles, NamedFiles, list_folder, list_pairs};
 use crate::view::View;
 use crate::{DataError, Example, InputId, Sizes, Source, TaskHandle, procedural};
 
-/// How a [`Dataset`] makes examples of its images.
+/// How a [`Dataset`] makes examples from its images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DatasetConfig {
     /// The task, which decides the conditioning.
@@ -25,15 +25,15 @@ pub struct DatasetConfig {
     pub levels: usize,
     /// The height of the output in pixels, a multiple of [`Sizes::multiple`].
     pub height: usize,
-    /// The width of the output in pixels; see `height`.
+    /// The width of the output in pixels, with the same condition as `height`.
     pub width: usize,
-    /// Whether photographs are cropped, flipped left to right and (where square and
-    /// allowed by `transpose`) transposed at random. Otherwise
-    /// the largest central region is shown. Procedural scenes are never augmented.
+    /// Whether images are cropped and flipped left to right at random. Square outputs are also
+    /// transposed at random if `transpose` allows it. Without augmentation, an example shows the
+    /// largest central region. Procedural scenes are never augmented.
     pub augment: bool,
-    /// The smallest random crop, relative to the largest region of the right aspect ratio: above 0
-    /// and at most 1. A crop is never smaller than the output, so images of exactly the output's
-    /// size are not cropped.
+    /// The side of the smallest random crop, relative to the largest region of the output's aspect
+    /// ratio: above 0 and at most 1. A crop is never smaller than the output, so images of exactly
+    /// the output's size are not cropped.
     pub smallest_crop: f32,
     /// Whether augmentation may transpose an example. Photographs that have an upright direction,
     /// such as landscapes, train better without it.
@@ -41,13 +41,13 @@ pub struct DatasetConfig {
     /// The number of the first procedural scene. Two sets with different numbers can hold different
     /// scenes.
     pub first_scene: u64,
-    /// The memory in bytes for decoded images, which are then not decoded again.
+    /// The size in bytes of the cache of decoded images. A cached image is not decoded again.
     pub cache_bytes: u64,
 }
 
 impl DatasetConfig {
-    /// Creates a configuration for outputs of `height` x `width`, without augmentation. Random crops
-    /// go down to 0.75 once augmentation is switched on.
+    /// Creates a configuration for outputs of `height` x `width`, without augmentation. The default
+    /// of [`smallest_crop`](Self::smallest_crop) is 0.75.
     pub fn new(task: impl Into<TaskHandle>, levels: usize, height: usize, width: usize) -> Self {
         Self {
             task: task.into(),
@@ -90,18 +90,19 @@ impl DatasetConfig {
     }
 }
 
-/// A file (or pair, or subfolder) that [`Dataset::open`] passed over.
+/// A file (or pair, or subfolder) that [`Dataset::open`] skipped.
 #[derive(Debug)]
 pub struct Skipped {
     /// The entry's name, as [`Dataset::name`] would give it.
     pub name: String,
-    /// Why.
+    /// Why the entry was skipped.
     pub reason: DataError,
 }
 
-/// Examples by index, made anew from their files whenever asked for.
+/// The examples of a source and a task, by index. Each call of [`example`](Self::example) makes an
+/// example from its files.
 ///
-/// Cheap to clone, and to be shared among threads.
+/// A data set is cheap to clone and can be shared among threads.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     inner: Arc<Inner>,
@@ -122,7 +123,7 @@ struct Inner {
 struct Input {
     id: InputId,
     examples: Range<usize>,
-    /// No image of the input, and none of its outputs, may be cropped further.
+    /// The smallest crop that enlarges neither the input nor any of its outputs.
     smallest_crop: f64,
 }
 
@@ -135,16 +136,18 @@ enum Entries {
 impl Dataset {
     /// Finds the images of `source` and reads their headers.
     ///
-    /// An image that cannot be recognized or is smaller than the output is passed over and listed in
+    /// An image that cannot be recognized or is smaller than the output is skipped and listed in
     /// [`skipped`](Self::skipped).
     ///
     /// # Errors
     ///
-    /// - [`DataError::Indivisible`] or [`DataError::Setting`] for a configuration that cannot work,
-    /// - [`DataError::WrongSource`] if the task is paired and the source is not, or the reverse,
-    /// - [`DataError::Unreadable`] or [`DataError::EmptyFolder`] for a folder,
-    /// - [`DataError::UnmatchedPairs`] or [`DataError::AmbiguousPair`] for two folders of pairs,
-    /// - [`DataError::NothingUsable`] if every image was passed over.
+    /// - [`DataError::Indivisible`] or [`DataError::Setting`] if the configuration is impossible
+    /// - [`DataError::WrongSource`] if the task is paired and the source is not, or the reverse
+    /// - [`DataError::Unreadable`] or [`DataError::EmptyFolder`] if a folder cannot be read or has no
+    ///   images
+    /// - [`DataError::UnmatchedPairs`] or [`DataError::AmbiguousPair`] if the files of two folders do
+    ///   not form pairs
+    /// - [`DataError::NothingUsable`] if every image was skipped
     pub fn open(source: Source, config: DatasetConfig) -> Result<Self, DataError> {
         let sizes = config.check()?;
         let wrong = |source_kind, needed| DataError::WrongSource {
@@ -152,7 +155,7 @@ impl Dataset {
             source_kind,
             needed,
         };
-        let photographs = "it makes its inputs from a folder of photographs";
+        let photographs = "the task makes its inputs from a folder of photographs";
         let (found, lost) = match (&source, config.task.is_paired()) {
             (Source::Procedural { scenes: 0 }, _) => {
                 return Err(DataError::Setting {
@@ -168,7 +171,10 @@ impl Dataset {
             (Source::SideBySide(folder), true) => list_folder(folder, Files::SideBySide)?,
             (Source::PairedFolders { input, output }, true) => list_pairs(input, output)?,
             (Source::Photographs(_), true) => {
-                return Err(wrong("single photographs", "it needs pairs of images"));
+                return Err(wrong(
+                    "single photographs",
+                    "the task needs pairs of images",
+                ));
             }
             (Source::PairedFolders { .. }, false) => {
                 return Err(wrong("pairs of folders", photographs));
@@ -252,7 +258,7 @@ impl Dataset {
         &self.inner.config
     }
 
-    /// Number of examples.
+    /// Returns the number of examples.
     pub fn len(&self) -> usize {
         match &self.inner.entries {
             Entries::Files(files) => files.len(),
@@ -260,13 +266,14 @@ impl Dataset {
         }
     }
 
-    /// Always false: a data set without examples does not open.
+    /// Returns whether there are no examples. This is always false, because opening a data set
+    /// without examples is an error.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Number of distinct inputs. Only where an input of a pair has several outputs is it below the
-    /// number of examples.
+    /// Returns the number of distinct inputs. It is below the number of examples only if an input of
+    /// a paired task has several outputs.
     pub fn inputs(&self) -> usize {
         self.inner.inputs.len()
     }
@@ -303,32 +310,34 @@ impl Dataset {
     ///
     /// # Panics
     ///
-    /// If there is no input `input`.
+    /// If `input` is not below [`inputs`](Self::inputs).
     pub fn input_id(&self, input: usize) -> InputId {
         self.inner.inputs[input].id
     }
 
-    /// The examples of an input: its observed outputs.
+    /// Returns the indices of the examples of an input, one per observed output.
     ///
-    /// With one seed they are all augmented in the same way, so their conditioning is the same.
+    /// With the same seed, these examples are augmented in the same way and have the same
+    /// conditioning.
     ///
     /// # Panics
     ///
-    /// If there is no input `input`.
+    /// If `input` is not below [`inputs`](Self::inputs).
     pub fn observed(&self, input: usize) -> Range<usize> {
         self.inner.inputs[input].examples.clone()
     }
 
-    /// The images passed over on opening.
+    /// Returns the images that [`open`](Self::open) skipped.
     pub fn skipped(&self) -> &[Skipped] {
         &self.inner.skipped
     }
 
-    /// The name of an example: a path below the folder (of a pair without extension), or `scene-17`.
+    /// Returns the name of an example: its path below the folder (without the extension for a pair),
+    /// or a scene's name such as `scene-17`.
     ///
     /// # Panics
     ///
-    /// If there is no example `index`.
+    /// If `index` is not below [`len`](Self::len).
     pub fn name(&self, index: usize) -> String {
         match &self.inner.entries {
             Entries::Files(files) => files[index].0.clone(),
@@ -344,12 +353,14 @@ impl Dataset {
     }
 
     /// Makes the example `index`. Its augmentation, its random degradation and (for a procedural
-    /// scene) its mode are functions of its input's identity and `seed`.
+    /// scene) its mode depend only on its input's identity and `seed`.
     ///
     /// # Errors
     ///
-    /// As [`read_rgb`](crate::read_rgb): opening a data set reads only headers, so a file that is damaged or truncated
-    /// is found here, and the error names it. [`DataError::Setting`] if there is no example `index`.
+    /// - the errors of [`read_rgb`](crate::read_rgb). Opening a data set reads only headers, so a
+    ///   damaged or truncated file is found here; the error names the file.
+    /// - the errors of the task, if the image cannot be degraded
+    /// - [`DataError::Setting`] if `index` is not below [`len`](Self::len)
     pub fn example(&self, index: usize, seed: u64) -> Result<Example, DataError> {
         if index >= self.len() {
             return Err(DataError::Setting {
@@ -370,7 +381,7 @@ impl Dataset {
         };
 
         let (height, width) = (config.height, config.width);
-        // All outputs of an input are cropped as the input is.
+        // All outputs of an input get the same crop as the input.
         let mut view_of = |image_size| {
             if config.augment {
                 let smallest = f64::from(config.smallest_crop).max(input.smallest_crop);
@@ -387,7 +398,8 @@ impl Dataset {
             }
         };
         let cache = &self.inner.cache;
-        // The input, if it is an image of its own, and the output. One image is in memory at a time.
+        // `picture` is the input of a paired task. The images are decoded one after another, so only
+        // one is in memory at a time.
         let (picture, output) = match &files.files {
             Files::Photograph(path) => {
                 let output = cache.with(path, |image| {
@@ -429,7 +441,7 @@ impl Dataset {
     }
 }
 
-/// The random numbers of an input and a seed.
+/// Returns the random numbers for an input and a seed.
 fn example_rng(input: InputId, seed: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -437,16 +449,16 @@ fn example_rng(input: InputId, seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// The left and the right half of an image.
+/// Returns the left and the right half of an image.
 fn halves(both: &RgbImage) -> (RgbImage, RgbImage) {
     let (width, height) = both.dimensions();
-    // Of an odd number of columns the middle one belongs to neither half.
+    // If the number of columns is odd, the middle one belongs to neither half.
     let half = width / 2;
     let part = |left| imageops::crop_imm(both, left, 0, half, height).to_image();
     (part(0), part(width - half))
 }
 
-/// Checks, as far as headers tell, that examples can be made of an entry. Returns its smallest crop.
+/// Checks from the headers alone that examples can be made from an entry. Returns its smallest crop.
 fn check_files(files: &InputFiles, config: &DatasetConfig) -> Result<f64, DataError> {
     let smallest_crop = |size| View::smallest_crop(size, config.height, config.width);
     match &files.files {
@@ -459,7 +471,7 @@ fn check_files(files: &InputFiles, config: &DatasetConfig) -> Result<f64, DataEr
             let input_size = check_size(input, 1, config)?;
             let output_size = check_size(output, 1, config)?;
             let aspect = |(width, height): (u32, u32)| f64::from(width) / f64::from(height);
-            // Rounding of a scaled image's sides changes its aspect ratio a little.
+            // The rounded sides of a scaled image change its aspect ratio a little.
             if (aspect(input_size) / aspect(output_size) - 1.0).abs() > 0.02 {
                 let shown = |(width, height): (u32, u32)| format!("{width}x{height}");
                 return Err(DataError::PairShapes {
@@ -474,7 +486,7 @@ fn check_files(files: &InputFiles, config: &DatasetConfig) -> Result<f64, DataEr
     }
 }
 
-/// Returns the size of an image that holds `columns` outputs side by side, if it is large enough.
+/// Returns the size of an image, or an error if it is too small for `columns` outputs side by side.
 fn check_size(path: &Path, columns: u32, config: &DatasetConfig) -> Result<(u32, u32), DataError> {
     let (width, height) = image_size(path)?;
     let (needed_width, needed_height) = (config.width as u32 * columns, config.height as u32);

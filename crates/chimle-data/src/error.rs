@@ -1,8 +1,8 @@
-//! What can go wrong between a folder of photographs and a batch, one line each.
+//! The errors of this crate. Each message is one line.
 
 use std::path::{Path, PathBuf};
 
-/// An error in a data set, naming the file, folder or setting at fault.
+/// An error in a data set. It names the file, folder or setting at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -11,10 +11,10 @@ pub enum DataError {
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The answer of the operating system.
         reason: String,
     },
-    /// The content is in none of the formats that can be read, whatever the file is called.
+    /// The file's content has none of the supported formats. The file's name does not matter.
     #[error("{path} is not a JPEG, PNG, WebP, TIFF or BMP image")]
     NotAnImage {
         /// The file.
@@ -31,34 +31,35 @@ pub enum DataError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What the decoder said.
+        /// The decoder's message.
         reason: String,
     },
-    /// The image has fewer pixels than the examples that are to be made from it.
+    /// The image is smaller than the examples that it is needed for.
     #[error("{path} is too small: {width}x{height}, needs at least {needed_width}x{needed_height}")]
     TooSmall {
         /// The file.
         path: PathBuf,
-        /// Width in pixels, after the orientation in the file is applied.
+        /// The width in pixels, after the file's orientation is applied.
         width: u32,
-        /// Height in pixels, after the orientation in the file is applied.
+        /// The height in pixels, after the file's orientation is applied.
         height: u32,
-        /// The smallest width that would do.
+        /// The smallest sufficient width.
         needed_width: u32,
-        /// The smallest height that would do.
+        /// The smallest sufficient height.
         needed_height: u32,
     },
-    /// The image, decoded, exceeds [`MAX_IMAGE_BYTES`](crate::MAX_IMAGE_BYTES) or 65535 pixels a side.
+    /// Decoding the image takes more than [`MAX_IMAGE_BYTES`](crate::MAX_IMAGE_BYTES), or a side
+    /// exceeds 65535 pixels.
     #[error("{path} is too large: {reason}")]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Which limit it exceeds.
+        /// The limit that the image exceeds.
         reason: String,
     },
     /// The two images of a pair differ in aspect ratio, so no crop of one corresponds to a crop of the other.
     #[error(
-        "{input} and {output} are no pair: {input_size} and {output_size} differ in aspect ratio"
+        "{input} and {output} are not a pair: {input_size} and {output_size} differ in aspect ratio"
     )]
     PairShapes {
         /// The input image.
@@ -70,7 +71,7 @@ pub enum DataError {
         /// `WxH` of the output image.
         output_size: String,
     },
-    /// The folder holds no file with the extension of an image.
+    /// The folder contains no file with the extension of an image.
     #[error(
         "no images in folder {folder} (looked for jpg, jpeg, png, webp, tif, tiff, bmp, in subfolders too)"
     )]
@@ -78,12 +79,12 @@ pub enum DataError {
         /// The folder.
         folder: PathBuf,
     },
-    /// Every file was passed over; the first one's reason stands for the rest.
+    /// Every file was skipped. The error gives the reason for the first one.
     #[error("none of the {count} images can be used; the first: {first}")]
     NothingUsable {
-        /// How many files (or pairs) were passed over.
+        /// The number of files (or pairs) that were skipped.
         count: usize,
-        /// Why the first one was.
+        /// Why the first one was skipped.
         first: Box<DataError>,
     },
     /// Some inputs have no output of the same name, or the reverse.
@@ -93,31 +94,31 @@ pub enum DataError {
         input: PathBuf,
         /// The folder of outputs.
         output: PathBuf,
-        /// How many files are alone.
+        /// The number of files without a partner.
         count: usize,
         /// Up to three of their names, without extension.
         names: String,
     },
-    /// Two files of one folder differ in extension alone, so that a pair's partner is ambiguous.
-    #[error("two files in {folder} are called {name}: give each a name of its own")]
+    /// Two files of one folder differ only in their extension, so the partner in a pair is ambiguous.
+    #[error("two files in {folder} are called {name} without their extension: rename one of them")]
     AmbiguousPair {
         /// The folder.
         folder: PathBuf,
         /// The name that occurs twice, without extension.
         name: String,
     },
-    /// The output's height or width cannot be halved as often as the levels need.
+    /// The output's height or width cannot be halved as often as the levels require.
     #[error(
         "{side_name} {side} does not fit {levels} levels: it must be a multiple of {multiple}, for example {nearby}"
     )]
     Indivisible {
         /// `height` or `width`.
         side_name: &'static str,
-        /// The side asked for.
+        /// The requested side.
         side: usize,
-        /// The number of levels asked for.
+        /// The requested number of levels.
         levels: usize,
-        /// What the side must be a multiple of.
+        /// The number that must divide the side.
         multiple: usize,
         /// The nearest side that works.
         nearby: usize,
@@ -127,53 +128,53 @@ pub enum DataError {
     Setting {
         /// The field of [`DatasetConfig`](crate::DatasetConfig) or [`Source`](crate::Source), or the argument.
         field: &'static str,
-        /// What it is.
+        /// The value.
         value: String,
-        /// What it must be.
+        /// The range of permitted values.
         needed: &'static str,
     },
-    /// The task and the source do not go together, for example colorization of pairs of folders.
+    /// The task cannot use the source: for example, colorization cannot use folders of pairs.
     #[error("{task} cannot use {source_kind}: {needed}")]
     WrongSource {
         /// The name of the task.
         task: String,
         /// The kind of source.
         source_kind: &'static str,
-        /// What would do.
+        /// What the task needs.
         needed: &'static str,
     },
     /// No task has this name.
     #[error("no task is called {name:?}: use one of {}", known.join(", "))]
     UnknownTask {
-        /// The name given.
+        /// The given name.
         name: String,
         /// The names of the known tasks.
         known: Vec<String>,
     },
-    /// A task of this name is known already.
-    #[error("a task called {name:?} is registered already")]
+    /// A task with this name is already known.
+    #[error("a task called {name:?} is already registered")]
     TaskExists {
         /// The name.
         name: String,
     },
-    /// The number of values is not channels x height x width, or two images that must agree in shape do not.
-    #[error("an image of {expected} values was expected, {found} were given")]
+    /// The number of values is not channels x height x width, or two images differ in shape.
+    #[error("an image of {expected} values was expected, but {found} were given")]
     Shape {
-        /// Values expected.
+        /// The expected number of values.
         expected: usize,
-        /// Values given.
+        /// The given number of values.
         found: usize,
     },
-    /// An image could not be compressed as a JPEG, which has at most 65535 pixels a side and at least one.
+    /// An image could not be compressed as a JPEG. The side of a JPEG is between 1 and 65535 pixels.
     #[error("cannot compress as a JPEG: {reason}")]
     Jpeg {
-        /// What the encoder or decoder said.
+        /// The message of the encoder or decoder.
         reason: String,
     },
-    /// Decoding failed in a way that its library does not report (it panicked).
+    /// A decoder panicked.
     #[error("reading {name} failed inside a decoder: {reason}")]
     Decoder {
-        /// The example's name.
+        /// The name of the example or the file.
         name: String,
         /// The panic's message.
         reason: String,
@@ -181,7 +182,7 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// An input/output error on `path`.
+    /// Wraps an input/output error on `path`.
     pub(crate) fn unreadable(path: &Path, error: impl std::fmt::Display) -> Self {
         Self::Unreadable {
             path: path.to_owned(),

@@ -1,4 +1,4 @@
-//! One example: what the generator is given and what it should make of it, at every level.
+//! One example: the conditioning images of a generator, and the true image at each level.
 
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::{DataError, Planes, Sizes, Task};
 
 /// The identity of an input, computed from its name.
 ///
-/// It stays the same when other files come, go or cannot be read.
+/// It does not change when other files are added, are removed or cannot be read.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -28,16 +28,17 @@ impl InputId {
 /// An example for training or evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
-    /// Where it comes from: the file's path below the data set's folder, or the scene's number.
+    /// The example's name: the file's path below the data set's folder, or the scene's name.
     pub name: String,
-    /// The input. Observed outputs of one input share it, and their conditioning is the same.
+    /// The identity of the input. The observed outputs of one input share it, and have the same
+    /// conditioning.
     pub input: InputId,
-    /// What the generator is given, `[conditioning_channels, h, w]`, coarse to fine: the sizes are
-    /// those of [`Sizes::conditioning`].
+    /// The conditioning images, coarse to fine: `[conditioning_channels, height, width]`, with the
+    /// sizes of [`Sizes::conditioning`].
     pub conditioning: Vec<Planes>,
-    /// The true image at each level, coarse to fine: RGB in [0, 1], `[3, h, w]`.
+    /// The true image at each level, coarse to fine: RGB in [0, 1], `[3, height, width]`.
     pub targets: Vec<Planes>,
-    /// The equally likely outputs of a procedural scene at full size (RGB in [0, 1]). Empty if they
+    /// The equally likely outputs of a procedural scene at full size, RGB in [0, 1]. Empty if they
     /// are not known.
     pub modes: Vec<Planes>,
 }
@@ -47,7 +48,7 @@ impl Example {
     ///
     /// # Errors
     ///
-    /// As [`Task::conditioning`] and [`Task::targets`].
+    /// The errors of [`Task::conditioning`] and [`Task::targets`].
     pub fn new(
         name: String,
         input_id: InputId,
@@ -65,8 +66,8 @@ impl Example {
         })
     }
 
-    /// Returns the outputs known to be right, at full size: the modes of a procedural scene,
-    /// otherwise the true output alone.
+    /// Returns the known correct outputs at full size: the modes of a procedural scene, or else only
+    /// the true output.
     pub fn truths(&self) -> &[Planes] {
         if self.modes.is_empty() {
             std::slice::from_ref(self.truth())
@@ -81,8 +82,9 @@ impl Example {
     }
 }
 
-/// Brings a full-size output down to every level, coarse to fine, each from the full size at once:
-/// RGB in [0, 1].
+/// Downsamples a full-size output to the size of every level, coarse to fine: RGB in [0, 1].
+///
+/// Each target is resized directly from the full size, not from the next finer target.
 ///
 /// # Errors
 ///

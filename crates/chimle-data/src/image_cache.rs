@@ -11,8 +11,8 @@ use crate::read::with_rgb;
 
 /// Keeps decoded images up to a number of bytes.
 ///
-/// An image that is in the cache stays there: a run visits every image once per pass, so no image is
-/// more likely to be needed next than another.
+/// A cached image is never evicted. A run visits every image once per pass, so no image is more likely
+/// to be needed next than another.
 #[derive(Debug)]
 pub(crate) struct ImageCache {
     bytes: u64,
@@ -34,8 +34,8 @@ impl ImageCache {
         }
     }
 
-    /// Works on the image in a file, as [`read_rgb`](crate::read_rgb) decodes it. `work` must read no other
-    /// image.
+    /// Calls `work` with the image in a file, as [`read_rgb`](crate::read_rgb) decodes it. `work` must
+    /// not read another image.
     pub(crate) fn with<T>(
         &self,
         path: &Path,

@@ -1,6 +1,7 @@
-//! The marker segments of a JPEG stream (ITU-T T.81, Annex B): enough to learn an image's size without reading
-//! the whole file, and to tell whether the stream is all there. Decoders fill what is missing with gray and
-//! report success, so they cannot be asked.
+//! The marker segments of a JPEG stream (ITU-T T.81, Annex B).
+//!
+//! They give an image's size without reading the whole file, and show whether the stream is complete.
+//! A decoder cannot answer the second question: it fills missing parts with gray and reports success.
 
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
@@ -12,22 +13,23 @@ const START_OF_SCAN: u8 = 0xDA;
 const APP1: u8 = 0xE1;
 const EXIF: &[u8] = b"Exif\0\0";
 
-/// What the segments before the first scan say.
+/// The contents of the segments before the first scan.
 pub(crate) struct JpegHeader {
     pub width: u32,
     pub height: u32,
     pub orientation: Orientation,
 }
 
-/// Reads up to the frame header, seeking over what lies between.
+/// Reads up to the frame header, and seeks over all segments that are not needed.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::UnexpectedEof`] where the stream ends first, [`ErrorKind::InvalidData`] where it is not a JPEG.
+/// [`ErrorKind::UnexpectedEof`] if the stream ends before the frame header,
+/// [`ErrorKind::InvalidData`] if the stream is not a JPEG.
 pub(crate) fn read_header(reader: &mut (impl Read + Seek)) -> io::Result<JpegHeader> {
     let mut orientation = Orientation::NoTransforms;
     if read_marker(reader)? != START_OF_IMAGE {
-        return Err(invalid("it does not begin as a JPEG"));
+        return Err(invalid("it does not begin like a JPEG"));
     }
     loop {
         let marker = read_marker(reader)?;
@@ -59,14 +61,15 @@ pub(crate) fn read_header(reader: &mut (impl Read + Seek)) -> io::Result<JpegHea
     }
 }
 
-/// Whether a JPEG stream reaches its end-of-image marker. What follows the marker is ignored.
+/// Returns whether a JPEG stream reaches its end-of-image marker. Bytes after the marker are ignored.
 ///
-/// The marker inside a thumbnail does not count, as segments are skipped by their length.
+/// The marker of an embedded thumbnail is not counted, because segments are skipped by their length.
 pub(crate) fn is_complete(stream: &[u8]) -> bool {
     let mut position = 0;
     let mut in_scan = false;
     while position + 1 < stream.len() {
-        // Within a scan, 0xFF is followed by 0 (a data byte), a restart marker, or the marker that ends it.
+        // Within a scan, 0xFF is followed by 0 (a data byte), by a restart marker, or by the marker that
+        // ends the scan.
         if stream[position] != 0xFF {
             position += 1;
             continue;
@@ -89,7 +92,7 @@ pub(crate) fn is_complete(stream: &[u8]) -> bool {
     false
 }
 
-/// The next marker's second byte, past fill bytes.
+/// Reads the next marker and returns its second byte. Fill bytes are skipped.
 fn read_marker(reader: &mut impl Read) -> io::Result<u8> {
     let mut byte = [0];
     reader.read_exact(&mut byte)?;
@@ -102,22 +105,22 @@ fn read_marker(reader: &mut impl Read) -> io::Result<u8> {
     Ok(byte[0])
 }
 
-/// The length of a segment's content.
+/// Reads the length of a segment's content.
 fn read_segment_length(reader: &mut impl Read) -> io::Result<u16> {
     let mut length = [0; 2];
     reader.read_exact(&mut length)?;
     // The length counts its own two bytes.
     u16::from_be_bytes(length)
         .checked_sub(2)
-        .ok_or_else(|| invalid("a segment is shorter than its own length"))
+        .ok_or_else(|| invalid("a segment is shorter than its length field"))
 }
 
-/// Markers that no segment follows: start of image, restarts, and the one for private use.
+/// Returns whether no segment follows a marker: start of image, the restarts, and 0x01 (TEM).
 fn is_standalone(marker: u8) -> bool {
     matches!(marker, 0x01 | 0xD0..=START_OF_IMAGE)
 }
 
-/// SOF0 to SOF15, among which three codes mean other things.
+/// Returns whether a marker is one of SOF0 to SOF15. Three codes of that range mean something else.
 fn is_frame_header(marker: u8) -> bool {
     matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC)
 }

@@ -1,17 +1,22 @@
-//! From photographs to training examples for CHIMLE.
+//! Turns photographs into training examples for CHIMLE.
+//!
+//! Use this crate to train, sample or evaluate a generator on images. It decodes images and makes
+//! batches of tensors; it has no networks.
 //!
 //! - A [`Source`] says where images come from: a folder of photographs, two folders of pairs, images
 //!   side by side, or [procedural scenes](procedural) that need no files and whose plausible outputs
 //!   are all known.
 //! - A [`Task`] says how a photograph becomes an input: the paper's four tasks, or one of your own
 //!   (see [`register`]). [`Sizes`] are the sizes of its images at the levels of a generator.
-//! - A [`Dataset`] makes [`Example`]s of the images for one task: the conditioning images and the
-//!   true image at each level, as [`Planes`] of `f32`.
+//! - A [`Dataset`] makes the [`Example`]s of one task. An example holds the conditioning images and
+//!   the true image at each level, as [`Planes`] of `f32`.
 //! - A [`Loader`] makes examples ahead of time on threads, in a fixed order.
 //! - [`Batch::collate`] stacks examples into tensors of any Burn backend.
 //!
 //! The parts can be used alone: [`read_rgb`], [`list_images`], and the degradations [`downsample`],
 //! [`jpeg`] and [`grayscale_lightness`].
+//!
+//! # Examples
 //!
 //! ```
 //! use burn_flex::Flex;
@@ -22,7 +27,7 @@
 //! let config = DatasetConfig::new(Colorization, 4, 64, 64).with_augment(true);
 //! let dataset = Dataset::open(Source::Procedural { scenes: 100 }, config)?;
 //!
-//! // Which examples, and the seed of each one's augmentation.
+//! // The index of each example, and the seed of its augmentation.
 //! let jobs = (0..2).map(|step| (step % dataset.len(), step as u64));
 //! let examples = Loader::new(dataset.clone(), jobs, 2, 8).collect::<Result<Vec<_>, _>>()?;
 //!

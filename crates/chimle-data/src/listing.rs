@@ -1,15 +1,15 @@
-//! What a data set consists of, so that a change of it is noticed.
+//! A list of a data set's files and their sizes, by which a change of the data set is noticed.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The files of a data set with their sizes in bytes, or the scenes of a procedural one.
+/// The files of a data set with their sizes in bytes, or the number of scenes of a procedural one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Listing(pub BTreeMap<String, u64>);
 
-/// The number of files of each kind that [`Listing::changes`] names.
+/// The largest number of files that [`Listing::changes`] names for each kind of change.
 const NAMED: usize = 3;
 
 impl Listing {
@@ -25,7 +25,8 @@ impl Listing {
         format!("{hash:016x}")
     }
 
-    /// Says what changed since an earlier listing, such as "2 files were added: a.jpg, b.jpg".
+    /// Describes what changed since the listing `before`, as in "2 files were added: a.jpg, b.jpg".
+    /// Returns an empty string if nothing changed.
     pub fn changes(&self, before: &Self) -> String {
         let names = |of: &Self, keep: &dyn Fn(&str, u64) -> bool| -> Vec<String> {
             let files = of.0.iter().filter(|(name, size)| keep(name, **size));

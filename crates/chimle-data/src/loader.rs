@@ -1,4 +1,4 @@
-//! Examples made ahead of their use, on threads.
+//! A loader that makes examples on worker threads before they are needed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -7,11 +7,11 @@ use std::thread::JoinHandle;
 use crate::read::panic_message;
 use crate::{DataError, Dataset, Example};
 
-/// Decodes and degrades examples on worker threads, ahead of the one who asks for them.
+/// An iterator over examples that worker threads decode and degrade in advance.
 ///
-/// An iterator over the examples of `jobs`, in their order whatever the number of threads. An example that
-/// cannot be made comes as an error in its place, and the next ones follow: to skip a damaged file, note the
-/// error and go on. Dropping the loader ends its threads, after at most the example each is at.
+/// The examples come in the order of the jobs, whatever the number of threads. If an example cannot be
+/// made, its error takes its place and the next examples follow. To skip a damaged file, note the error
+/// and continue. Dropping the loader ends its threads as soon as each has finished its current example.
 #[derive(Debug)]
 pub struct Loader<J> {
     jobs: J,
@@ -32,10 +32,12 @@ struct Worker {
 }
 
 impl<J: Iterator<Item = Job>> Loader<J> {
-    /// Starts `threads` workers (at least one) on `jobs`, pairs of (index, seed) as for [`Dataset::example`].
+    /// Starts `threads` worker threads (at least one). A job is a pair (index, seed) of
+    /// [`Dataset::example`].
     ///
-    /// At most `ahead` examples (at least one a thread) are being made or wait to be asked for. `jobs` is
-    /// advanced only by [`next`](Iterator::next) and here, on the caller's thread, and may be endless.
+    /// At most `ahead` examples are in work or finished in advance. A lower value than `threads` is
+    /// raised to `threads`. `jobs` may be endless: it is advanced only by this function and by
+    /// [`next`](Iterator::next), on the caller's thread.
     pub fn new(
         dataset: Dataset,
         jobs: impl IntoIterator<IntoIter = J>,
@@ -57,10 +59,10 @@ impl<J: Iterator<Item = Job>> Loader<J> {
     fn send_jobs(&mut self) {
         while self.sent - self.received < self.ahead {
             let Some(job) = self.jobs.next() else { break };
-            // Jobs go round the workers, and so are examples collected: this keeps their order. The channels
-            // need no bound of their own, as `ahead` bounds what all of them hold.
+            // Jobs are handed to the workers in turn and examples are collected in the same turn, which
+            // keeps their order. The channels need no bound, because `ahead` limits what they all hold.
             let worker = &self.workers[self.sent % self.workers.len()];
-            let _ = worker.jobs.send(job); // fails only if the worker is gone, which `next` notices
+            let _ = worker.jobs.send(job); // fails only if the worker has ended, which `next` notices
             self.sent += 1;
         }
     }
@@ -89,10 +91,10 @@ impl<J: Iterator<Item = Job>> Iterator for Loader<J> {
 
 impl<J> Drop for Loader<J> {
     fn drop(&mut self) {
-        // All channels close before any thread is waited for, so that all wind up at once.
+        // All channels are closed before the first join, so that the threads end at the same time.
         let threads: Vec<_> = self.workers.drain(..).map(|worker| worker.thread).collect();
         for thread in threads {
-            // A worker catches its panics, and there is no one to report another to.
+            // A worker catches the panics of decoders, and nobody could receive any other one here.
             let _ = thread.join();
         }
     }
@@ -122,7 +124,8 @@ impl Worker {
     }
 }
 
-/// The example, or an error also where a decoder panics on a damaged file, which must not end a long training.
+/// Makes an example. A decoder that panics on a damaged file gives an error, because the panic must not
+/// end a long training run.
 fn make_example(dataset: &Dataset, index: usize, seed: u64) -> Result<Example, DataError> {
     catch_unwind(AssertUnwindSafe(|| dataset.example(index, seed))).unwrap_or_else(|panic| {
         Err(DataError::Decoder {

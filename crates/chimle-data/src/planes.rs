@@ -1,4 +1,4 @@
-//! An image of floating-point values, the form in which examples leave this crate.
+//! Images of floating-point values.
 
 use std::ops::Range;
 
@@ -8,25 +8,26 @@ use crate::DataError;
 
 /// A planar `f32` image, channels first: `[channels, height, width]`, row-major.
 ///
-/// RGB and lightness images hold values in [0, 1]; [`lab`](crate::lab) has ranges of its own.
+/// RGB and lightness images have values in [0, 1]. The ranges of Lab images are those of
+/// [`lab`](crate::lab).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planes {
-    /// Number of channels.
+    /// The number of channels.
     pub channels: usize,
-    /// Number of rows.
+    /// The number of rows.
     pub height: usize,
-    /// Number of columns.
+    /// The number of columns.
     pub width: usize,
-    /// `channels * height * width` values.
+    /// The `channels * height * width` values.
     pub data: Vec<f32>,
 }
 
 impl Planes {
-    /// An image of the given values.
+    /// Creates an image from its values.
     ///
     /// # Errors
     ///
-    /// [`DataError::Shape`] if `data` does not hold `channels * height * width` values.
+    /// [`DataError::Shape`] if `data` does not have `channels * height * width` values.
     pub fn new(
         channels: usize,
         height: usize,
@@ -48,7 +49,7 @@ impl Planes {
         })
     }
 
-    /// An image whose values are worked out one by one from (channel, row, column).
+    /// Creates an image whose values are computed one by one from (channel, row, column).
     pub fn from_fn(
         channels: usize,
         height: usize,
@@ -71,7 +72,7 @@ impl Planes {
         }
     }
 
-    /// An 8-bit image as three planes in [0, 1] (value / 255).
+    /// Converts an 8-bit image to three planes in [0, 1] (value / 255).
     pub fn from_rgb(image: &RgbImage) -> Self {
         let (width, height) = (image.width() as usize, image.height() as usize);
         let pixels = image.as_raw();
@@ -80,9 +81,10 @@ impl Planes {
         })
     }
 
-    /// The 8-bit image nearest to this one: values are clamped to [0, 1], scaled by 255 and rounded.
+    /// Converts the image to 8 bits: values are clamped to [0, 1], scaled by 255 and rounded.
     ///
-    /// One channel is shown as gray. Of two channels the first is shown as gray; of more than three, the first three.
+    /// The first three channels become red, green and blue. If there are only one or two channels, the
+    /// first one becomes gray.
     pub fn to_rgb(&self) -> RgbImage {
         let channel = |wanted: usize| if self.channels >= 3 { wanted } else { 0 };
         RgbImage::from_fn(self.width as u32, self.height as u32, |x, y| {
@@ -93,7 +95,7 @@ impl Planes {
         })
     }
 
-    /// The value at one position.
+    /// Returns the value at one position.
     ///
     /// # Panics
     ///
@@ -109,7 +111,7 @@ impl Planes {
         self.data[(channel * self.height + row) * self.width + column]
     }
 
-    /// One channel's values, row-major.
+    /// Returns the values of one channel, row-major.
     ///
     /// # Panics
     ///
@@ -119,7 +121,7 @@ impl Planes {
         &self.data[channel * size..(channel + 1) * size]
     }
 
-    /// Returns some of the channels, as an image of their own.
+    /// Returns an image of the channels in `range`.
     ///
     /// # Panics
     ///
@@ -134,7 +136,7 @@ impl Planes {
         }
     }
 
-    /// Clips every value to [0, 1].
+    /// Clamps every value to [0, 1].
     pub fn clipped(mut self) -> Self {
         for value in &mut self.data {
             *value = value.clamp(0.0, 1.0);
@@ -142,7 +144,7 @@ impl Planes {
         self
     }
 
-    /// The image mirrored left to right.
+    /// Returns the image mirrored left to right.
     pub fn flip_horizontal(&self) -> Self {
         let mut flipped = self.clone();
         if self.width > 0 {
@@ -154,18 +156,18 @@ impl Planes {
         flipped
     }
 
-    /// Rows and columns exchanged: `[channels, width, height]`.
+    /// Returns the image with rows and columns exchanged, `[channels, width, height]`.
     pub fn transpose(&self) -> Self {
         Self::from_fn(self.channels, self.width, self.height, |c, row, column| {
             self.get(c, column, row)
         })
     }
 
-    /// Mean squared difference over all values.
+    /// Computes the mean squared difference over all values.
     ///
     /// # Errors
     ///
-    /// [`DataError::Shape`] if the two differ in shape.
+    /// [`DataError::Shape`] if the images differ in shape.
     pub fn mean_squared_distance(&self, other: &Self) -> Result<f32, DataError> {
         let shape = |p: &Self| (p.channels, p.height, p.width);
         if shape(self) != shape(other) {
@@ -181,7 +183,7 @@ impl Planes {
     }
 }
 
-/// The mean of several images of one shape, value by value. The first decides the shape.
+/// Computes the mean of several images, value by value. All must have the shape of the first.
 pub(crate) fn mean(images: &[Planes]) -> Planes {
     let mut sum = images[0].clone();
     for image in &images[1..] {

@@ -1,4 +1,4 @@
-//! Image files to 8-bit RGB, upright.
+//! Reading of image files as upright 8-bit RGB.
 
 use std::any::Any;
 use std::fs::File;
@@ -16,14 +16,14 @@ use crate::DataError;
 use crate::budget::Budget;
 use crate::jpeg_markers::{self, JpegHeader};
 
-/// The most memory that images may take while they are decoded, in bytes (2 GiB). It is shared by all
-/// threads of the process. An image that needs more is an error; it is not decoded.
+/// The most memory that images may take while they are decoded, in bytes (2 GiB). All threads of the
+/// process share it. An image that needs more is rejected before it is decoded.
 pub const MAX_IMAGE_BYTES: u64 = 2 << 30;
 
-/// What the images that are being decoded have taken of it.
+/// The memory that the images being decoded share.
 static BUDGET: Budget = Budget::new(MAX_IMAGE_BYTES);
 
-/// The most pixels an image may have on a side.
+/// The largest side of an image in pixels.
 const MAX_SIDE: u32 = 65535;
 
 /// Formats recognized by their content.
@@ -35,28 +35,35 @@ const FORMATS: [ImageFormat; 5] = [
     ImageFormat::Bmp,
 ];
 
-/// Reads an image as 8-bit RGB: JPEG, PNG, WebP, TIFF or BMP, told apart by content rather than by name.
+/// Reads a JPEG, PNG, WebP, TIFF or BMP image as 8-bit RGB. The format is recognized by the file's
+/// content, not by its name.
 ///
-/// 16-bit values are rounded to 8; gray becomes three equal channels; what is transparent shows white behind
-/// it; the orientation in the file's EXIF data is applied. Embedded color profiles are ignored.
+/// 16-bit values are rounded to 8 bits. Gray becomes three equal channels, and transparent pixels are
+/// blended with white. The orientation in the file's EXIF data is applied. Embedded color profiles are
+/// ignored.
 ///
 /// # Errors
 ///
-/// [`DataError::Unreadable`], [`DataError::NotAnImage`], [`DataError::Truncated`], [`DataError::Damaged`],
-/// [`DataError::Decoder`], or [`DataError::TooLarge`] (above [`MAX_IMAGE_BYTES`] while it is decoded or 65535
-/// pixels a side), each naming the file. A JPEG without its end-of-image marker counts as truncated.
+/// - [`DataError::Unreadable`], [`DataError::NotAnImage`], [`DataError::Damaged`] or
+///   [`DataError::Decoder`] if the file cannot be read as an image
+/// - [`DataError::Truncated`] if the file ends too early. A JPEG without its end-of-image marker is
+///   truncated.
+/// - [`DataError::TooLarge`] if the image needs more than [`MAX_IMAGE_BYTES`] while it is decoded, or
+///   a side exceeds 65535 pixels
+///
+/// Each error names the file.
 pub fn read_rgb(path: impl AsRef<Path>) -> Result<RgbImage, DataError> {
     with_rgb(path.as_ref(), |image| image)
 }
 
-/// Reads an image as [`read_rgb`] does, and works on it while its memory counts as taken. `work` must read no
-/// other image.
+/// Reads an image as [`read_rgb`] does, and calls `work` with it while its memory still counts as
+/// taken. `work` must not read another image.
 pub(crate) fn with_rgb<T>(path: &Path, work: impl FnOnce(RgbImage) -> T) -> Result<T, DataError> {
     let size = regular_file(path)?;
     if size > MAX_IMAGE_BYTES {
-        return Err(too_large(path, format!("a file of {size} bytes")));
+        return Err(too_large(path, format!("the file has {size} bytes")));
     }
-    // Taken before the file is read: its header says what the image needs.
+    // The header alone gives the memory, so it is taken before the whole file is read.
     let needed = catching(path, || bytes_needed(path))?;
     let all = needed.bytes.saturating_add(size);
     let _share = BUDGET.take(all).map_err(|most| {
@@ -64,9 +71,7 @@ pub(crate) fn with_rgb<T>(path: &Path, work: impl FnOnce(RgbImage) -> T) -> Resu
         let (all, most) = (all.div_ceil(1 << 20), most >> 20);
         too_large(
             path,
-            format!(
-                "{width}x{height} pixels need {all} MiB to be decoded, the limit is {most} MiB"
-            ),
+            format!("decoding {width}x{height} pixels needs {all} MiB, the limit is {most} MiB"),
         )
     })?;
     let image = catching(path, || decode(path))?;
@@ -79,7 +84,7 @@ struct Needed {
     size: (u32, u32),
 }
 
-/// Reads from a header what an image needs.
+/// Reads a header and returns the memory that the image needs.
 fn bytes_needed(path: &Path) -> Result<Needed, DataError> {
     let file = File::open(path).map_err(|error| DataError::unreadable(path, error))?;
     let reader = guess_format(path, BufReader::new(file))?;
@@ -88,7 +93,7 @@ fn bytes_needed(path: &Path) -> Result<Needed, DataError> {
         let header = jpeg_header(path, reader.into_inner())?;
         let pixels = u64::from(header.width) * u64::from(header.height);
         return Ok(Needed {
-            // As many as four channels, 16-bit coefficients of all of them, and the image turned upright.
+            // Up to four channels, their 16-bit coefficients, and a copy that is turned upright.
             bytes: pixels * (4 + 8 + 4),
             size: (header.width, header.height),
         });
@@ -102,7 +107,7 @@ fn bytes_needed(path: &Path) -> Result<Needed, DataError> {
     let is_turned = !matches!(decoder.orientation(), Ok(Orientation::NoTransforms));
     let turned = if is_turned { decoded } else { 0 };
     let color = decoder.color_type();
-    // In 8 bits: with a channel of transparency, and without it.
+    // The 8-bit copies of the image: RGB, and RGBA before it if there is transparency.
     let rgb = match color {
         ColorType::Rgb8 => 0,
         color if color.has_alpha() => 7 * pixels,
@@ -133,7 +138,7 @@ fn decode(path: &Path) -> Result<RgbImage, DataError> {
             format!("{width}x{height} pixels take {decoded_size} bytes"),
         ));
     }
-    // Metadata that cannot be parsed says nothing about the pixels.
+    // The pixels may be intact even if the metadata cannot be parsed.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image =
         DynamicImage::from_decoder(decoder).map_err(|error| decoding_error(path, error))?;
@@ -145,11 +150,12 @@ fn decode(path: &Path) -> Result<RgbImage, DataError> {
     })
 }
 
-/// Reads the size of an image once upright, (width, height), from the beginning of its file.
+/// Reads the size (width, height) of an image after its orientation is applied. Only the beginning of
+/// the file is read.
 ///
 /// # Errors
 ///
-/// As [`read_rgb`], as far as the header shows.
+/// The errors of [`read_rgb`] that the header reveals.
 pub fn image_size(path: impl AsRef<Path>) -> Result<(u32, u32), DataError> {
     let path = path.as_ref();
     regular_file(path)?;
@@ -182,7 +188,7 @@ fn read_size(path: &Path) -> Result<(u32, u32), DataError> {
     })
 }
 
-/// Reads the header of a JPEG. The image crate reads the whole of a JPEG to learn its size.
+/// Reads the header of a JPEG. The `image` crate would read the whole file to find the size.
 fn jpeg_header(path: &Path, mut stream: BufReader<File>) -> Result<JpegHeader, DataError> {
     let header = stream
         .rewind()
@@ -196,7 +202,8 @@ fn jpeg_header(path: &Path, mut stream: BufReader<File>) -> Result<JpegHeader, D
     Ok(header)
 }
 
-/// Returns the length of a regular file. Anything else (a folder, a pipe, a device) may have no end.
+/// Returns the length of a regular file. Anything else (a folder, a pipe, a device) is an error,
+/// because it may be endless.
 fn regular_file(path: &Path) -> Result<u64, DataError> {
     let metadata = std::fs::metadata(path).map_err(|error| DataError::unreadable(path, error))?;
     if metadata.is_file() {
@@ -205,7 +212,7 @@ fn regular_file(path: &Path) -> Result<u64, DataError> {
     Err(DataError::unreadable(path, "it is not a regular file"))
 }
 
-/// Makes an error of a decoder's panic: a damaged file must not end the process.
+/// Turns a decoder's panic into an error, because a damaged file must not end the process.
 fn catching<T>(path: &Path, work: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         Err(DataError::Decoder {
@@ -215,7 +222,7 @@ fn catching<T>(path: &Path, work: impl FnOnce() -> Result<T, DataError>) -> Resu
     })
 }
 
-/// What a panic says.
+/// Returns the message of a panic.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let message = panic.downcast_ref::<String>().map(String::as_str);
     let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -250,7 +257,7 @@ fn decoding_error(path: &Path, error: ImageError) -> DataError {
                 path: path.to_owned(),
             }
         }
-        // Some decoders say it in several lines.
+        // Some decoders give a message of several lines.
         error => DataError::Damaged {
             path: path.to_owned(),
             reason: one_line(&error.to_string()),
@@ -258,7 +265,7 @@ fn decoding_error(path: &Path, error: ImageError) -> DataError {
     }
 }
 
-/// Joins lines.
+/// Joins the lines of a text.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -283,7 +290,7 @@ fn over_white(image: &DynamicImage) -> RgbImage {
 mod tests {
     use super::*;
 
-    /// No file is known that makes a decoder panic, so the panic is made here.
+    /// No known file makes a decoder panic, so the test itself panics.
     #[test]
     fn a_panic_of_a_decoder_is_an_error_that_names_the_file() {
         let caught = catching(Path::new("a.png"), || -> Result<(), DataError> {

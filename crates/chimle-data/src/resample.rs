@@ -1,25 +1,27 @@
 //! Pillow's bicubic resampling of 8-bit images, bit for bit.
 //!
-//! Cubic convolution with a = -0.5 (Keys 1981), widened by the scale where an image is made smaller so that it
-//! does not alias. Weights are fixed-point numbers of 22 fractional bits; rows are resampled first and rounded to
-//! 8 bits, then columns. Faster resizers differ in the order of the passes or in the weights' precision, and so in
-//! the last bit of many values.
+//! The filter is cubic convolution with a = -0.5 (Keys 1981). When an image is reduced, the filter is
+//! widened by the scale, which prevents aliasing. Weights are fixed-point numbers with 22 fractional
+//! bits. Rows are resampled first and rounded to 8 bits, then columns. Faster resizers use another
+//! order of the passes or another precision of the weights, so many of their values differ in the last
+//! bit.
 
 use image::RgbImage;
 
 use crate::{DataError, Planes};
 
-/// Reach of the cubic kernel, in pixels of the smaller image.
+/// The reach of the cubic kernel, in pixels of the smaller image.
 const SUPPORT: f64 = 2.0;
 
-/// Fractional bits of a weight: 8 bits are the pixel's, 2 hold overshoot.
+/// The number of fractional bits of a weight. Of 32 bits, the pixel takes 8, and 2 are left for
+/// overshoot.
 const PRECISION: u32 = 32 - 8 - 2;
 
-/// Brings an image to `width` x `height` by Pillow's `BICUBIC`: the same values.
+/// Resizes an image to `width` x `height`. The values are those of Pillow's `BICUBIC` filter.
 ///
 /// # Errors
 ///
-/// [`DataError::Setting`] if a side, of the image or asked for, is 0.
+/// [`DataError::Setting`] if a side of the image or of the result is 0.
 pub fn downsample(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage, DataError> {
     if [width, height, image.width(), image.height()].contains(&0) {
         return Err(DataError::Setting {
@@ -29,7 +31,7 @@ pub fn downsample(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage,
                 image.width(),
                 image.height()
             ),
-            needed: "at least one pixel a side",
+            needed: "at least one pixel per side",
         });
     }
     let mut resized = image.clone();
@@ -42,12 +44,12 @@ pub fn downsample(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage,
     Ok(resized)
 }
 
-/// Resizes an image of any number of channels, each rounded to 8 bits before and after; otherwise as
-/// [`downsample`].
+/// Resizes an image with any number of channels, as [`downsample`] does. Values are rounded to 8 bits
+/// before and after.
 ///
 /// # Errors
 ///
-/// As [`downsample`].
+/// The errors of [`downsample`].
 pub fn downsample_planes(image: &Planes, height: usize, width: usize) -> Result<Planes, DataError> {
     let mut resized = Planes {
         channels: image.channels,
@@ -56,7 +58,7 @@ pub fn downsample_planes(image: &Planes, height: usize, width: usize) -> Result<
         data: Vec::with_capacity(image.channels * height * width),
     };
     for first in (0..image.channels).step_by(3) {
-        // Channels are resized independently, so three at a time can stand for a color image.
+        // Channels are resized independently, so three at a time are treated as a color image.
         let part = image.channels(first..image.channels.min(first + 3));
         let channels = part.channels;
         let three = if channels == 3 {
@@ -118,7 +120,7 @@ fn resample_columns(image: &RgbImage, height: u32) -> RgbImage {
     resampled
 }
 
-/// What a sum begins with, so that dropping its fractional bits rounds it.
+/// The initial value of a sum. With it, dropping the fractional bits rounds the sum.
 const HALF: i32 = 1 << (PRECISION - 1);
 
 fn to_byte(sum: i32) -> u8 {
@@ -138,7 +140,7 @@ fn kernels(from: usize, to: usize) -> Vec<Kernel> {
     (0..to)
         .map(|i| {
             let center = (i as f64 + 0.5) * scale;
-            // Casts cut off fractions, and negative numbers become 0.
+            // The casts truncate, and turn negative numbers into 0.
             let first = (center - SUPPORT * widening + 0.5) as usize;
             let end = ((center + SUPPORT * widening + 0.5) as usize).min(from);
             let weights: Vec<f64> = (first..end)
@@ -157,7 +159,7 @@ fn kernels(from: usize, to: usize) -> Vec<Kernel> {
         .collect()
 }
 
-/// Keys' kernel with a = -0.5.
+/// Evaluates Keys' kernel with a = -0.5.
 fn cubic(x: f64) -> f64 {
     const A: f64 = -0.5;
     let x = x.abs();

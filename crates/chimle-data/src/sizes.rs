@@ -2,7 +2,7 @@
 
 use crate::{DataError, InputSize, Task};
 
-/// The most levels that a generator may have.
+/// The largest number of levels of a generator.
 const MOST_LEVELS: usize = 16;
 
 /// The largest side of an image in pixels.
@@ -10,10 +10,11 @@ const LARGEST_SIDE: usize = 65535;
 
 /// The sizes of a task's images at the levels of a generator: input, conditioning and targets.
 ///
-/// With L levels and an output of H x W, the target of level i (counted from 1) has H / 2^(L-i) by
-/// W / 2^(L-i) pixels. The conditioning image of level i has the same size if the input has the
-/// output's size ([`InputSize::SameAsOutput`]). Otherwise there is one conditioning image, the
-/// input, of H / 2^L by W / 2^L pixels.
+/// With L levels and an output of H x W pixels, the target of level i (counted from 1) has
+/// H / 2^(L-i) x W / 2^(L-i) pixels.
+///
+/// - [`InputSize::SameAsOutput`]: each level has a conditioning image of its target's size.
+/// - [`InputSize::Reduced`]: there is one conditioning image, the input, of H / 2^L x W / 2^L pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     input_size: InputSize,
@@ -27,8 +28,8 @@ impl Sizes {
     ///
     /// # Errors
     ///
-    /// [`DataError::Setting`] for a side of 0 or an impossible number of levels,
-    /// [`DataError::Indivisible`] if the output cannot be brought down to every level.
+    /// - [`DataError::Setting`] if a side is not in 1..=65535 or `levels` is not in 1..=16
+    /// - [`DataError::Indivisible`] if a side is not a multiple of [`multiple`](Self::multiple)
     pub fn new(
         task: &dyn Task,
         levels: usize,
@@ -67,7 +68,7 @@ impl Sizes {
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), for the output that belongs to the input.
+    /// The errors of [`new`](Self::new), for the size of the output.
     pub fn of_input(
         task: &dyn Task,
         levels: usize,
@@ -83,7 +84,7 @@ impl Sizes {
         )
     }
 
-    /// Returns what the sides of an output must be a multiple of.
+    /// Returns the number that must divide the sides of an output.
     ///
     /// # Errors
     ///
@@ -102,11 +103,11 @@ impl Sizes {
         })
     }
 
-    /// Returns how many times the input's side the output has.
+    /// Returns the side of the output divided by the side of the input.
     ///
     /// # Errors
     ///
-    /// As [`multiple`](Self::multiple).
+    /// The errors of [`multiple`](Self::multiple).
     pub fn enlargement(task: &dyn Task, levels: usize) -> Result<usize, DataError> {
         let multiple = Self::multiple(task, levels)?;
         Ok(match task.input_size() {

@@ -1,4 +1,4 @@
-//! Where images come from, and which files of a folder are images.
+//! The sources of images, and the search for image files in folders.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use walkdir::WalkDir;
 
 use crate::{DataError, Skipped, Task};
 
-/// Extensions of files taken for images, in lower case.
+/// The extensions of image files, in lower case.
 const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp"];
 
-/// Names of the subfolders by which a folder of pairs is known: inputs, then outputs.
+/// The names of the two subfolders that identify a folder of pairs: inputs, then outputs.
 const PAIR_FOLDERS: [(&str, &str); 5] = [
     ("A", "B"),
     ("a", "b"),
@@ -22,32 +22,34 @@ const PAIR_FOLDERS: [(&str, &str); 5] = [
 /// Where the images of a data set come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A folder of photographs, subfolders included: for all tasks but the paired.
+    /// A folder of photographs, including its subfolders. For tasks that are not paired.
     Photographs(PathBuf),
-    /// Two folders whose files correspond by name, whatever the extension: for paired tasks.
+    /// Two folders whose files correspond by name, whatever their extensions. For paired tasks.
     ///
-    /// An input may have several outputs: besides `output/NAME.jpg`, every image below the folder
-    /// `output/NAME` belongs to `input/NAME.jpg`.
+    /// An input may have several outputs. `output/NAME.jpg` and every image below the folder
+    /// `output/NAME` belong to `input/NAME.jpg`.
     PairedFolders {
         /// The folder of inputs.
         input: PathBuf,
         /// The folder of outputs.
         output: PathBuf,
     },
-    /// A folder of images whose left half is the input and whose right half the output: for paired tasks.
+    /// A folder of images whose left half is the input and whose right half is the output. For
+    /// paired tasks.
     SideBySide(PathBuf),
-    /// Made-up scenes, which need no files: see [`procedural`](crate::procedural).
+    /// Procedural scenes, which need no files: see [`procedural`](crate::procedural).
     Procedural {
-        /// How many.
+        /// The number of scenes.
         scenes: usize,
     },
 }
 
 impl Source {
-    /// What a folder holds, judged by the task and the folder's layout.
+    /// Determines the source in a folder from the task and the folder's layout.
     ///
-    /// For a paired task, subfolders `A` and `B` (or `a` and `b`), `input` and `output` (or `target`), or
-    /// `night` and `day` mean two folders of pairs; without them images are taken to be side by side.
+    /// For a task that is not paired, the folder contains photographs. For a paired task, two
+    /// subfolders `A` and `B` (or `a` and `b`), `input` and `output` (or `target`), or `night` and
+    /// `day` are two folders of pairs. Without such subfolders, the images are pairs side by side.
     ///
     /// # Errors
     ///
@@ -68,7 +70,7 @@ impl Source {
     }
 }
 
-/// One entry of a data set of files.
+/// The files of one entry of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Files {
     Photograph(PathBuf),
@@ -87,19 +89,19 @@ impl Files {
     }
 }
 
-/// The files of an entry, and what its input is called.
+/// The files of an entry, and the name of its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InputFiles {
-    /// The path of the input below its folder (of a pair without extension). Entries with the same
-    /// input share it.
+    /// The path of the input below its folder (without the extension for a pair). Entries with the
+    /// same input share this name.
     pub(crate) input_name: String,
     pub(crate) files: Files,
 }
 
-/// An entry and its name: the path below the folder.
+/// An entry and its name, which is its path below the folder.
 pub(crate) type NamedFiles = (String, InputFiles);
 
-/// All entries of a folder, in order of their names, and what was passed over.
+/// Returns all entries of a folder, sorted by path, and the files that were skipped.
 pub(crate) fn list_folder(
     folder: &Path,
     entry: fn(PathBuf) -> Files,
@@ -116,10 +118,11 @@ pub(crate) fn list_folder(
     Ok((named.collect(), images.skipped))
 }
 
-/// All pairs of two folders, in order of their inputs' names, those of one input together, and what was
-/// passed over.
+/// Returns all pairs of two folders, sorted by the names of their inputs, and the files that were
+/// skipped. The pairs of one input follow each other.
 ///
-/// An output belongs to the input of its own name, else to that of the nearest folder it lies in.
+/// An output belongs to the input with the output's name, or else to the input with the name of the
+/// innermost folder around the output that has one.
 pub(crate) fn list_pairs(
     input: &Path,
     output: &Path,
@@ -147,7 +150,7 @@ pub(crate) fn list_pairs(
         .filter(|name| !observed.contains_key(name.as_str()));
     let mut names: Vec<String> = without_output.cloned().collect();
     names.extend(alone);
-    // The partner of what was passed over is passed over, too.
+    // The partner of a skipped file is skipped as well.
     let lost: Vec<String> = skipped
         .iter()
         .map(|skipped| stem_of(&skipped.name).to_owned())
@@ -169,7 +172,7 @@ pub(crate) fn list_pairs(
     })
 }
 
-/// A name without its extension.
+/// Returns a name without its extension.
 fn stem_of(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((stem, extension)) if !extension.contains('/') && !stem.is_empty() => stem,
@@ -177,12 +180,12 @@ fn stem_of(name: &str) -> &str {
     }
 }
 
-/// A name such as `a/b/c`, then `a/b`, then `a`.
+/// Returns a name and the folders around it: for `a/b/c`, these are `a/b/c`, `a/b` and `a`.
 fn ancestors(name: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(name), |name| Some(name.rsplit_once('/')?.0))
 }
 
-/// A folder's images by their path below it, without extension.
+/// Returns the images of a folder by their path below it, without extension, and the skipped files.
 fn by_stem(folder: &Path) -> Result<(BTreeMap<String, PathBuf>, Vec<Skipped>), DataError> {
     let mut files = BTreeMap::new();
     let images = list_images(folder)?;
@@ -203,8 +206,8 @@ fn by_stem(folder: &Path) -> Result<(BTreeMap<String, PathBuf>, Vec<Skipped>), D
 pub struct ImageList {
     /// The files, sorted by path.
     pub files: Vec<PathBuf>,
-    /// What could not be looked at: links that lead nowhere or into a circle, and subfolders that cannot be
-    /// read. The names are paths below the folder.
+    /// The entries that could not be read: links to missing files, links that form a cycle, and
+    /// unreadable subfolders. The names are paths below the folder.
     pub skipped: Vec<Skipped>,
 }
 
@@ -214,8 +217,8 @@ pub struct ImageList {
 ///
 /// # Errors
 ///
-/// [`DataError::Unreadable`] if the folder cannot be read, [`DataError::EmptyFolder`] if it holds no
-/// image.
+/// [`DataError::Unreadable`] if the folder cannot be read, [`DataError::EmptyFolder`] if it contains
+/// no image. If it contains only entries that cannot be read, the error is that of the first one.
 pub fn list_images(folder: &Path) -> Result<ImageList, DataError> {
     check_folder(folder)?;
     let (mut files, mut skipped) = (Vec::new(), Vec::new());
@@ -256,16 +259,17 @@ pub fn list_images(folder: &Path) -> Result<ImageList, DataError> {
     Ok(ImageList { files, skipped })
 }
 
-/// Whether a file is one of those that systems leave behind, such as "._photo.jpg".
+/// Returns whether a file's name begins with a dot. Operating systems leave such files behind, for
+/// example "._photo.jpg".
 fn is_hidden(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     name.as_encoded_bytes().starts_with(b".")
 }
 
-/// Why a part of a folder cannot be looked at.
+/// Returns the reason why a part of a folder cannot be read.
 fn reason_of(error: &walkdir::Error) -> String {
     match (error.loop_ancestor(), error.io_error()) {
-        (Some(_), _) => "the link leads back to a folder that it is in".to_owned(),
+        (Some(_), _) => "the link leads back to a folder that contains the link".to_owned(),
         (None, Some(reason)) => reason.to_string(),
         (None, None) => error.to_string(),
     }
@@ -281,7 +285,7 @@ fn check_folder(folder: &Path) -> Result<(), DataError> {
     }
 }
 
-/// A path below a folder, with `/` between its parts on every system.
+/// Returns a path relative to a folder, with `/` between its parts on every operating system.
 fn name_below(folder: &Path, path: &Path) -> String {
     let below = path.strip_prefix(folder).unwrap_or(path);
     let parts: Vec<_> = below

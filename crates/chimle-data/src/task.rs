@@ -1,4 +1,4 @@
-//! What a generator is asked to do: the trait of a task, and the names by which tasks are found.
+//! The trait of a task, and the registry in which tasks are found by name.
 
 use std::fmt;
 use std::ops::Deref;
@@ -18,30 +18,32 @@ use crate::{DataError, Planes, Sizes, gray_of_lightness, targets};
 pub enum InputSize {
     /// The input has the output's size. Every level is conditioned on the input at the level's size.
     SameAsOutput,
-    /// The input is smaller than the output by 2 per level. It conditions the first level.
+    /// The input's sides are those of the output divided by 2 per level. Only the first level is
+    /// conditioned on the input.
     Reduced,
 }
 
-/// What the generator's output means.
+/// The color space of the generator's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputSpace {
     /// The output is an RGB image.
     Rgb,
-    /// The input is a lightness, and the generator adds the two color channels of CIE Lab.
+    /// The input is a lightness, and the output is the two color channels of CIE Lab.
     Lab,
 }
 
 /// A task: how a photograph becomes an input, how sizes relate, and how an output is shown.
 ///
 /// The paper's four tasks are [`Colorization`], [`SuperResolution`], [`Decompression`] and
-/// [`NightToDay`]. A program adds its own by implementing this trait. After [`register`] the task is
-/// found by its name in configurations, models and run folders, as the four are.
+/// [`NightToDay`]. A program adds its own tasks by implementing this trait. After [`register`], a task
+/// is found by its name in configurations, models and run folders, like the four built-in ones.
 ///
-/// Pictures are 8-bit RGB. What the generator is given are [`Planes`] of any number of channels.
+/// Pictures are 8-bit RGB images. The inputs and conditioning images of the generator are [`Planes`]
+/// with any number of channels.
 ///
 /// # Examples
 ///
-/// A task that removes noise. The degradation is random, so it depends on the seed:
+/// A task that removes noise. The degradation is random, so it depends on a seed:
 ///
 /// ```
 /// use chimle_data::{DataError, Planes, Sizes, Task, TaskHandle, register};
@@ -72,10 +74,10 @@ pub enum OutputSpace {
 /// # Ok::<(), DataError>(())
 /// ```
 pub trait Task: fmt::Debug + Send + Sync + 'static {
-    /// Returns the name in kebab case, as in `super-resolution`.
+    /// Returns the name in kebab case, such as `super-resolution`.
     fn name(&self) -> &str;
 
-    /// Returns other names by which configurations and the command line may call the task.
+    /// Returns other names that configurations and the command line may use for the task.
     fn aliases(&self) -> &[&str] {
         &[]
     }
@@ -90,58 +92,60 @@ pub trait Task: fmt::Debug + Send + Sync + 'static {
         3
     }
 
-    /// Returns the number of channels of an output, as in [`targets`](Self::targets).
+    /// Returns the number of channels of the true outputs, [`targets`](Self::targets).
     fn output_channels(&self) -> usize {
         3
     }
 
-    /// Returns what the generator's output means.
+    /// Returns the color space of the generator's output.
     fn output_space(&self) -> OutputSpace {
         OutputSpace::Rgb
     }
 
-    /// Returns whether inputs are images of their own, as in pairs of night and day. Otherwise they
-    /// are made from the outputs by [`degrade`](Self::degrade).
+    /// Returns whether the inputs are separate images, as in pairs of night and day. Otherwise
+    /// [`degrade`](Self::degrade) makes them from the outputs.
     fn is_paired(&self) -> bool {
         false
     }
 
-    /// Makes the input from a photograph of the output's size, values in [0, 1].
+    /// Makes the input, with values in [0, 1], from a photograph of the output's size.
     ///
-    /// A random degradation is a function of `seed`. The input of a paired task is not made from
-    /// the output, so this is not called for one.
+    /// A random degradation must depend only on the photograph and `seed`. This function is not called
+    /// for pairs of images, because the input of a pair is not made from the output.
     ///
     /// # Errors
     ///
-    /// If the photograph cannot be degraded; the built-in tasks fail only in JPEG compression.
+    /// If the photograph cannot be degraded. The built-in tasks report the errors of
+    /// [`jpeg`](crate::jpeg) and [`downsample`](crate::downsample).
     fn degrade(&self, photograph: &RgbImage, sizes: &Sizes, seed: u64)
     -> Result<Planes, DataError>;
 
-    /// Degrades an output once more, where this is deterministic, to see how near it comes to the
-    /// input. The default is `None`: outputs are not checked in this way.
+    /// Degrades a generated output, so that the result can be compared with the input. This measures
+    /// the output's consistency, and needs a deterministic degradation. The default returns `None`:
+    /// consistency is not measured.
     ///
     /// # Errors
     ///
-    /// As [`degrade`](Self::degrade).
+    /// The errors of [`degrade`](Self::degrade).
     fn degrade_again(&self, output: &RgbImage, sizes: &Sizes) -> Result<Option<Planes>, DataError> {
         let _ = (output, sizes);
         Ok(None)
     }
 
-    /// Turns a picture into an input: one that a user brings, or the input of a pair. The default
-    /// takes the picture as it is.
+    /// Turns a picture into an input. The picture comes from a user, or is the input of a pair. The
+    /// default uses the picture unchanged.
     ///
     /// # Errors
     ///
-    /// If the task needs more than a picture. The default has none.
+    /// If the task needs more than a picture. The default never fails.
     fn input_of_picture(&self, picture: &RgbImage) -> Result<Planes, DataError> {
         Ok(Planes::from_rgb(picture))
     }
 
-    /// Makes the conditioning images from an input: one per size of
-    /// [`Sizes::conditioning`], `[conditioning_channels, h, w]`.
+    /// Makes the conditioning images from an input, one per size of [`Sizes::conditioning`]:
+    /// `[conditioning_channels, height, width]`.
     ///
-    /// The default resizes the input with Pillow's bicubic filter, rounded to 8 bits.
+    /// The default resizes the input with Pillow's bicubic filter and rounds it to 8 bits.
     ///
     /// # Errors
     ///
@@ -153,8 +157,8 @@ pub trait Task: fmt::Debug + Send + Sync + 'static {
             .collect()
     }
 
-    /// Makes the true outputs at every level, coarse to fine, from the output at its full size. The
-    /// default gives RGB in [0, 1].
+    /// Makes the true output at every level, coarse to fine, from the output at full size. The
+    /// default makes RGB images in [0, 1].
     ///
     /// # Errors
     ///
@@ -165,8 +169,8 @@ pub trait Task: fmt::Debug + Send + Sync + 'static {
 
     /// Returns the input as a picture, RGB in [0, 1], given its conditioning images.
     ///
-    /// The default takes the finest one: one channel is a lightness, and of more than three channels
-    /// the first three are shown.
+    /// The default shows the finest conditioning image. If it has one or two channels, the first one
+    /// is shown as a lightness. If it has more than three, the first three are shown.
     fn picture_of_input(&self, conditioning: &[Planes]) -> Planes {
         let finest = &conditioning[conditioning.len() - 1];
         match finest.channels {
@@ -179,40 +183,41 @@ pub trait Task: fmt::Debug + Send + Sync + 'static {
     /// Returns a generated image as it is shown and measured, RGB in [0, 1], given the conditioning
     /// images of its input.
     ///
-    /// The default clips values to [0, 1]. A task that knows part of the output can put it in here.
+    /// The default clamps values to [0, 1]. A task that knows a part of the output can insert that
+    /// part here.
     fn show(&self, conditioning: &[Planes], output: Planes) -> Planes {
         let _ = conditioning;
         output.clipped()
     }
 
-    /// Draws the made-up scene of this number.
+    /// Draws the procedural scene with this number.
     ///
-    /// The default is a picture of shapes that stands for a photograph: its plausible outputs are
-    /// not known.
+    /// The default draws a picture of shapes in place of a photograph. Its plausible outputs are not
+    /// known.
     ///
     /// # Errors
     ///
-    /// The default has none.
+    /// If the scene cannot be drawn. The default never fails.
     fn scene(&self, sizes: &Sizes, number: u64) -> Result<Scene, DataError> {
         Ok(procedural::picture(sizes, number))
     }
 }
 
-/// A [`Task`] that is shared and known by its name.
+/// A shared [`Task`] that is identified by its name.
 ///
-/// It is displayed, parsed, compared and serialized as the name. Parsing finds the four built-in
-/// tasks and those that the program has [registered](register).
+/// It is displayed, parsed, compared and serialized by its name. Parsing finds the four built-in tasks
+/// and those that the program has [registered](register).
 #[derive(Clone)]
 pub struct TaskHandle(Arc<dyn Task>);
 
 /// The tasks that the program has registered.
 static REGISTERED: RwLock<Vec<TaskHandle>> = RwLock::new(Vec::new());
 
-/// Makes a task known by its name, and returns its handle.
+/// Registers a task under its name and its aliases, and returns its handle.
 ///
 /// # Errors
 ///
-/// [`DataError::TaskExists`] if a task of this name, or of one of its other names, is known already.
+/// [`DataError::TaskExists`] if one of these names already belongs to a task.
 pub fn register(task: impl Task) -> Result<TaskHandle, DataError> {
     let task = TaskHandle::new(task);
     let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
@@ -229,13 +234,13 @@ pub fn register(task: impl Task) -> Result<TaskHandle, DataError> {
 }
 
 impl TaskHandle {
-    /// Wraps a task. It need not be registered, but then a configuration that names it cannot be
-    /// read again.
+    /// Wraps a task without registering it. A configuration that names an unregistered task can be
+    /// written but not read again.
     pub fn new(task: impl Task) -> Self {
         Self(Arc::new(task))
     }
 
-    /// Returns the paper's four tasks, in its order.
+    /// Returns the paper's four tasks, in the order of the paper.
     pub fn built_in() -> [Self; 4] {
         [
             Self::new(NightToDay),
@@ -294,9 +299,11 @@ impl fmt::Display for TaskHandle {
 impl FromStr for TaskHandle {
     type Err = DataError;
 
+    /// Finds a task by its name or one of its aliases.
+    ///
     /// # Errors
     ///
-    /// [`DataError::UnknownTask`].
+    /// [`DataError::UnknownTask`] if no task has this name.
     fn from_str(name: &str) -> Result<Self, DataError> {
         let all = Self::all();
         let found = all.iter().find(|task| task.is_called(name)).cloned();

@@ -31,7 +31,7 @@ impl Task for Colorization {
         OutputSpace::Lab
     }
 
-    /// The photograph itself: only its lightness is used, at each level's size.
+    /// Returns the photograph itself. The conditioning images show only its lightness.
     fn degrade(&self, photograph: &RgbImage, _: &Sizes, _: u64) -> Result<Planes, DataError> {
         Ok(Planes::from_rgb(photograph))
     }
@@ -52,7 +52,8 @@ impl Task for Colorization {
     }
 }
 
-/// A small image to one of twice the side per level (16 times with four levels).
+/// A small image to a large one. Each level doubles the side, so four levels make it 16 times as
+/// large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SuperResolution;
 
@@ -78,7 +79,7 @@ impl Task for SuperResolution {
         self.degrade(output, sizes, 0).map(Some)
     }
 
-    /// The pattern hides from a reduction by 4 or more, or from one by exactly 2.
+    /// Draws shapes with a pattern that vanishes when the image is reduced by 2 per level.
     fn scene(&self, sizes: &Sizes, number: u64) -> Result<Scene, DataError> {
         let texture = Texture::HiddenFromReduction {
             times: 1 << sizes.levels(),
@@ -87,7 +88,7 @@ impl Task for SuperResolution {
     }
 }
 
-/// A JPEG of quality 1 (of 100) to a clean image.
+/// A JPEG of quality 1 (of 100) to an image without compression artifacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decompression;
 
@@ -110,7 +111,7 @@ impl Task for Decompression {
     }
 }
 
-/// A scene by night to the same scene by day, or any other task given by pairs of images.
+/// A scene by night to the same scene by day, or any other task that is given by pairs of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NightToDay;
 
@@ -127,7 +128,8 @@ impl Task for NightToDay {
         true
     }
 
-    /// The photograph unchanged: the input of a pair is an image of its own.
+    /// Returns the photograph unchanged. The input of a pair is a separate image, not made from the
+    /// output.
     fn degrade(&self, photograph: &RgbImage, _: &Sizes, _: u64) -> Result<Planes, DataError> {
         Ok(Planes::from_rgb(photograph))
     }

@@ -1,4 +1,4 @@
-//! Which part of an image an example shows, and which way round.
+//! The part of an image that an example shows, and its orientation.
 
 use image::{RgbImage, imageops};
 use rand::RngExt;
@@ -17,14 +17,15 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// The largest central region of the aspect ratio of `width` x `height`.
+    /// Returns the largest central region with the aspect ratio of `width` x `height`.
     pub fn center(image_size: (u32, u32), height: usize, width: usize) -> Self {
         Self::of_scale(image_size, height, width, 1.0, [0.5, 0.5])
     }
 
-    /// Draws a region of the right aspect ratio whose side is between `smallest_crop` and 1 times that
-    /// of the largest one. The region is flipped left to right by chance. If `may_transpose` is set
-    /// and the output is square, it is transposed by chance.
+    /// Draws a region with the aspect ratio of `width` x `height`. Its side is between
+    /// `smallest_crop` and 1 times the side of the largest such region. The region is flipped left to
+    /// right with probability 1/2. If `may_transpose` is set and the output is square, the region is
+    /// also transposed with probability 1/2.
     pub fn random(
         image_size: (u32, u32),
         height: usize,
@@ -42,8 +43,8 @@ impl View {
         }
     }
 
-    /// The smallest crop of an image that is not smaller than the output, relative to the largest region. With it,
-    /// no example is an enlargement.
+    /// Returns the smallest crop of an image that does not have to be enlarged to the output's size,
+    /// relative to the largest region.
     pub fn smallest_crop(image_size: (u32, u32), height: usize, width: usize) -> f64 {
         let largest = Self::center(image_size, height, width).region[3];
         (height as f64 / largest).min(1.0)
@@ -58,7 +59,7 @@ impl View {
     ) -> Self {
         let (image_width, image_height) = (f64::from(image_size.0), f64::from(image_size.1));
         let pixels = (image_width / width as f64).min(image_height / height as f64) * scale;
-        // Whole pixels: a region of the output's own size is then copied exactly.
+        // Regions consist of whole pixels, so a region of the output's size is copied exactly.
         let region_width = (width as f64 * pixels).round().clamp(1.0, image_width);
         let region_height = (height as f64 * pixels).round().clamp(1.0, image_height);
         let left = (place[0] * (image_width - region_width)).floor();
@@ -71,8 +72,8 @@ impl View {
         }
     }
 
-    /// This view of `image`, at `height` x `width`. An image of another size than the view was made for (the
-    /// partner in a pair) is cropped in proportion.
+    /// Returns this view of `image`, resized to `height` x `width`. If `image` is the other image of a
+    /// pair and has a different size, the region is scaled in proportion.
     pub fn of(&self, image: &RgbImage, height: usize, width: usize) -> Result<RgbImage, DataError> {
         let x = f64::from(image.width()) / f64::from(self.image_size.0);
         let y = f64::from(image.height()) / f64::from(self.image_size.1);
@@ -86,7 +87,7 @@ impl View {
             imageops::flip_horizontal_in_place(&mut shown);
         }
         if self.transpose {
-            // Upside down and then a quarter turn: rows become columns.
+            // A vertical flip followed by a quarter turn exchanges rows and columns.
             shown = imageops::rotate90(&imageops::flip_vertical(&shown));
         }
         Ok(shown)

@@ -1,4 +1,4 @@
-//! Folders to examples.
+//! The examples that are made from folders of images.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use chimle_data::{
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
-/// An image in which every pixel differs from every other.
+/// Returns an image in which every pixel differs from every other.
 fn distinct(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         Rgb([(x * 3) as u8, (y * 3) as u8, (x + y) as u8])
@@ -65,7 +65,8 @@ fn each_task_has_its_conditioning_at_the_sides_of_its_levels() {
         [[3, 8, 16], [3, 16, 32], [3, 32, 64]]
     );
     assert_eq!(clean.targets, color.targets);
-    // The smallest input is that of the compressed image, not the compressed smallest image.
+    // The smallest conditioning image is the downsampled compressed image, not the compressed
+    // downsampled image.
     let compressed = clean.conditioning[2].to_rgb();
     let quarter = downsample(&compressed, 16, 8).unwrap();
     assert_eq!(clean.conditioning[0], Planes::from_rgb(&quarter));
@@ -152,7 +153,7 @@ fn an_input_may_have_several_outputs_that_see_it_alike() {
     assert_ne!(conditioning(2, 0), conditioning(2, 1));
     assert_ne!(conditioning(2, 0), conditioning(0, 0));
 
-    // An output in a folder that no input is named after has no partner.
+    // An output has no partner if no input has the name of its folder.
     save(folder.path(), "day/d/1.png", &distinct(40, 40));
     let source = Source::detect(&NightToDay, folder.path()).unwrap();
     let config = dataset.config().clone();
@@ -350,14 +351,14 @@ fn an_example_stays_the_same_when_other_files_come_go_or_are_damaged() {
         }
     };
 
-    // Two files more: one sorts first, the other in between.
+    // Two more files: one sorts first, the other one between the existing files.
     save(folder.path(), "a.png", &distinct(40, 30));
     save(folder.path(), "c.png", &distinct(40, 30));
     let more = open();
     assert_eq!(more.len(), 5);
     check(&more);
 
-    // One file is no image any more, and one is gone.
+    // One file is no longer an image, and one is removed.
     std::fs::write(folder.path().join("a.png"), "words").unwrap();
     std::fs::remove_file(folder.path().join("e.png")).unwrap();
     let less = open();
@@ -393,7 +394,7 @@ fn observed_outputs_of_different_size_have_the_same_conditioning() {
                 );
                 assert_eq!(example.input, dataset.input_id(0));
             }
-            // The output of the input's own size shows the same part, the same way round.
+            // The output with the input's size shows the same region in the same orientation.
             assert_eq!(examples[1].targets, examples[1].conditioning);
         }
     }

@@ -1,4 +1,4 @@
-//! Image files and folders made to take memory or to stop a run.
+//! Image files and folders that are made to exhaust memory or to stop a run.
 
 use std::fs;
 use std::io::Cursor;
@@ -22,7 +22,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     !crc
 }
 
-/// The beginning of a PNG: its header, and the first bytes of its pixels.
+/// Returns the beginning of a PNG: its header, and the first bytes of its pixels.
 fn png_header(width: u32, height: u32, bits: u8, color: u8) -> Vec<u8> {
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
     let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
@@ -36,7 +36,7 @@ fn png_header(width: u32, height: u32, bits: u8, color: u8) -> Vec<u8> {
     png
 }
 
-/// Compressed, such an image is a file of 260 kB. It would take 2 GB, and 6 GB as RGB.
+/// Such an image compresses to a file of 260 kB. Decoded, it would take 2 GB, or 6 GB as RGB.
 #[test]
 fn an_image_that_takes_too_much_is_refused_by_its_header() {
     let folder = TempDir::new().unwrap();
@@ -61,7 +61,7 @@ fn an_image_that_takes_too_much_is_refused_by_its_header() {
         );
         assert!(begun.elapsed() < Duration::from_secs(1));
     }
-    // Half of that is decoded, and found to have no pixels.
+    // An image of about half that size is within the limit, so decoding starts and finds no pixels.
     fs::write(&path, png_header(20_000, 15_000, 8, 2)).unwrap();
     let error = read_rgb(&path).unwrap_err();
     assert!(!matches!(error, DataError::TooLarge { .. }), "{error}");
@@ -98,7 +98,8 @@ fn what_is_no_file_is_refused() {
     }
 }
 
-/// Changes of an image in each format, from a fixed seed: an error or an image, but no panic.
+/// Images of each format are damaged at random, from a fixed seed. Each gives an error or an image, but
+/// no panic.
 #[test]
 fn changed_files_are_errors_or_images() {
     let folder = TempDir::new().unwrap();
@@ -125,7 +126,7 @@ fn changed_files_are_errors_or_images() {
         for _ in 0..200 {
             let mut bytes = whole.clone();
             for _ in 0..=random(4) {
-                // Most of what is hostile is in the header.
+                // Most hostile contents are in the header.
                 let reach = if random(2) == 0 {
                     bytes.len()
                 } else {
@@ -148,7 +149,8 @@ fn changed_files_are_errors_or_images() {
                 }
                 Err(error) => {
                     refused += 1;
-                    // A panic of a decoder is caught. If one is found, it should be reported there.
+                    // The panic of a decoder is caught. If a case is found here, it should be reported to
+                    // the decoder's authors.
                     let is_panic = matches!(error, DataError::Decoder { .. });
                     assert!(!is_panic, "{format:?}: {error}");
                 }
@@ -188,7 +190,7 @@ fn links_that_lead_nowhere_or_into_a_circle_are_passed_over() {
     symlink("missing.png", root.join("dangling.png")).unwrap();
     symlink("..", root.join("sub/up")).unwrap();
     symlink("self", root.join("self")).unwrap();
-    // Of an editor, not of the user.
+    // A lock file of an editor.
     symlink("missing", root.join(".#lock")).unwrap();
     let listed = list_images(root).unwrap();
     assert_eq!(listed.files, [root.join("a.png"), root.join("sub/b.png")]);

@@ -1,4 +1,4 @@
-//! Loading ahead, on threads.
+//! Loading of examples in advance, on worker threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,7 +39,7 @@ fn a_loader_dropped_early_ends_and_has_not_run_far_ahead() {
     for _ in 0..5 {
         loader.next().unwrap().unwrap();
     }
-    drop(loader); // would hang if a thread did
+    drop(loader); // hangs if a thread does not end
     assert_eq!(asked.load(Ordering::Relaxed), 5 + 6);
 }
 

@@ -8,7 +8,7 @@ use chimle_data::{
 };
 use image::RgbImage;
 
-/// The scene of this number, with outputs of `side` x `side`.
+/// Draws the scene with this number, with outputs of `side` x `side`.
 fn scene(task: &dyn Task, levels: usize, side: usize, number: u64) -> Scene {
     let sizes = Sizes::new(task, levels, side, side).unwrap();
     let scene = task.scene(&sizes, number).unwrap();
@@ -25,7 +25,7 @@ fn mean_difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>() / a.len() as f32
 }
 
-/// The modes' mean, each channel of each pixel on its own.
+/// Returns the mean of the modes, separately for each channel of each pixel.
 fn average(modes: &[RgbImage]) -> RgbImage {
     RgbImage::from_fn(modes[0].width(), modes[0].height(), |x, y| {
         let sum = |c: usize| {
@@ -107,8 +107,9 @@ fn degradations_hide_the_pattern() {
                     let hidden = 255.0 * mean_difference(&inputs[i].data, &inputs[j].data);
                     let shown = 255.0 * mean_difference(&modes[i].data, &modes[j].data);
                     worst = worst.max(hidden);
-                    // A compressed block is a multiple of 32 levels; one whose mean lies halfway may fall
-                    // either way, and at 64 pixels the image has only 16 blocks of color.
+                    // The value of a compressed block is a multiple of 32 levels. A block whose mean lies
+                    // halfway may be rounded up or down, and at 64 pixels the image has only 16 blocks of
+                    // color.
                     assert!(hidden < 3.0, "{name} scene {number}: {hidden} levels");
                     assert!(shown > 6.0, "{name} scene {number}: {shown} levels");
                 }
@@ -178,7 +179,7 @@ fn scenes_can_be_of_any_shape_and_begin_at_any_number() {
     assert_eq!(later.name(1), "scene-4");
 }
 
-/// A task of which nothing but the required is written.
+/// A task that implements only the required functions.
 #[derive(Debug)]
 struct Darkening;
 
@@ -209,7 +210,7 @@ fn a_task_without_scenes_of_its_own_has_pictures_whose_outputs_are_not_known() {
         let input = Darkening.degrade(picture, &sizes, 0).unwrap();
         let conditioning = Darkening.conditioning(&input, &sizes).unwrap();
         assert_eq!(example.conditioning, conditioning);
-        // The seed has nothing to draw.
+        // Nothing in the example is random, so the seed does not matter.
         assert_eq!(dataset.example(index, 1).unwrap(), example);
     }
     let pictures: Vec<_> = (0..10)

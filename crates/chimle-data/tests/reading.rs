@@ -1,4 +1,4 @@
-//! What image files are read as, and which are refused.
+//! Reading of image files: the pixels of valid ones, and the errors of others.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageBuffer, ImageEncoder, ImageFormat, Luma, Rgb, RgbImage, Rgba};
 use tempfile::TempDir;
 
-/// A smooth image, whose left is dark and whose top is blue.
+/// Returns a smooth image whose left side is dark and whose top is blue.
 fn gradient(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let red = (x * 255 / width) as u8;
@@ -72,7 +72,7 @@ fn transparent_pixels_show_white() {
     assert_eq!(read.get_pixel(2, 0).0, [200, 0, 0]);
 }
 
-/// A JPEG with an EXIF block that holds nothing but the orientation.
+/// Returns a JPEG with an EXIF block that contains only the orientation.
 fn jpeg_with_orientation(image: &RgbImage, orientation: u8) -> Vec<u8> {
     let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
@@ -87,7 +87,7 @@ fn jpeg_with_orientation(image: &RgbImage, orientation: u8) -> Vec<u8> {
 fn exif_orientation_turns_the_image_upright() {
     let folder = TempDir::new().unwrap();
     let image = gradient(48, 32);
-    // 6: the camera was held so that the image must be turned clockwise to be upright.
+    // Orientation 6: the stored image must be turned clockwise to be upright.
     let path = write(&folder, "turned.jpg", &jpeg_with_orientation(&image, 6));
     let read = read_rgb(&path).unwrap();
     assert_eq!(read.dimensions(), (32, 48));
@@ -180,7 +180,7 @@ fn an_image_that_would_not_fit_memory_is_refused_before_it_is_decoded() {
     assert!(error.to_string().contains("vast.png"));
 }
 
-/// The checksum of a PNG chunk (ISO 3309).
+/// Computes the checksum of a PNG chunk (ISO 3309).
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {

@@ -1,4 +1,4 @@
-//! Tasks that a program adds.
+//! Tasks that a program adds to the built-in ones.
 
 use std::path::Path;
 
@@ -23,7 +23,8 @@ fn save(folder: &Path, name: &str, image: &RgbImage) {
     image.save(path).unwrap();
 }
 
-/// Removes noise, given the noisy image and the strength of its noise: four channels.
+/// A task that removes noise. Its input has four channels: the noisy image and the strength of its
+/// noise.
 #[derive(Debug)]
 struct Denoising;
 
@@ -65,7 +66,7 @@ fn a_registered_task_is_found_by_its_names_and_written_by_its_own() {
     assert_eq!(serde_json::from_str::<TaskHandle>(&json).unwrap(), task);
     let error = register(Denoising).unwrap_err();
     assert!(matches!(error, DataError::TaskExists { .. }), "{error}");
-    // What is not known lists what is.
+    // The error for an unknown task lists the known ones.
     let error = "other".parse::<TaskHandle>().unwrap_err().to_string();
     assert!(
         error.contains("denoising") && error.contains("colorization"),
@@ -76,7 +77,7 @@ fn a_registered_task_is_found_by_its_names_and_written_by_its_own() {
 #[test]
 fn a_random_degradation_is_a_function_of_the_input_and_the_seed() {
     let folder = TempDir::new().unwrap();
-    // One picture under two names: only the identity of the input differs.
+    // Two files with the same picture differ only in the identity of the input.
     for name in ["b.png", "c.png"] {
         save(folder.path(), name, &distinct(16, 16));
     }
@@ -98,7 +99,7 @@ fn a_random_degradation_is_a_function_of_the_input_and_the_seed() {
     assert_ne!(conditioning(&dataset, 0, 8), first);
     assert_ne!(conditioning(&dataset, 1, 7), first);
 
-    // Another file that sorts first changes neither.
+    // Another file that sorts before them changes neither example.
     save(folder.path(), "a.png", &distinct(20, 20));
     let dataset = open();
     assert_eq!(dataset.name(1), "b.png");
@@ -113,12 +114,12 @@ fn the_default_conditioning_brings_every_channel_to_each_level() {
     let shape = |p: &Planes| [p.channels, p.height, p.width];
     let shapes: Vec<_> = conditioning.iter().map(shape).collect();
     assert_eq!(shapes, [[4, 8, 4], [4, 16, 8], [4, 32, 16]]);
-    // Of more than three channels the first three are shown.
+    // If there are more than three channels, the first three are shown.
     let shown = Denoising.picture_of_input(&conditioning);
     assert_eq!(shown, conditioning[2].channels(0..3));
 }
 
-/// Pairs whose input is one channel: the red of the picture, inverted.
+/// A paired task whose input has one channel: the inverted red of the picture.
 #[derive(Debug)]
 struct InvertedRed;
 
@@ -173,7 +174,7 @@ fn channels_are_resized_as_those_of_a_picture_are() {
     for (height, width) in [(11, 7), (22, 31), (5, 31), (40, 50)] {
         let expected = downsample(&picture, width as u32, height as u32).unwrap();
         let expected = Planes::from_rgb(&expected);
-        // Channels of the picture, by number.
+        // The indices of the picture's channels.
         for channels in [
             vec![0],
             vec![2],

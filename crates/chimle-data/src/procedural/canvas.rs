@@ -8,7 +8,7 @@ pub(super) type Point = [f64; 2];
 /// A color in any space in which blending is linear.
 pub(super) type Color = [f64; 3];
 
-/// An outline, given by the signed distance to it: negative within.
+/// An outline, defined by the signed distance to it, which is negative inside.
 #[derive(Clone, Debug)]
 pub(super) enum Form {
     Disk {
@@ -21,9 +21,9 @@ pub(super) enum Form {
         half: Point,
         angle: f64,
     },
-    /// Corners in clockwise order, as seen with y pointing down.
+    /// The corners are in clockwise order, with y pointing down.
     Triangle([Point; 3]),
-    /// A rectangle of which every other stripe is there.
+    /// A rectangle that is cut into stripes and lacks every second one.
     Stripes {
         center: Point,
         half: Point,
@@ -70,7 +70,8 @@ fn rectangle_distance(at: Point, half: Point) -> f64 {
     (at[0].abs() - half[0]).max(at[1].abs() - half[1])
 }
 
-/// Signed distance to the line from `a` to `b`, positive to its left as seen with y pointing down.
+/// Computes the signed distance to the line from `a` to `b`. It is positive to the left of the line,
+/// with y pointing down.
 fn line_distance(a: Point, b: Point, point: Point) -> f64 {
     let along = [b[0] - a[0], b[1] - a[1]];
     let length = along[0].hypot(along[1]).max(1e-9);
@@ -87,7 +88,7 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// A canvas filled with the color at each position.
+    /// Creates a canvas and fills it with the color at each position.
     pub fn new(height: usize, width: usize, color: impl Fn(Point) -> Color) -> Self {
         let mut canvas = Self {
             height,
@@ -98,19 +99,19 @@ impl Canvas {
         canvas
     }
 
-    /// Width and height in units of the shorter side.
+    /// Returns the width and height in units of the shorter side.
     pub fn extent(height: usize, width: usize) -> Point {
         let unit = height.min(width) as f64;
         [width as f64 / unit, height as f64 / unit]
     }
 
-    /// Paints where `distance` is negative, softened over a pixel at the outline.
+    /// Paints where `distance` is negative. The outline is softened over one pixel.
     pub fn paint(&mut self, distance: impl Fn(Point) -> f64, color: impl Fn(Point) -> Color) {
         let unit = self.height.min(self.width) as f64;
         self.blend(|point| 0.5 - distance(point) * unit, color);
     }
 
-    /// Mixes `color` in, by an opacity that is clamped to [0, 1].
+    /// Blends `color` over the canvas. The opacity is clamped to [0, 1].
     pub fn blend(&mut self, opacity: impl Fn(Point) -> f64, color: impl Fn(Point) -> Color) {
         self.each(|point, pixel| {
             let opacity = opacity(point).clamp(0.0, 1.0);
@@ -132,7 +133,7 @@ impl Canvas {
     }
 }
 
-/// From `a` (share 0) to `b` (share 1).
+/// Mixes two colors: `a` at share 0, `b` at share 1.
 pub(super) fn mix(a: Color, b: Color, share: f64) -> Color {
     [0, 1, 2].map(|i| a[i] + (b[i] - a[i]) * share)
 }

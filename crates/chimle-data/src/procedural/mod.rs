@@ -1,20 +1,21 @@
-//! Made-up scenes whose plausible outputs are known: [`MODES`] for each input, all equally likely.
+//! Procedural scenes whose plausible outputs are known: [`MODES`] for each input, all equally likely.
 //!
-//! A photograph comes with one output for each input, so nobody can count how many of the possible
-//! outputs a model produces. With these scenes this can be counted: [`Example::modes`] holds all
-//! plausible outputs, one of them is drawn as the target, and [`nearest_mode`] tells which one a
-//! sample has found.
+//! A data set of photographs has one output for each input, so nobody can count how many of the
+//! plausible outputs a model produces. With procedural scenes this can be counted. [`Example::modes`]
+//! holds all plausible outputs, and one of them is drawn as the target. [`nearest_mode`] finds the mode
+//! nearest to a sample.
 //!
 //! | task | the input shows | the modes differ in |
 //! |---|---|---|
 //! | colorization | the lightness of a few shapes | the palette: all hues turned by a quarter of the circle |
 //! | night-to-day | a village by night | the daylight: noon, overcast, evening, dawn |
-//! | super-resolution, decompression | a few shapes | the direction of a fine pattern, which the degradation hides |
-//! | any other | whatever the task makes of a picture of shapes | (not known) |
+//! | super-resolution, decompression | a few shapes | the direction of a fine pattern, which the degradation removes |
+//! | any other | the task's degradation of a picture of shapes | (not known) |
 //!
-//! The conditioning is the mean of what the task makes of each mode, so it cannot tell which mode
-//! was drawn. (The modes' inputs differ only by rounding and where contours are softened.) A scene
-//! is a function of its number and its size. The size may be any that the task allows.
+//! Where the task makes the input from the output, the conditioning is the mean over the conditioning
+//! images of all modes, so it does not reveal which mode was drawn. (The inputs of the modes differ
+//! only by rounding and at softened contours.) A scene depends only on its number and its size, which
+//! may be any size that the task allows.
 
 mod canvas;
 mod palette;
@@ -37,13 +38,13 @@ pub const MODES: usize = 4;
 /// A scene at full size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scene {
-    /// The input, where it is an image of its own (night-to-day).
+    /// The input, if it is a separate image (night-to-day). Otherwise the task makes it from the output.
     pub input: Option<RgbImage>,
     /// The equally likely outputs, always in the same order.
     pub outputs: Vec<RgbImage>,
 }
 
-/// Draws shapes in [`MODES`] palettes of one lightness.
+/// Draws shapes in [`MODES`] palettes that have the same lightness.
 pub fn palettes(sizes: &Sizes, number: u64) -> Scene {
     let (height, width) = sizes.output();
     let outputs = shapes::draw(&mut scene_rng(number), height, width).palettes();
@@ -53,7 +54,7 @@ pub fn palettes(sizes: &Sizes, number: u64) -> Scene {
     }
 }
 
-/// Draws shapes in one palette, a stand-in for a photograph.
+/// Draws shapes in one palette, in place of a photograph.
 pub fn picture(sizes: &Sizes, number: u64) -> Scene {
     Scene {
         input: None,
@@ -70,7 +71,7 @@ pub fn textures(sizes: &Sizes, number: u64, texture: Texture) -> Scene {
     }
 }
 
-/// Draws a village by night, and by the light of [`MODES`] times of day.
+/// Draws a village by night, and in [`MODES`] kinds of daylight.
 pub fn villages(sizes: &Sizes, number: u64) -> Scene {
     let (height, width) = sizes.output();
     village::draw(&mut scene_rng(number), height, width)
@@ -82,7 +83,7 @@ fn one_palette(sizes: &Sizes, rng: &mut ChaCha8Rng) -> RgbImage {
     palettes[rng.random_range(0..MODES)].clone()
 }
 
-/// Makes the example of scene `number`, its target drawn from the scene's outputs by `rng`.
+/// Makes the example of scene `number`. `rng` draws its target from the scene's outputs.
 pub(crate) fn example(
     task: &dyn Task,
     sizes: &Sizes,
@@ -110,7 +111,7 @@ pub(crate) fn example(
     })
 }
 
-/// The name of a scene.
+/// Returns the name of a scene.
 pub(crate) fn scene_name(number: u64) -> String {
     format!("scene-{number}")
 }
@@ -131,12 +132,12 @@ fn mean_conditioning(
         .collect())
 }
 
-/// Finds the mode nearest to an image of the same shape, by mean squared distance: its index and the
-/// distance.
+/// Finds the mode nearest to an image by mean squared difference, and returns the mode's index and the
+/// difference.
 ///
 /// # Errors
 ///
-/// [`DataError::Shape`] if an image differs in shape from a mode, [`DataError::Setting`] if there
+/// [`DataError::Shape`] if the image differs in shape from a mode, [`DataError::Setting`] if there
 /// are no modes.
 pub fn nearest_mode(modes: &[Planes], image: &Planes) -> Result<(usize, f32), DataError> {
     let mut nearest = None;
@@ -153,7 +154,7 @@ pub fn nearest_mode(modes: &[Planes], image: &Planes) -> Result<(usize, f32), Da
     })
 }
 
-/// The random numbers of a scene. Those that draw a mode are others.
+/// Returns the random numbers that compose a scene. Its mode is drawn from other random numbers.
 fn scene_rng(number: u64) -> ChaCha8Rng {
     let mut key = *b"a procedural scene of CHIMLE    ";
     key[24..].copy_from_slice(&number.to_le_bytes());

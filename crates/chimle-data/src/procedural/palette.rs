@@ -1,17 +1,18 @@
-//! Hues in the plane of CIE a and b, in four palettes a quarter turn apart.
+//! Hues in the plane of CIE a and b, in four palettes that are a quarter turn apart.
 
 use super::MODES;
 use super::canvas::Color;
 use crate::color::srgb_from_lab;
 
-/// Hue of the first palette in degrees: with it, all four (orange, green, blue, violet) reach about the same chroma.
+/// The hue of the first palette in degrees. With this hue, all four palettes (orange, green, blue,
+/// violet) reach about the same chroma.
 const FIRST_HUE: f64 = 50.0;
 
-/// The chroma aimed at; what the display cannot show in all four palettes gets less.
+/// The desired chroma. A color that cannot be displayed in all four palettes gets a lower one.
 const CHROMA: f64 = 42.0;
 
-/// A Lab color of the first palette, its hue turned by `hue_offset` degrees, with a chroma that can be
-/// displayed in all palettes and at all lightnesses in `lightness ± spread`.
+/// Returns a Lab color of the first palette with its hue turned by `hue_offset` degrees. Its chroma can
+/// be displayed in all palettes and at all lightnesses in `lightness ± spread`.
 pub(super) fn color(lightness: f64, spread: f64, hue_offset: f64) -> Color {
     let hue = (FIRST_HUE + hue_offset).to_radians();
     let with_chroma =
@@ -28,7 +29,7 @@ pub(super) fn color(lightness: f64, spread: f64, hue_offset: f64) -> Color {
     with_chroma(lightness, chroma)
 }
 
-/// The same color in palette `k`: its hue turned by `k` quarters of the circle.
+/// Returns the color in palette `k`: its hue is turned by `k` quarters of the circle.
 pub(super) fn turn([lightness, a, b]: Color, k: usize) -> Color {
     match k % 4 {
         0 => [lightness, a, b],
@@ -38,7 +39,7 @@ pub(super) fn turn([lightness, a, b]: Color, k: usize) -> Color {
     }
 }
 
-/// Whether a Lab color can be displayed, with some room for mixtures of such colors.
+/// Returns whether a Lab color can be displayed, with a margin for mixtures of such colors.
 fn in_gamut(lab: Color) -> bool {
     srgb_from_lab(lab).iter().all(|v| (0.02..=0.98).contains(v))
 }

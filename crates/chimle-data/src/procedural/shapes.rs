@@ -1,7 +1,7 @@
 //! A few soft-shaded shapes on a background, painted in CIE Lab.
 //!
-//! Everything is a mixture of Lab colors, and turning the hue commutes with mixing: the palettes of a scene
-//! have one lightness by construction.
+//! Every pixel is a mixture of Lab colors. Turning the hue commutes with mixing, so all palettes of a
+//! scene have the same lightness by construction.
 
 use std::f64::consts::TAU;
 
@@ -13,10 +13,11 @@ use super::canvas::{Canvas, Color, Form, Point};
 use super::{MODES, palette};
 use crate::color::srgb_from_lab;
 
-/// Objects of one palette differ in hue by at most twice this many degrees, so that the palettes stay apart.
+/// The largest hue offset of an object in degrees, in either direction. It is small enough to keep the
+/// palettes apart.
 const HUE_OFFSET: f64 = 20.0;
 
-/// Half the range of lightness over one object's shading.
+/// Half the range of lightness in the shading of one object.
 const SHADING: f64 = 4.0;
 
 /// A painted scene in CIE Lab, in the first palette.
@@ -34,12 +35,13 @@ pub(super) fn draw(rng: &mut ChaCha8Rng, height: usize, width: usize) -> Shapes 
     });
     let mut centers = Vec::new();
     for i in 0..rng.random_range(3..=6) {
-        // From large to small, so that none is hidden altogether.
+        // Sizes decrease, so that no object is hidden completely.
         let size = rng.random_range(0.2..0.27) * (1.0 - 0.08 * f64::from(i));
         let center = place(rng, extent, &centers);
         centers.push(center);
         let form = form(rng, center, size);
-        // Lightnesses alternate around the background's, so that neighbors can be told apart in gray.
+        // Objects are alternately darker and lighter than the background, so that neighbors can be
+        // distinguished in gray.
         let lightness = if i % 2 == 0 {
             rng.random_range(46.0..background_lightness - 9.0)
         } else {
@@ -59,7 +61,7 @@ pub(super) fn draw(rng: &mut ChaCha8Rng, height: usize, width: usize) -> Shapes 
     Shapes { canvas }
 }
 
-/// Of a few random places the one farthest from those taken.
+/// Draws a few random places and returns the one farthest from the places already taken.
 fn place(rng: &mut ChaCha8Rng, extent: Point, taken: &[Point]) -> Point {
     const MARGIN: f64 = 0.18;
     let room = |[x, y]: Point| {
@@ -87,7 +89,7 @@ fn surface(rng: &mut ChaCha8Rng, lightness: f64) -> Color {
     )
 }
 
-/// The color at a height within an object, from -1 (above) to 1 (below): darker toward the bottom.
+/// Returns the color at a height within an object, from -1 (top) to 1 (bottom). The bottom is darker.
 fn shaded([lightness, a, b]: Color, height: f64) -> Color {
     [lightness - SHADING * height.clamp(-1.0, 1.0), a, b]
 }
@@ -119,7 +121,7 @@ fn form(rng: &mut ChaCha8Rng, center: Point, size: f64) -> Form {
 }
 
 impl Shapes {
-    /// The scene in each palette.
+    /// Returns the scene in each palette.
     pub fn palettes(&self) -> [RgbImage; MODES] {
         std::array::from_fn(|k| {
             RgbImage::from_fn(

@@ -1,4 +1,4 @@
-//! A fine pattern in one of four directions, which reduction or compression removes completely.
+//! A fine pattern in one of four directions. Reduction or compression removes it completely.
 
 use image::{Rgb, RgbImage};
 
@@ -7,17 +7,19 @@ use super::MODES;
 /// Half the pattern's contrast in 8-bit levels, for super-resolution.
 const STRONG: f64 = 26.0;
 
-/// Half the pattern's contrast for decompression. A JPEG of quality 1 divides every frequency of an 8 x 8 block by
-/// 255 and rounds. The largest frequency of a pattern of contrast ±c is 8c (all of its energy in one), so only the
-/// mean of this pattern is left, with room for what the picture adds.
+/// Half the pattern's contrast in 8-bit levels, for decompression.
+///
+/// A JPEG of quality 1 divides every frequency of an 8 x 8 block by 255 and rounds it. The largest
+/// frequency of a pattern of contrast ±c is at most 8c, which is 56 here and rounds to 0. The rest up
+/// to 127 is room for what the picture adds to that frequency.
 const WEAK: f64 = 7.0;
 
-/// What a pattern is hidden from.
+/// The degradation that removes a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Texture {
     /// The pattern vanishes when the image is reduced.
     HiddenFromReduction {
-        /// How many times smaller the sides become: 2, or 4 and more.
+        /// The factor by which the sides are reduced: 2, or at least 4.
         times: usize,
     },
     /// The pattern vanishes in a JPEG of quality 1.
@@ -25,11 +27,11 @@ pub enum Texture {
 }
 
 impl Texture {
-    /// Lays the pattern over an image in each direction.
+    /// Adds the pattern to an image in each direction.
     ///
-    /// The pattern repeats every four pixels. So its mean over each 8 x 8 block is zero, and so is
-    /// its response to bicubic reduction by 4 or more. Reduction by 2 would leave much of it, so
-    /// the four modes are then rows and columns of period 2, in both phases.
+    /// The pattern repeats every four pixels. Its mean over each 8 x 8 block is therefore zero, and so
+    /// is its response to bicubic reduction by 4 or more. Reduction by 2 would leave much of this
+    /// pattern. For that case, the four modes are rows and columns of period 2, in both phases.
     pub(super) fn directions(self, plain: &RgbImage) -> [RgbImage; MODES] {
         let (contrast, hides_period_two_only) = match self {
             Self::HiddenFromReduction { times } => (STRONG, times == 2),
@@ -51,7 +53,8 @@ impl Texture {
                 };
                 let sign = if high { 1.0 } else { -1.0 };
                 Rgb(plain.get_pixel(x, y).0.map(|v| {
-                    // The range is compressed by the contrast, so clamping does not shift the mean.
+                    // The range of values is narrowed by the contrast, so nothing is clamped, which
+                    // would shift the mean.
                     let v = contrast + f64::from(v) * (1.0 - 2.0 * contrast / 255.0);
                     (v.round() + sign * contrast) as u8
                 }))

@@ -1,4 +1,4 @@
-//! A village by night, and under four kinds of daylight.
+//! A village by night and in four kinds of daylight.
 
 use image::{Rgb, RgbImage};
 use rand::RngExt;
@@ -7,17 +7,17 @@ use rand_chacha::ChaCha8Rng;
 use super::Scene;
 use super::canvas::{Canvas, Color, Form, Point, mix};
 
-/// What falls on the scene. Colors are sRGB in [0, 1]; light may exceed 1.
+/// The light of a scene. Colors are sRGB in [0, 1]; factors of light may exceed 1.
 struct Light {
     sky_top: Color,
     sky_horizon: Color,
-    /// What surfaces are multiplied by.
+    /// The factor of the colors of all surfaces.
     surfaces: Color,
-    /// How far the farthest hill fades into the horizon.
+    /// The share of the horizon's color in the color of the farthest hill.
     haze: f64,
-    /// A disk in the sky: height above the horizon as a share of the sky, radius, color.
+    /// The sun or the moon: its height above the horizon as a share of the sky, its radius, its color.
     orb: Option<(f64, f64, Color)>,
-    /// Lamps and windows burn, and there are stars.
+    /// Whether lamps and windows are lit and there are stars.
     night: bool,
 }
 
@@ -66,7 +66,7 @@ const DAWN: Light = Light {
     night: false,
 };
 
-/// The parts of a village, without light.
+/// The parts of a village, without any light.
 struct Village {
     horizon: f64,
     orb_x: f64,
@@ -84,7 +84,7 @@ struct Hill {
     frequency: f64,
     phase: f64,
     color: Color,
-    /// 1 is at the horizon, 0 here.
+    /// The distance: 1 at the horizon, 0 in the foreground.
     depth: f64,
 }
 
@@ -94,7 +94,7 @@ struct House {
     roof: Form,
     roof_color: Color,
     door: Form,
-    /// Panes, and whether someone is at home.
+    /// The window panes, and whether each is lit at night.
     windows: Vec<(Form, bool)>,
 }
 
@@ -152,7 +152,7 @@ impl Village {
             depth,
         })
         .into();
-        // Plots of equal width, of which each takes a house, so that houses do not overlap.
+        // Each house has its own plot. All plots have the same width, so houses do not overlap.
         let plots = ((width / 0.36).floor() as usize).max(2);
         let plot = width / plots as f64;
         let ground = horizon + 0.32 * height;
@@ -266,7 +266,7 @@ impl Hill {
 }
 
 impl House {
-    /// A house standing on `foot`, the middle of its base.
+    /// Composes a house that stands on `foot`, the middle of its base.
     fn compose(rng: &mut ChaCha8Rng, foot: Point, plot: f64) -> Self {
         let half_width = plot * rng.random_range(0.27..0.34);
         let half_height = rng.random_range(0.075..0.105);
@@ -302,7 +302,7 @@ impl House {
 }
 
 impl Tree {
-    /// A tree standing on `foot`.
+    /// Composes a tree that stands on `foot`.
     fn compose(rng: &mut ChaCha8Rng, foot: Point) -> Self {
         let radius = rng.random_range(0.05..0.075);
         Self {
@@ -324,7 +324,7 @@ impl Tree {
     }
 }
 
-/// From 1 at an outline to 0 at `reach` beyond it.
+/// Falls from 1 at an outline to 0 at the distance `reach` from it.
 fn fade(distance: f64, reach: f64) -> f64 {
     (1.0 - distance / reach).clamp(0.0, 1.0).powi(2)
 }
