@@ -61,7 +61,8 @@ fn an_image_that_takes_too_much_is_refused_by_its_header() {
         );
         assert!(begun.elapsed() < Duration::from_secs(1));
     }
-    // An image of about half that size is within the limit, so decoding starts and finds no pixels.
+    // As RGB, the last image needs less than half as much memory. It is decoded, and its pixels turn out
+    // to be missing.
     fs::write(&path, png_header(20_000, 15_000, 8, 2)).unwrap();
     let error = read_rgb(&path).unwrap_err();
     assert!(!matches!(error, DataError::TooLarge { .. }), "{error}");

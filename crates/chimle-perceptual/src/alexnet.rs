@@ -12,7 +12,7 @@ use chimle_weights::{WeightFile, WeightsError};
 use crate::frozen::{FrozenConv2d, Window};
 use crate::imagenet::Standardize;
 
-/// torchvision's number of each convolution, its outputs and its window.
+/// The number of each convolution in torchvision, its output channels and its window.
 const CONVOLUTIONS: [(usize, usize, Window); 5] = [
     (
         0,
@@ -29,11 +29,11 @@ const CONVOLUTIONS: [(usize, usize, Window); 5] = [
     (10, 256, Window::same([3, 3])),
 ];
 
-/// Before these convolutions the image is halved.
+/// The convolutions that follow a pooling layer, which halves the sides of the features.
 const POOLED: [usize; 2] = [1, 2];
 
-/// The five convolutions of AlexNet in the widths of Krizhevsky 2014 ("One weird trick"), as
-/// features for a distance.
+/// The five convolutions of AlexNet with the widths of Krizhevsky 2014 ("One weird trick"). Their
+/// outputs are the features of a distance.
 ///
 /// Gradients flow to the image, never to the weights. `valid()` gives the network on the inner
 /// backend.
@@ -44,11 +44,11 @@ pub struct AlexNet<B: Backend> {
 }
 
 impl<B: Backend> AlexNet<B> {
-    /// Under 31 pixels the last features have no position left; 32 is the next of the sides that
-    /// levels have.
+    /// The smallest side of an image in pixels. Below 31, the last features would have no positions;
+    /// 32 is the next power of two.
     pub const SMALLEST_SIDE: usize = 32;
 
-    /// The network from a `.pth` or `.safetensors` file under torchvision's names:
+    /// Loads the network from a `.pth` or `.safetensors` file with torchvision's names:
     /// `features.N.weight` `[out, in, k, k]` and `features.N.bias` `[out]`.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl<B: Backend> AlexNet<B> {
         })
     }
 
-    /// Channels of the five features: 64, 192, 384, 256, 256.
+    /// Returns the channels of the five features: 64, 192, 384, 256, 256.
     pub fn widths(&self) -> Vec<usize> {
         self.convolutions
             .iter()
@@ -80,11 +80,14 @@ impl<B: Backend> AlexNet<B> {
 }
 
 impl<B: Kernels> AlexNet<B> {
-    /// The features after each of the five convolutions and its ReLU.
+    /// Computes the features after each of the five convolutions and its ReLU.
     ///
-    /// - input: `[n, 3, h, w]`, RGB in [0, 1], both sides at least
+    /// # Shapes
+    ///
+    /// - input: `[batch, 3, height, width]`, RGB in [0, 1], both sides at least
     ///   [`SMALLEST_SIDE`](Self::SMALLEST_SIDE)
-    /// - output: `[n, widths[k], h_k, w_k]`; of 64 pixels a side, 15, 7, 3, 3 and 3
+    /// - output `k`: `[batch, widths[k], height_k, width_k]`. For a side of 64 pixels, the sides of
+    ///   the features are 15, 7, 3, 3 and 3.
     pub fn forward(&self, rgb: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
         let mut x = self.standardize.forward(rgb);
         let mut features = Vec::with_capacity(self.convolutions.len());

@@ -14,23 +14,23 @@ use crate::imagenet::enlarge;
 use crate::squeezenet::SqueezeNet;
 use crate::vgg16::Vgg16;
 
-/// Which network's features a perceptual distance compares.
+/// The network whose features a perceptual distance compares.
 ///
-/// In configurations: `vgg16`, `alexnet`, `squeezenet`.
+/// Its names in configurations are `vgg16`, `alexnet` and `squeezenet`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backbone {
-    /// VGG16: what CHIMLE trains with.
+    /// VGG16. CHIMLE is trained with it.
     #[default]
     Vgg16,
-    /// AlexNet: what LPIPS is usually reported with.
+    /// AlexNet. LPIPS is usually reported on it.
     AlexNet,
-    /// SqueezeNet 1.1: the smallest.
+    /// SqueezeNet 1.1, the smallest of the three.
     SqueezeNet,
 }
 
 impl Backbone {
-    /// The network with the weights of a `.pth` or `.safetensors` file under torchvision's names.
+    /// Loads the network from a `.pth` or `.safetensors` file with torchvision's names.
     ///
     /// # Errors
     ///
@@ -52,16 +52,16 @@ impl Backbone {
 /// A loaded [`Backbone`].
 #[derive(Module, Debug)]
 pub enum BackboneNetwork<B: Backend> {
-    /// Five features.
+    /// VGG16, with five features.
     Vgg16(Vgg16<B>),
-    /// Five features.
+    /// AlexNet, with five features.
     AlexNet(AlexNet<B>),
-    /// Seven features.
+    /// SqueezeNet 1.1, with seven features.
     SqueezeNet(SqueezeNet<B>),
 }
 
 impl<B: Backend> BackboneNetwork<B> {
-    /// Which it is.
+    /// Returns which network this is.
     pub fn backbone(&self) -> Backbone {
         match self {
             Self::Vgg16(_) => Backbone::Vgg16,
@@ -70,7 +70,7 @@ impl<B: Backend> BackboneNetwork<B> {
         }
     }
 
-    /// Channels of each feature.
+    /// Returns the channels of each feature.
     pub fn widths(&self) -> Vec<usize> {
         match self {
             Self::Vgg16(network) => network.widths(),
@@ -79,7 +79,7 @@ impl<B: Backend> BackboneNetwork<B> {
         }
     }
 
-    /// Smaller images are enlarged to this side.
+    /// Returns the smallest side that the network takes. Smaller images are enlarged to it.
     pub fn smallest_side(&self) -> usize {
         match self {
             Self::Vgg16(_) => Vgg16::<B>::SMALLEST_SIDE,
@@ -90,9 +90,15 @@ impl<B: Backend> BackboneNetwork<B> {
 }
 
 impl<B: Kernels> BackboneNetwork<B> {
-    /// The network's features of images `[n, 3, h, w]`, RGB in [0, 1], each `[n, widths[k], h_k, w_k]`.
+    /// Computes the network's features of images.
     ///
-    /// A side under [`smallest_side`](Self::smallest_side) is enlarged to it by nearest neighbour.
+    /// A side below [`smallest_side`](Self::smallest_side) is enlarged to it by nearest-neighbor
+    /// interpolation.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, 3, height, width]`, RGB in [0, 1]
+    /// - output `k`: `[batch, widths[k], height_k, width_k]`
     pub fn forward(&self, rgb: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
         let rgb = enlarge(rgb, self.smallest_side());
         match self {

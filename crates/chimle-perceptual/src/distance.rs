@@ -10,28 +10,28 @@ use crate::features::Features;
 use crate::laplacian;
 use crate::lpips::Lpips;
 
-/// A distance between RGB images `[n, 3, h, w]` in [0, 1].
+/// A distance between RGB images `[batch, 3, height, width]` in [0, 1].
 ///
-/// Every distance is zero for equal images and has finite gradients. None has parameters to train:
-/// it holds plain tensors that no optimizer sees. For a distance of your own, implement
+/// Every distance is zero for equal images and has finite gradients. No distance has parameters to
+/// train: its weights are plain tensors that no optimizer sees. To use your own distance, implement
 /// [`Distance`].
 #[derive(Clone, Debug)]
 pub enum ImageDistance<B: Backend> {
-    /// Mean absolute difference over pixels and channels.
+    /// The mean absolute difference over pixels and channels.
     L1,
-    /// Mean squared difference over pixels and channels.
+    /// The mean squared difference over pixels and channels.
     L2,
-    /// Mean absolute difference of each band of a Laplacian pyramid, summed over the bands.
+    /// The mean absolute difference of each band of a Laplacian pyramid, summed over the bands.
     ///
-    /// The Lap1 loss of GLO (Bojanowski et al. 2018): there the absolute differences of band j
-    /// are summed over its pixels and weighted by 4^j, because the band has 4^j times fewer pixels.
-    /// Here the sum is also divided by the number of values in the image. There are at most five
-    /// bands, and fewer for small images. For one pixel this is [`L1`](Self::L1).
+    /// This is the Lap1 loss of GLO (Bojanowski et al. 2018), divided by the number of values in the
+    /// image. In GLO, the absolute differences of band j are summed over its pixels and weighted by
+    /// 4^j, because the band has 4^j times fewer pixels. There are at most five bands, and fewer for
+    /// small images. For an image of one pixel, this distance is [`L1`](Self::L1).
     LaplacianPyramid,
     /// LPIPS, or the unweighted distance of a network's features.
     Lpips(Lpips<B>),
-    /// The weighted sum of distances, such as LPIPS and the Laplacian pyramid: the first compares
-    /// what the image shows, the second its colors. No part may be a sum itself.
+    /// The weighted sum of several distances. For example, LPIPS compares the content of images and
+    /// the Laplacian pyramid their colors. No part may itself be a sum.
     Sum(Vec<(f64, ImageDistance<B>)>),
 }
 
@@ -54,19 +54,19 @@ impl<B: Kernels> Distance<B> for ImageDistance<B> {
 
     /// # Panics
     ///
-    /// If n is not a multiple of g, the sizes of the images differ, or the features are those of
-    /// another distance.
+    /// If the number of candidates is not a multiple of the number of targets, the images differ in
+    /// size, or the features belong to a different distance.
     fn compare(&self, candidates: &Features<B>, targets: &Features<B>) -> Tensor<B, 1> {
         assert_eq!(
             candidates.0.len(),
             targets.0.len(),
-            "features of two different distances, or of images of different size"
+            "the features belong to two different distances, or to images of different size"
         );
         self.total(&candidates.0, &targets.0).flatten(0, 1)
     }
 
-    /// L2 and LPIPS are squared Euclidean distances, and so is a sum of these. L1 and the Laplacian
-    /// pyramid are not.
+    /// Returns the embedding if the distance is a squared Euclidean distance, which holds for L2, LPIPS
+    /// and sums of these. Returns `None` for L1 and the Laplacian pyramid.
     fn embed(&self, features: &Features<B>) -> Option<Tensor<B, 2>> {
         match self {
             Self::L1 | Self::LaplacianPyramid => None,
@@ -91,7 +91,8 @@ impl<B: Kernels> Distance<B> for ImageDistance<B> {
 }
 
 impl<B: Kernels> ImageDistance<B> {
-    /// Computes the distance `[g, c]` from all features.
+    /// Computes the distances `[targets, candidates]` from all features. Each target has its own
+    /// candidates.
     fn total(&self, images: &[Tensor<B, 4>], targets: &[Tensor<B, 4>]) -> Tensor<B, 2> {
         if let Self::Sum(parts) = self {
             let (mut images, mut targets) = (images, targets);
@@ -107,7 +108,7 @@ impl<B: Kernels> ImageDistance<B> {
         sum(pairs.map(|(k, (image, target))| self.term(k, image, target)))
     }
 
-    /// Computes one feature's term of the distance, `[g, c]`.
+    /// Computes one feature's term of the distances, `[targets, candidates]`.
     fn term(&self, feature: usize, images: &Tensor<B, 4>, targets: &Tensor<B, 4>) -> Tensor<B, 2> {
         match self {
             Self::L1 | Self::LaplacianPyramid => absolute_difference(images, targets),
@@ -123,7 +124,7 @@ impl<B: Kernels> ImageDistance<B> {
         }
     }
 
-    /// Returns the number of features, given the first one.
+    /// Returns the number of features of the distance, given the first of them.
     fn features_of(&self, first: &Tensor<B, 4>) -> usize {
         match self {
             Self::L1 | Self::L2 => 1,
@@ -132,7 +133,7 @@ impl<B: Kernels> ImageDistance<B> {
                 laplacian::count(height, width)
             }
             Self::Lpips(lpips) => lpips.layers(),
-            Self::Sum(_) => unreachable!("a sum has no sums among its parts"),
+            Self::Sum(_) => unreachable!("no part of a sum is a sum"),
         }
     }
 }
@@ -177,8 +178,8 @@ impl<B: TrainingBackend> TrainingDistance<B> for ImageDistance<B> {
     }
 }
 
-/// The mean absolute difference `[g, c]` of features `[g c, channels, h, w]` and
-/// `[g, channels, h, w]`.
+/// Computes the mean absolute difference `[g, c]` of features `[g * c, channels, height, width]` and
+/// `[g, channels, height, width]`, for `g` targets with `c` candidates each.
 fn absolute_difference<B: Backend>(images: &Tensor<B, 4>, targets: &Tensor<B, 4>) -> Tensor<B, 2> {
     let [n, of_images @ ..] = images.dims();
     let [g, of_targets @ ..] = targets.dims();

@@ -1,4 +1,4 @@
-//! What measures of sets are computed on.
+//! Feature extractors for measures of sets of images.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -9,7 +9,10 @@ use crate::imagenet::enlarge;
 use crate::inception::InceptionV3;
 use crate::vgg16::Vgg16;
 
-/// A network that describes an image by one vector: what FID, KID, precision and recall compare.
+/// A network that describes an image by one feature vector. FID, KID, precision and recall compare
+/// these vectors.
+///
+/// # Examples
 ///
 /// ```no_run
 /// use burn::tensor::Tensor;
@@ -25,15 +28,15 @@ use crate::vgg16::Vgg16;
 /// ```
 #[derive(Module, Debug)]
 pub enum Extractor<B: Backend> {
-    /// The 2048 features that FID is published on.
+    /// The 2048 features of Inception-v3, on which FID is published.
     InceptionV3(InceptionV3<B>),
-    /// The mean over positions of the features after relu5_3. Its numbers are not comparable with
-    /// published ones.
+    /// The features of VGG16 after relu5_3, averaged over positions. Measures on these features must
+    /// not be compared with published ones.
     Vgg16(Vgg16<B>),
 }
 
 impl<B: Kernels> Extractor<B> {
-    /// What to call the features in a report.
+    /// Returns the name of the features in a report.
     pub fn name(&self) -> &'static str {
         match self {
             Self::InceptionV3(_) => "Inception-v3 (FID)",
@@ -41,7 +44,8 @@ impl<B: Kernels> Extractor<B> {
         }
     }
 
-    /// Numbers that describe an image: 2048, or the width of VGG16's last block (512).
+    /// Returns the number of features: 2048 for Inception-v3, or the width of VGG16's last block (512
+    /// by default).
     pub fn dimension(&self) -> usize {
         match self {
             Self::InceptionV3(_) => InceptionV3::<B>::FEATURES,
@@ -49,10 +53,15 @@ impl<B: Kernels> Extractor<B> {
         }
     }
 
-    /// The features `[n, dimension]` of images `[n, 3, h, w]`, RGB in [0, 1], of any size.
+    /// Computes the features of images.
     ///
-    /// Inception-v3 resizes them to 299 pixels; for VGG16, a side under 16 is enlarged to 16 by
-    /// nearest neighbour.
+    /// Inception-v3 resizes images to 299 x 299 pixels. For VGG16, a side below 16 pixels is enlarged
+    /// to 16 by nearest-neighbor interpolation.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, 3, height, width]`, RGB in [0, 1], of any size
+    /// - output: `[batch, dimension]`
     pub fn extract(&self, rgb: Tensor<B, 4>) -> Tensor<B, 2> {
         match self {
             Self::InceptionV3(network) => network.features(rgb),
@@ -65,5 +74,5 @@ impl<B: Kernels> Extractor<B> {
     }
 }
 
-/// VGG16's fifth block, which ends in relu5_3.
+/// The index of VGG16's fifth block, which ends in relu5_3.
 const LAST_BLOCK: usize = 4;

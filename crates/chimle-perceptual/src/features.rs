@@ -1,11 +1,12 @@
-//! What an image distance keeps of an image.
+//! The features that an image distance compares.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use chimle_imle::{Rows, Selection};
 
 /// The features of a batch of images for an [`ImageDistance`](crate::ImageDistance): the images
-/// themselves, their Laplacian bands, or normalized features of a network, each `[n, c, h, w]`.
+/// themselves, their Laplacian bands, or the normalized features of a network, each
+/// `[batch, channels, height, width]`.
 ///
 /// The features of a target are computed once and compared with many candidates.
 #[derive(Clone, Debug)]

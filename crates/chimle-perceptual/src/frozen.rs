@@ -14,14 +14,14 @@ use chimle_weights::{WeightFile, WeightsError};
 pub(crate) struct Window {
     /// Height and width of the kernel.
     pub(crate) kernel: [usize; 2],
-    /// The same along both axes.
+    /// The stride along both axes.
     pub(crate) stride: usize,
-    /// Zeros on each side of the rows and of the columns.
+    /// The zeros added on each side, vertically and horizontally.
     pub(crate) padding: [usize; 2],
 }
 
 impl Window {
-    /// Stride 1, and an odd kernel's padding that keeps the image's size.
+    /// Creates a window of stride 1 whose padding keeps the image's size. The kernel's sides are odd.
     pub(crate) const fn same(kernel: [usize; 2]) -> Self {
         Self {
             kernel,
@@ -30,7 +30,7 @@ impl Window {
         }
     }
 
-    /// No padding.
+    /// Creates a window without padding.
     pub(crate) const fn valid(kernel: [usize; 2], stride: usize) -> Self {
         Self {
             kernel,
@@ -42,8 +42,8 @@ impl Window {
 
 /// A convolution whose weights are plain tensors.
 ///
-/// Not being parameters, they are seen by no optimizer, stored in no checkpoint, and autodiff
-/// spends no time on their gradients.
+/// The weights are not parameters, so no optimizer changes them, no checkpoint stores them, and
+/// autodiff does not compute their gradients.
 #[derive(Module, Debug)]
 pub(crate) struct FrozenConv2d<B: Backend> {
     /// `[out, in, kernel height, kernel width]`
@@ -55,7 +55,7 @@ pub(crate) struct FrozenConv2d<B: Backend> {
 }
 
 impl<B: Backend> FrozenConv2d<B> {
-    /// The window's kernel size must be the weight's.
+    /// Creates a convolution. The window must have the kernel size of the weight.
     pub(crate) fn new(weight: Tensor<B, 4>, bias: Tensor<B, 1>, window: Window) -> Self {
         Self {
             weight,
@@ -65,7 +65,7 @@ impl<B: Backend> FrozenConv2d<B> {
         }
     }
 
-    /// The parameters `name.weight` `[outputs, inputs, kernel height, kernel width]` and
+    /// Loads the tensors `name.weight` `[outputs, inputs, kernel height, kernel width]` and
     /// `name.bias` `[outputs]`.
     pub(crate) fn load(
         file: &WeightFile,
@@ -81,14 +81,14 @@ impl<B: Backend> FrozenConv2d<B> {
         Ok(Self::new(weight, bias, window))
     }
 
-    /// Channels of the output.
+    /// Returns the number of output channels.
     pub(crate) fn outputs(&self) -> usize {
         self.bias.dims()[0]
     }
 }
 
 impl<B: Kernels> FrozenConv2d<B> {
-    /// The convolution, then ReLU: `[n, in, h, w]` to `[n, out, h', w']`.
+    /// Computes the convolution and its ReLU: `[n, in, h, w]` to `[n, out, h', w']`.
     pub(crate) fn forward_relu(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let (weight, bias) = (self.weight.clone(), self.bias.clone());
         let [_, _, height, width] = weight.dims();

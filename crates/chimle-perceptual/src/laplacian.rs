@@ -5,10 +5,10 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::{ConvOptions, PadMode};
 use burn::tensor::{Tensor, s};
 
-/// Bands, the coarsest image counted.
+/// The largest number of bands, including the coarsest image.
 const MOST_BANDS: usize = 5;
 
-/// An image with a shorter side than this is not split further.
+/// An image is not split further if its shorter side is below this.
 const SMALLEST_SPLIT: usize = 4;
 
 /// The 5-tap binomial filter (Burt & Adelson 1983).
@@ -25,12 +25,13 @@ pub(crate) fn count(height: usize, width: usize) -> usize {
     count
 }
 
-/// The bands of `[n, c, h, w]` images, finest first, each half the side of the one before
-/// (rounded up); the last is what remains of the image, low-passed and decimated.
+/// Splits images `[n, c, h, w]` into the bands of a Laplacian pyramid, finest first. The sides of each
+/// band are half those of the previous one, rounded up.
 ///
-/// A band is an image less its low-passed self; the low-passed image, every second row and
-/// column of it, is split again. Edges are continued by their last pixel. Five bands at most;
-/// the splitting ends where the shorter side is under 4.
+/// A band is an image minus its low-passed version. Every second row and column of the low-passed
+/// image is then split again. The last band is the remaining low-passed image. There are at most five
+/// bands, and an image whose shorter side is below 4 is not split. Edges are padded by their last
+/// pixel.
 pub(crate) fn bands<B: Backend>(image: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
     let mut bands = Vec::with_capacity(MOST_BANDS);
     let mut image = image;
@@ -46,7 +47,7 @@ pub(crate) fn bands<B: Backend>(image: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
     }
 }
 
-/// The binomial filter along rows and columns, channel by channel.
+/// Applies the binomial filter along rows and columns, channel by channel.
 fn low_pass<B: Backend>(image: Tensor<B, 4>) -> Tensor<B, 4> {
     let [n, c, h, w] = image.dims();
     let kernel = Tensor::<B, 1>::from_floats(BINOMIAL, &image.device());

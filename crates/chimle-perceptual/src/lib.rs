@@ -1,24 +1,27 @@
-//! Distances between images as people see them, on any [Burn](burn) backend.
+//! Perceptual distances between images, and the networks that they need, on any [Burn](burn) backend.
 //!
-//! - [`ImageDistance`] is what a search minimizes and training lowers: LPIPS, or a distance that
-//!   needs no weights (L1, L2, a Laplacian pyramid). It implements the [`Distance`] of
-//!   `chimle-imle`, as your own distance can.
-//! - [`Features`] is what a distance keeps of an image. The features of a target are computed once
-//!   and compared with any number of candidates.
+//! Use this crate for the loss of a generator of images, or to measure generated images. It has only
+//! frozen networks: to train a classifier or another network, use a different crate.
+//!
+//! - [`ImageDistance`] is the distance that a search minimizes and training lowers: LPIPS, or a
+//!   distance that needs no weights (L1, L2, a Laplacian pyramid). It implements the [`Distance`]
+//!   trait of `chimle-imle`, which you can implement for your own distance.
+//! - [`Features`] are the parts of an image that a distance compares. The features of a target are
+//!   computed once and compared with any number of candidates.
 //! - [`Lpips`] is the perceptual distance itself, on VGG16, AlexNet or SqueezeNet 1.1
 //!   ([`Backbone`]).
-//! - [`Extractor`] describes an image by one vector, for measures of sets of images. On
-//!   [`InceptionV3`] these are the features of the Fréchet inception distance (FID).
+//! - [`Extractor`] describes an image by one feature vector, for measures of sets of images. The
+//!   vectors of [`InceptionV3`] are the features of the Fréchet inception distance (FID).
 //!
 //! Images are `[batch, 3, height, width]`, sRGB in [0, 1]. No distance and no network has
-//! parameters to train; gradients flow to the images alone. What evaluates a network asks for a
-//! backend with [`Kernels`], the project's own convolution; loading one, and everything else, for
-//! any backend of Burn's.
+//! parameters to train; gradients flow only to the images. Functions that evaluate a network or a
+//! distance need a backend with [`Kernels`], the project's own convolution. Loading a network works
+//! on any Burn backend.
 //!
 //! # Weights
 //!
-//! The crate ships none. [`WeightFile`] reads the published files as they are, PyTorch's `.pth` of
-//! any age, and `.safetensors` under the same names:
+//! The crate contains no weights. [`WeightFile`] reads the published files unchanged: PyTorch's `.pth`
+//! in its old and new formats, and `.safetensors` with the same names:
 //!
 //! | for | file |
 //! |---|---|
@@ -28,9 +31,9 @@
 //! | [`InceptionV3`] | <https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth> |
 //! | [`Lpips::weighted`] | `vgg.pth`, `alex.pth` or `squeeze.pth` of <https://github.com/richzhang/PerceptualSimilarity/tree/master/lpips/weights/v0.1> |
 //!
-//! # Example
+//! # Examples
 //!
-//! Two targets with three candidates each:
+//! Finds the nearest of three candidates for each of two targets:
 //!
 //! ```
 //! use burn::tensor::{Distribution, Tensor};

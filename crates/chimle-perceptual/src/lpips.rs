@@ -11,26 +11,26 @@ use chimle_weights::{WeightFile, WeightsError};
 use crate::backbone::{Backbone, BackboneNetwork};
 use crate::features::Features;
 
-/// Inside the root and again outside it, as in the published code: inside it keeps the gradient
-/// of an all-zero feature vector finite.
+/// Added to the squared norm inside the root and to the norm outside it, as in the published code.
+/// Inside the root, it keeps the gradient of an all-zero feature vector finite.
 const EPSILON: f64 = 1e-10;
 
 /// LPIPS (Zhang et al. 2018) on a [`Backbone`].
 ///
-/// The features of five layers (SqueezeNet: seven) are each divided by their L2 norm over channels;
-/// the squared difference is weighted per channel, summed over channels, averaged over positions,
-/// and summed over the layers. With learned weights this is LPIPS version 0.1; without, every
-/// weight is 1. Each backbone has its own learned weights, and distances on two backbones are not
-/// comparable.
+/// The features of five layers (seven for SqueezeNet) are each divided by their L2 norm over channels.
+/// Their squared difference is weighted per channel, summed over channels, averaged over positions, and
+/// summed over the layers. With learned weights this is LPIPS version 0.1. Without them, every weight
+/// is 1. Each backbone has its own learned weights, and distances on different backbones must not be
+/// compared.
 #[derive(Module, Debug)]
 pub struct Lpips<B: Backend> {
     network: BackboneNetwork<B>,
-    /// One `[1, 1, channels, 1]` a layer.
+    /// The learned weights, one `[1, 1, channels, 1]` per layer.
     linear: Option<Vec<Tensor<B, 4>>>,
 }
 
 impl<B: Backend> Lpips<B> {
-    /// The unweighted distance on a network's features.
+    /// Creates the unweighted distance on a network's features.
     pub fn unweighted(network: impl Into<BackboneNetwork<B>>) -> Self {
         Self {
             network: network.into(),
@@ -38,8 +38,8 @@ impl<B: Backend> Lpips<B> {
         }
     }
 
-    /// The distance weighted by a file's `linK.model.1.weight` `[1, channels, 1, 1]`, K from 0 to 4
-    /// (SqueezeNet: 6).
+    /// Creates the distance with the learned weights of a file: `linK.model.1.weight`
+    /// `[1, channels, 1, 1]`, for K from 0 to 4 (to 6 for SqueezeNet).
     ///
     /// # Errors
     ///
@@ -66,7 +66,8 @@ impl<B: Backend> Lpips<B> {
         })
     }
 
-    /// Reads VGG16 (torchvision's names) and, if given, the learned weights (LPIPS 0.1's names).
+    /// Loads LPIPS on VGG16: the network with torchvision's names and, if given, the learned weights
+    /// with the names of LPIPS 0.1.
     ///
     /// # Errors
     ///
@@ -79,11 +80,11 @@ impl<B: Backend> Lpips<B> {
         Self::load_on(Backbone::Vgg16, vgg, linear, device)
     }
 
-    /// As [`load`](Self::load), on any backbone; the learned weights must be that backbone's.
+    /// Loads LPIPS on any backbone. The learned weights must be those of the same backbone.
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load).
+    /// See [`load`](Self::load).
     pub fn load_on(
         backbone: Backbone,
         network: &Path,
@@ -97,7 +98,7 @@ impl<B: Backend> Lpips<B> {
         }
     }
 
-    /// The network whose features are compared.
+    /// Returns the network whose features are compared.
     pub fn backbone(&self) -> Backbone {
         self.network.backbone()
     }
@@ -107,8 +108,8 @@ impl<B: Backend> Lpips<B> {
         self.network.widths().len()
     }
 
-    /// Computes one layer's term of the distance, `[g, c]`, from its mean squared differences
-    /// `[g, c, channels]`.
+    /// Computes one layer's term of the distances, `[targets, candidates]`, from its mean squared
+    /// differences `[targets, candidates, channels]`.
     pub(crate) fn layer_distance(&self, layer: usize, by_channel: Tensor<B, 3>) -> Tensor<B, 2> {
         let [g, c, channels] = by_channel.dims();
         let weighted = match &self.linear {
@@ -118,8 +119,9 @@ impl<B: Backend> Lpips<B> {
         weighted.sum_dim(2).reshape([g, c])
     }
 
-    /// Features of all layers as points `[n, d]`, scaled so that their squared Euclidean distance is
-    /// this one. A learned weight below zero, of which the published ones have none, counts as zero.
+    /// Converts the features of all layers to points `[n, d]` whose squared Euclidean distance is this
+    /// distance. A negative learned weight counts as zero. The published weights have no negative
+    /// ones.
     pub(crate) fn embed(&self, features: &Features<B>) -> Tensor<B, 2> {
         let layers = features.0.iter().enumerate().map(|(k, layer)| {
             let [n, channels, height, width] = layer.dims();
@@ -137,10 +139,11 @@ impl<B: Backend> Lpips<B> {
 }
 
 impl<B: Kernels> Lpips<B> {
-    /// The backbone's features, each divided by its L2 norm over channels.
+    /// Computes the backbone's features of images `[batch, 3, height, width]`, RGB in [0, 1]. Each
+    /// feature is divided by its L2 norm over channels.
     ///
-    /// Input `[n, 3, h, w]`, RGB in [0, 1]. A side under the backbone's smallest (VGG16: 16, the
-    /// others: 32) is enlarged to it by nearest neighbour.
+    /// A side below the backbone's smallest (16 pixels for VGG16, 32 for the others) is enlarged to it
+    /// by nearest-neighbor interpolation.
     pub fn features(&self, rgb: Tensor<B, 4>) -> Features<B> {
         let layers = self.network.forward(rgb);
         let layers = layers.into_iter();

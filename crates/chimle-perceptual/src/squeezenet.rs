@@ -12,11 +12,11 @@ use chimle_weights::{WeightFile, WeightsError};
 use crate::frozen::{FrozenConv2d, Window};
 use crate::imagenet::Standardize;
 
-/// Outputs of the first convolution, torchvision's `features.0`.
+/// The output channels of the first convolution, torchvision's `features.0`.
 const FIRST: usize = 64;
 
-/// torchvision's number of each fire module, its squeezed channels, and those of each half of its
-/// output.
+/// The number of each fire module in torchvision, its squeezed channels, and the channels of each half
+/// of its output.
 const FIRES: [(usize, usize, usize); 8] = [
     (3, 16, 64),
     (4, 16, 64),
@@ -28,13 +28,14 @@ const FIRES: [(usize, usize, usize); 8] = [
     (12, 64, 256),
 ];
 
-/// Before these fire modules the image is halved.
+/// The fire modules that follow a pooling layer, which halves the sides of the features.
 const POOLED: [usize; 3] = [3, 6, 9];
 
-/// After these fire modules LPIPS looks.
+/// The fire modules whose outputs LPIPS compares.
 const FEATURES: [usize; 6] = [4, 7, 9, 10, 11, 12];
 
-/// The convolutions of SqueezeNet 1.1 (Iandola et al. 2016), as features for a distance.
+/// The convolutions of SqueezeNet 1.1 (Iandola et al. 2016). Their outputs are the features of a
+/// distance.
 ///
 /// Gradients flow to the image, never to the weights. `valid()` gives the network on the inner
 /// backend.
@@ -46,11 +47,11 @@ pub struct SqueezeNet<B: Backend> {
 }
 
 impl<B: Backend> SqueezeNet<B> {
-    /// Under 17 pixels the last features have no position left, and under 25 a pooling window
-    /// reaches past the whole image; 32 is the next of the sides that levels have.
+    /// The smallest side of an image in pixels. Below 17, the last features would have no positions.
+    /// Below 25, a pooling window would be larger than its input. 32 is the next power of two.
     pub const SMALLEST_SIDE: usize = 32;
 
-    /// The network from a `.pth` or `.safetensors` file under torchvision's names of
+    /// Loads the network from a `.pth` or `.safetensors` file with torchvision's names of
     /// `squeezenet1_1`: `features.0`, and `features.N.squeeze`, `.expand1x1` and `.expand3x3`,
     /// each with `.weight` `[out, in, k, k]` and `.bias` `[out]`.
     ///
@@ -82,7 +83,7 @@ impl<B: Backend> SqueezeNet<B> {
         })
     }
 
-    /// Channels of the seven features: 64, 128, 256, 384, 384, 512, 512.
+    /// Returns the channels of the seven features: 64, 128, 256, 384, 384, 512, 512.
     pub fn widths(&self) -> Vec<usize> {
         let fires = FIRES.iter().zip(&self.fires);
         let shown = fires.filter(|((layer, ..), _)| FEATURES.contains(layer));
@@ -93,18 +94,21 @@ impl<B: Backend> SqueezeNet<B> {
 }
 
 impl<B: Kernels> SqueezeNet<B> {
-    /// The features that LPIPS compares: after the first convolution, and after the fire modules
-    /// `features.4`, 7, 9, 10, 11 and 12.
+    /// Computes the features that LPIPS compares: those after the first convolution, and after the
+    /// fire modules `features.4`, 7, 9, 10, 11 and 12.
     ///
-    /// - input: `[n, 3, h, w]`, RGB in [0, 1], both sides at least
+    /// # Shapes
+    ///
+    /// - input: `[batch, 3, height, width]`, RGB in [0, 1], both sides at least
     ///   [`SMALLEST_SIDE`](Self::SMALLEST_SIDE)
-    /// - output: `[n, widths[k], h_k, w_k]`; of 64 pixels a side, 31, 15, 7, 3, 3, 3 and 3
+    /// - output `k`: `[batch, widths[k], height_k, width_k]`. For a side of 64 pixels, the sides of
+    ///   the features are 31, 15, 7, 3, 3, 3 and 3.
     pub fn forward(&self, rgb: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
         let mut x = self.first.forward_relu(self.standardize.forward(rgb));
         let mut features = vec![x.clone()];
         for ((layer, ..), fire) in FIRES.iter().zip(&self.fires) {
             if POOLED.contains(layer) {
-                // The last window may reach past the image: sides are rounded up.
+                // Sides are rounded up, so the last window may reach past the image.
                 x = max_pool2d(x, [3, 3], [2, 2], [0, 0], [1, 1], true);
             }
             x = fire.forward(x);
@@ -116,7 +120,8 @@ impl<B: Kernels> SqueezeNet<B> {
     }
 }
 
-/// Few channels, from which 1x1 and 3x3 convolutions make half of the output each.
+/// A fire module: a convolution to few channels, then a 1x1 and a 3x3 convolution that each make half
+/// of the output.
 #[derive(Module, Debug)]
 struct Fire<B: Backend> {
     squeeze: FrozenConv2d<B>,

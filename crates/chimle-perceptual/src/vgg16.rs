@@ -13,19 +13,19 @@ use chimle_weights::{WeightFile, WeightsError};
 use crate::frozen::{FrozenConv2d, Window};
 use crate::imagenet::Standardize;
 
-/// How many convolutions each of the five blocks has (Simonyan & Zisserman 2015, column D).
+/// The number of convolutions in each of the five blocks (Simonyan & Zisserman 2015, column D).
 const CONVOLUTIONS: [usize; 5] = [2, 2, 3, 3, 3];
 
 /// Configuration to create a [`Vgg16`].
 #[derive(Config, Debug)]
 pub struct Vgg16Config {
-    /// Channels of the five blocks. Anything but the default has no published weights.
+    /// The channels of the five blocks. Only the default has published weights.
     #[config(default = "[64, 128, 256, 512, 512]")]
     pub widths: [usize; 5],
 }
 
 impl Vgg16Config {
-    /// A network with random weights (He et al. 2015: normal, variance 2 / fan-in; zero bias),
+    /// Creates a network with random weights (He et al. 2015: normal, variance 2 / fan-in; zero bias),
     /// drawn from the backend's random state.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Vgg16<B> {
         let convolution = |_: String, shape: [usize; 4]| {
@@ -40,8 +40,8 @@ impl Vgg16Config {
         }
     }
 
-    /// The network with the weights of a file under torchvision's names:
-    /// `features.N.weight` `[out, in, 3, 3]` and `features.N.bias` `[out]`.
+    /// Loads a network from a file with torchvision's names: `features.N.weight` `[out, in, 3, 3]` and
+    /// `features.N.bias` `[out]`.
     ///
     /// # Errors
     ///
@@ -59,8 +59,8 @@ impl Vgg16Config {
         self.build(convolution, device)
     }
 
-    /// Builds the blocks; `convolution` gives weight and bias for torchvision's name of a layer
-    /// and the shape of its weight.
+    /// Builds the blocks. `convolution` returns the weight and the bias of a layer, given its name in
+    /// torchvision and the shape of its weight.
     fn build<B: Backend, E>(
         &self,
         convolution: impl Fn(String, [usize; 4]) -> Result<(Tensor<B, 4>, Tensor<B, 1>), E>,
@@ -68,7 +68,8 @@ impl Vgg16Config {
     ) -> Result<Vgg16<B>, E> {
         let mut blocks = Vec::with_capacity(CONVOLUTIONS.len());
         let mut channels = 3;
-        // torchvision numbers every layer: a convolution and its ReLU take two, a pooling one.
+        // torchvision numbers every layer: a convolution with its ReLU counts as two, a pooling layer
+        // as one.
         let mut layer = 0;
         for (count, width) in CONVOLUTIONS.into_iter().zip(self.widths) {
             let mut block = Vec::with_capacity(count);
@@ -89,7 +90,8 @@ impl Vgg16Config {
     }
 }
 
-/// The 13 convolutions of VGG16 (Simonyan & Zisserman 2015), as features for a distance.
+/// The 13 convolutions of VGG16 (Simonyan & Zisserman 2015). The outputs of their five blocks are the
+/// features of a distance.
 ///
 /// Gradients flow to the image, never to the weights. `valid()` gives the network on the inner
 /// backend.
@@ -100,10 +102,10 @@ pub struct Vgg16<B: Backend> {
 }
 
 impl<B: Backend> Vgg16<B> {
-    /// The network halves its input four times.
+    /// The smallest side of an image in pixels. The network halves its input four times.
     pub const SMALLEST_SIDE: usize = 16;
 
-    /// The network at its published widths, from a `.pth` or `.safetensors` file under
+    /// Loads the network with its published widths from a `.pth` or `.safetensors` file with
     /// torchvision's names.
     ///
     /// # Errors
@@ -113,7 +115,7 @@ impl<B: Backend> Vgg16<B> {
         Vgg16Config::new().load(&WeightFile::open(path)?, device)
     }
 
-    /// The widths of the five blocks.
+    /// Returns the channels of the five blocks.
     pub fn widths(&self) -> Vec<usize> {
         let last = |block: &Vec<FrozenConv2d<B>>| block[block.len() - 1].outputs();
         self.blocks.iter().map(last).collect()
@@ -121,10 +123,14 @@ impl<B: Backend> Vgg16<B> {
 }
 
 impl<B: Kernels> Vgg16<B> {
-    /// The features after relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3.
+    /// Computes the features after relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3.
     ///
-    /// - input: `[n, 3, h, w]`, RGB in [0, 1], both sides at least [`SMALLEST_SIDE`](Self::SMALLEST_SIDE)
-    /// - output: `[n, widths[k], h / 2^k, w / 2^k]` for k = 0 to 4 (sides rounded down)
+    /// # Shapes
+    ///
+    /// - input: `[batch, 3, height, width]`, RGB in [0, 1], both sides at least
+    ///   [`SMALLEST_SIDE`](Self::SMALLEST_SIDE)
+    /// - output `k`: `[batch, widths[k], height / 2^k, width / 2^k]` for k = 0 to 4, with sides rounded
+    ///   down
     pub fn forward(&self, rgb: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
         let mut x = self.standardize.forward(rgb);
         let mut features = Vec::with_capacity(self.blocks.len());

@@ -1,4 +1,4 @@
-//! Distances, without any file of weights.
+//! Distances, without published weights.
 
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
@@ -12,12 +12,12 @@ use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 
 type Diff = Autodiff<Flex>;
 
-/// All values of a tensor.
+/// Returns all values of a tensor.
 fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().into_vec().unwrap()
 }
 
-/// `n` values in [0, 1] without a pattern, the same in every run.
+/// Returns `n` patternless values in [0, 1], the same in every run.
 fn noise(n: usize, seed: usize) -> Vec<f32> {
     let mut state = seed as u64 + 1;
     let mut next = || {
@@ -33,7 +33,7 @@ fn images<B: Backend>(shape: [usize; 4]) -> Tensor<B, 4> {
     other_images(shape, 0)
 }
 
-/// Images that differ for each `seed`.
+/// Returns images that are different for each `seed`.
 fn other_images<B: Backend>(shape: [usize; 4], seed: usize) -> Tensor<B, 4> {
     let values = noise(shape.iter().product(), seed);
     Tensor::from_data(TensorData::new(values, shape), &Default::default())
@@ -41,7 +41,7 @@ fn other_images<B: Backend>(shape: [usize; 4], seed: usize) -> Tensor<B, 4> {
 
 const WIDTHS: [usize; 5] = [12, 12, 16, 16, 20];
 
-/// torchvision's numbers of VGG16's convolutions, block by block.
+/// The numbers of VGG16's convolutions in torchvision, block by block.
 const LAYERS: [&[usize]; 5] = [
     &[0, 2],
     &[5, 7],
@@ -50,13 +50,14 @@ const LAYERS: [&[usize]; 5] = [
     &[24, 26, 28],
 ];
 
-/// LPIPS on a network narrow enough for a test, its weights noise from a file.
+/// Returns LPIPS on a network that is narrow enough for a test. Its weights are noise, read from a
+/// file.
 fn narrow_lpips<B: Backend>() -> ImageDistance<B> {
     let mut parameters = Vec::new();
     let mut channels = 3;
     for (k, (layers, width)) in LAYERS.iter().zip(WIDTHS).enumerate() {
         for layer in *layers {
-            // Uniform of variance 2 / fan-in, so that no block dies out.
+            // The weights are uniform with variance 2 / fan-in, so that no block's features vanish.
             let bound = (6.0 / (channels * 9) as f32).sqrt();
             let weight = noise(width * channels * 9, *layer);
             let weight = weight.iter().map(|v| (2.0 * v - 1.0) * bound).collect();
@@ -186,7 +187,7 @@ fn any_size_has_a_finite_distance_and_gradient() {
 
 #[test]
 fn equal_images_have_distance_and_gradient_zero() {
-    // ImageNet's mean color too: there all features, and so their norms, are zero.
+    // In an image of ImageNet's mean color, all features and therefore their norms are zero.
     let mean = Tensor::<Diff, 1>::from_floats([0.485, 0.456, 0.406], &Default::default());
     let mean = mean.reshape([1, 3, 1, 1]).expand([1, 3, 16, 16]);
     for distance in all::<Diff>() {
@@ -277,7 +278,8 @@ fn gradients_agree_with_finite_differences() {
         let b = other_images::<Diff>(shape, 1);
         let target = ImageDistance::<Diff>::constants(distance.valid().features(b.clone().inner()));
         let a = images::<Diff>(shape).require_grad();
-        // Towards the target, so that the slope is well above rounding, and off to all sides.
+        // The direction is towards the target, which makes the slope much larger than rounding errors,
+        // plus noise.
         let direction = b - a.clone() + (other_images::<Diff>(shape, 2) - 0.5);
         let step = 1e-4;
 
@@ -289,7 +291,7 @@ fn gradients_agree_with_finite_differences() {
             distance.distance(moved, &target).sum().into_scalar()
         };
         let expected = (at(step) - at(-step)) / (2.0 * step);
-        // Kinks of |d|, ReLU and max pooling call for a short step, which costs digits.
+        // The kinks of |d|, ReLU and max pooling require a short step, which costs precision.
         let error = (slope - expected).abs() / expected.abs();
         assert!(error < 0.02, "distance {k}: {slope}, expected {expected}");
     }
@@ -307,7 +309,7 @@ fn without_autodiff_the_distance_is_the_same() {
         let (inner, outer) = (values(inner), values(outer));
         assert_eq!(inner.len(), 2);
         for (inner, outer) in inner.into_iter().zip(outer) {
-            // Both would be zero for equal images, whatever the code does.
+            // For equal images, both would be zero whatever the code computes.
             assert!(inner > 0.0, "distance {k}: {inner}");
             let error = (inner - outer).abs() / inner;
             assert!(error < 1e-6, "distance {k}: {inner} and {outer}");

@@ -12,13 +12,14 @@ use rule::{Expected, Weights, largest_difference, tensor};
 
 type Diff = Autodiff<Flex>;
 
-/// As a share of the distance.
+/// The largest error allowed of a distance, relative to the distance.
 const LIMIT: f64 = 1e-4;
 
-/// See [`rule::Summary::gradient_error`]. PyTorch in 32 bits lies up to 2e-3 from itself in 64.
+/// The limit of [`rule::Summary::gradient_error`]. PyTorch's own gradients in 32 bits differ from those
+/// in 64 bits by up to 2e-3.
 const GRADIENT_LIMIT: f64 = 3e-2;
 
-/// Distances `[n]` from the expected, over the expected.
+/// Returns the largest error of the distances `[n]`, relative to the expected ones.
 fn error(found: Tensor<Flex, 1>, expected: &[f64]) -> f64 {
     assert_eq!(found.dims(), [expected.len()]);
     let found: Vec<f64> = found.into_data().iter::<f64>().collect();
@@ -72,7 +73,7 @@ fn on_vgg16() {
     check(Backbone::Vgg16, "vgg16", &linear.path);
 }
 
-/// With the learned weights as PyTorch stores them.
+/// Reads the learned weights from files that PyTorch wrote.
 #[test]
 fn on_alexnet() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expected");

@@ -1,4 +1,4 @@
-//! Each network agrees with PyTorch's, layer by layer.
+//! Each network agrees with its PyTorch implementation, layer by layer.
 
 mod rule;
 
@@ -11,10 +11,11 @@ use rule::{Expected, Summary, Weights, tensor};
 
 type Diff = Autodiff<Flex>;
 
-/// As a share of the layer's largest value.
+/// The largest error allowed of a layer, relative to the layer's largest value.
 const LIMIT: f64 = 1e-4;
 
-/// See [`Summary::gradient_error`]. PyTorch in 32 bits lies 2e-2 from itself in 64.
+/// The limit of [`Summary::gradient_error`]. PyTorch's own gradients in 32 bits differ from those in 64
+/// bits by 2e-2.
 const GRADIENT_LIMIT: f64 = 1e-1;
 
 fn assert_agree(
@@ -100,7 +101,7 @@ fn vgg16_describes_an_image_by_the_means_of_relu5_3() {
         assert!((mean - feature).abs() < 1e-5, "{feature}, expected {mean}");
     }
 
-    // Smaller than the network takes.
+    // The image is smaller than the network's smallest side.
     let small = extractor.extract(tensor("image", [2, 3, 7, 20]));
     assert_eq!(small.dims(), [2, 512]);
 }

@@ -9,7 +9,7 @@ use burn_flex::Flex;
 use chimle_perceptual::{Distance, Features, ImageDistance, Lpips, TrainingDistance};
 use safetensors::SafeTensors;
 
-/// The folder that an environment variable names.
+/// Returns the folder that an environment variable names.
 fn folder(variable: &str) -> PathBuf {
     let folder = std::env::var_os(variable);
     folder

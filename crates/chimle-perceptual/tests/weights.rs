@@ -1,4 +1,4 @@
-//! Networks from files: what has nothing to train, and how a wrong file is reported.
+//! Networks from files have nothing to train, and wrong files are reported.
 
 mod rule;
 

@@ -1,4 +1,4 @@
-//! The blocks of Inception-v3: branches side by side, joined along channels.
+//! The blocks of Inception-v3: parallel branches whose outputs are concatenated along channels.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -16,16 +16,16 @@ const COLUMN: Window = Window::same([7, 1]);
 const SQUARE: Window = Window::same([3, 3]);
 const HALVING: Window = Window::valid([3, 3], 2);
 
-/// The pooling of a block's last branch, 3x3.
+/// The 3x3 pooling in a block's last branch.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Pool {
-    /// The mean of the neighbors within the image, at the image's size.
+    /// The mean over the neighbors inside the image, at stride 1.
     ///
-    /// torchvision's network counts the zeros of the padding too, TensorFlow's does not.
+    /// TensorFlow's network leaves out the zeros of the padding. torchvision's network counts them.
     Average,
-    /// The maximum, at the image's size.
+    /// The maximum, at stride 1.
     Max,
-    /// The maximum at every second position.
+    /// The maximum, at stride 2.
     Halve,
 }
 
@@ -39,11 +39,12 @@ impl Pool {
     }
 }
 
-/// A chain of units, and what becomes of its output.
+/// A chain of units, whose output may be split among further chains.
 #[derive(Module, Debug)]
 struct Branch<B: Backend> {
     stem: Chain<B>,
-    /// Side by side on the stem's output, joined along channels; none leaves it as it is.
+    /// Parallel chains on the stem's output, concatenated along channels. Without heads, the branch
+    /// returns the stem's output.
     heads: Vec<Chain<B>>,
 }
 
@@ -58,13 +59,13 @@ impl<B: Kernels> Branch<B> {
     }
 }
 
-/// One block: branches on the input, and a last one on the pooled input.
+/// One block: branches on the input, and a last branch on the pooled input.
 #[derive(Module, Debug)]
 pub(super) struct Mixed<B: Backend> {
     branches: Vec<Branch<B>>,
     #[module(skip)]
     pool: Pool,
-    /// Without units where the block halves the image.
+    /// The last branch. It has no units if the block halves the image.
     pooled: Chain<B>,
 }
 
@@ -77,12 +78,13 @@ impl<B: Kernels> Mixed<B> {
     }
 }
 
-/// The units of a branch's stem, and its heads.
+/// The units of a branch's stem, and the units of its heads.
 type BranchSpec<'a> = (&'a [UnitSpec], &'a [UnitSpec]);
 
-/// The blocks by torchvision's letters, each from its name in the file and its input channels.
+/// Functions that load a block, given its name in the file and its input channels. The letters are
+/// torchvision's.
 impl<B: Backend> Source<'_, B> {
-    /// At 35x35; `pooled` are the outputs of the last branch.
+    /// Loads a block at 35x35. `pooled` is the number of output channels of the last branch.
     pub(super) fn block_a(
         &self,
         name: &str,
@@ -113,7 +115,7 @@ impl<B: Backend> Source<'_, B> {
         )
     }
 
-    /// From 35x35 to 17x17.
+    /// Loads the block from 35x35 to 17x17.
     pub(super) fn block_b(&self, name: &str, inputs: usize) -> Result<Mixed<B>, WeightsError> {
         self.mixed(
             name,
@@ -134,7 +136,8 @@ impl<B: Backend> Source<'_, B> {
         )
     }
 
-    /// At 17x17; `narrow` are the channels between the first and the last unit of a branch.
+    /// Loads a block at 17x17. `narrow` is the number of channels inside a branch, between its first and
+    /// its last unit.
     pub(super) fn block_c(
         &self,
         name: &str,
@@ -170,7 +173,7 @@ impl<B: Backend> Source<'_, B> {
         )
     }
 
-    /// From 17x17 to 8x8.
+    /// Loads the block from 17x17 to 8x8.
     pub(super) fn block_d(&self, name: &str, inputs: usize) -> Result<Mixed<B>, WeightsError> {
         self.mixed(
             name,
@@ -195,7 +198,7 @@ impl<B: Backend> Source<'_, B> {
         )
     }
 
-    /// At 8x8; two branches end in a row and a column of three side by side.
+    /// Loads a block at 8x8. Two of its branches end in two parallel convolutions, 1x3 and 3x1.
     pub(super) fn block_e(
         &self,
         name: &str,

@@ -17,12 +17,12 @@ use crate::frozen::Window;
 use mixed::{Mixed, Pool};
 use unit::{Chain, Source};
 
-/// Inception-v3 (Szegedy et al. 2016) in the form that FID is published with: TensorFlow's network
-/// of 2015-12-05, as the PyTorch port `pytorch-fid` states it.
+/// Inception-v3 (Szegedy et al. 2016) in the form in which FID is published: TensorFlow's network of
+/// 2015-12-05, as in the PyTorch port `pytorch-fid`.
 ///
-/// It differs from torchvision's `inception_v3` in its weights, in average pooling that leaves out
-/// the padding, and in `Mixed_7c`, whose last branch takes the maximum. Batch normalization (eps
-/// 1e-3) is folded into the convolutions.
+/// It differs from torchvision's `inception_v3` in three ways: its weights are different, its average
+/// pooling leaves out the padding, and the last branch of `Mixed_7c` takes the maximum. Batch
+/// normalization (eps 1e-3) is folded into the convolutions.
 ///
 /// Gradients flow to the image, never to the weights. `valid()` gives the network on the inner
 /// backend.
@@ -39,15 +39,15 @@ pub struct InceptionV3<B: Backend> {
 }
 
 impl<B: Backend> InceptionV3<B> {
-    /// Numbers that describe an image.
+    /// The number of features.
     pub const FEATURES: usize = 2048;
 
-    /// The side that images are brought to.
+    /// The side in pixels to which images are resized.
     pub const SIDE: usize = 299;
 
-    /// The network from `pt_inception-2015-12-05-6726825d.pth`, or a `.safetensors` file under the
-    /// same names: `NAME.conv.weight` and `NAME.bn.{weight,bias,running_mean,running_var}` of
-    /// every unit. The classifier behind the features is not read.
+    /// Loads the network from `pt_inception-2015-12-05-6726825d.pth`, or from a `.safetensors` file
+    /// with the same names: `NAME.conv.weight` and `NAME.bn.{weight,bias,running_mean,running_var}` of
+    /// every unit. The classifier after the features is not read.
     ///
     /// # Errors
     ///
@@ -92,11 +92,15 @@ impl<B: Backend> InceptionV3<B> {
         })
     }
 
-    /// The image as the network sees it, `[n, 3, 299, 299]` in [-1, 1], from `[n, 3, h, w]`, RGB
-    /// in [0, 1], of any size.
+    /// Prepares images for the network.
     ///
-    /// Bilinear, pixel centers at half integers, edges continued, and without a filter against
-    /// aliasing: a published FID is one of images resized so.
+    /// Images are resized bilinearly, with pixel centers at half integers, repeated edge pixels and no
+    /// antialiasing filter. Published values of FID are computed on images resized in this way.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, 3, height, width]`, RGB in [0, 1], of any size
+    /// - output: `[batch, 3, 299, 299]`, in [-1, 1]
     pub fn prepare(rgb: Tensor<B, 4>) -> Tensor<B, 4> {
         let bilinear = InterpolateOptions::new(InterpolateMode::Bilinear).with_align_corners(false);
         interpolate(rgb, [Self::SIDE; 2], bilinear) * 2.0 - 1.0
@@ -104,12 +108,15 @@ impl<B: Backend> InceptionV3<B> {
 }
 
 impl<B: Kernels> InceptionV3<B> {
-    /// What follows each of the network's four stages.
+    /// Computes the outputs of the network's four stages.
     ///
-    /// - input: `[n, 3, h, w]`, RGB in [0, 1], of any size
-    /// - output: `[n, 64, 73, 73]` and `[n, 192, 35, 35]` after the two max poolings, `[n, 768,
-    ///   17, 17]` after `Mixed_6e`, and `[n, 2048, 1, 1]`, the mean of `Mixed_7c` over its 8x8
-    ///   positions
+    /// # Shapes
+    ///
+    /// - input: `[batch, 3, height, width]`, RGB in [0, 1], of any size
+    /// - output 0: `[batch, 64, 73, 73]`, after the first max pooling
+    /// - output 1: `[batch, 192, 35, 35]`, after the second max pooling
+    /// - output 2: `[batch, 768, 17, 17]`, after `Mixed_6e`
+    /// - output 3: `[batch, 2048, 1, 1]`, the mean of `Mixed_7c` over its 8x8 positions
     pub fn forward(&self, rgb: Tensor<B, 4>) -> [Tensor<B, 4>; 4] {
         let halve = |x| max_pool2d(x, [3, 3], [2, 2], [0, 0], [1, 1], false);
         let blocks = |x, blocks: &[Mixed<B>]| blocks.iter().fold(x, |x, block| block.forward(x));
@@ -120,7 +127,7 @@ impl<B: Kernels> InceptionV3<B> {
         [first, second, third, last.mean_dim(3).mean_dim(2)]
     }
 
-    /// The features FID is computed on, `[n, 2048]`: the last of [`forward`](Self::forward).
+    /// Computes the features of FID, `[batch, 2048]`: the last output of [`forward`](Self::forward).
     pub fn features(&self, rgb: Tensor<B, 4>) -> Tensor<B, 2> {
         let [.., pooled] = self.forward(rgb);
         pooled.flatten::<3>(2, 3).squeeze_dim(2)

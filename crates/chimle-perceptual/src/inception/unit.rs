@@ -1,4 +1,4 @@
-//! The unit all of Inception-v3 is made of: convolution, batch normalization, ReLU.
+//! The unit of Inception-v3: convolution, batch normalization, ReLU.
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -8,21 +8,21 @@ use chimle_weights::{WeightFile, WeightsError};
 
 use crate::frozen::{FrozenConv2d, Window};
 
-/// Batch normalization's epsilon in TensorFlow's Inception.
+/// The epsilon of batch normalization in TensorFlow's Inception.
 const EPSILON: f64 = 1e-3;
 
-/// A unit in the file: its name within its block, its outputs, and its window.
+/// A unit in the file: its name within its block, its output channels, and its window.
 pub(super) type UnitSpec = (&'static str, usize, Window);
 
-/// Where units come from.
+/// The file that units are loaded from, and the device that they are loaded onto.
 pub(super) struct Source<'a, B: Backend> {
     pub(super) file: &'a WeightFile,
     pub(super) device: &'a B::Device,
 }
 
 impl<B: Backend> Source<'_, B> {
-    /// The unit's convolution with its normalization folded in: with s = gamma /
-    /// sqrt(variance + eps), weight s w and bias beta - s mean.
+    /// Loads a unit and folds its normalization into the convolution. With
+    /// s = gamma / sqrt(variance + eps), the weight is s w and the bias is beta - s mean.
     fn unit(
         &self,
         name: &str,
@@ -63,8 +63,8 @@ impl<B: Backend> Source<'_, B> {
         ))
     }
 
-    /// Units of `block`, or outside any, each on the output of the one before, the first on
-    /// `inputs` channels.
+    /// Loads a chain of units, which belong to `block` or, if it is `None`, to no block. The first unit
+    /// has `inputs` input channels.
     pub(super) fn chain(
         &self,
         block: Option<&str>,
@@ -82,14 +82,14 @@ impl<B: Backend> Source<'_, B> {
     }
 }
 
-/// Units one after another.
+/// Units that are applied one after another.
 #[derive(Module, Debug)]
 pub(super) struct Chain<B: Backend> {
     units: Vec<FrozenConv2d<B>>,
 }
 
 impl<B: Backend> Chain<B> {
-    /// Channels after the last unit, of `inputs` before the first.
+    /// Returns the output channels of the last unit, or `inputs` if there are no units.
     pub(super) fn outputs(&self, inputs: usize) -> usize {
         self.units.last().map_or(inputs, FrozenConv2d::outputs)
     }

@@ -1,19 +1,19 @@
-"""Computes what tests/networks.rs and tests/lpips.rs expect, with PyTorch's implementations.
+"""Computes the numbers that tests/networks.rs and tests/lpips.rs expect, with PyTorch.
 
     pip install torch torchvision pytorch-fid lpips
     python make.py                    # writes networks.json and linear_alexnet*.pth next to this file
-    python make.py --weights FOLDER   # and the networks' own weights there, as .pth files, for
+    python make.py --weights FOLDER   # also writes the networks' weights into FOLDER, as .pth files, for
                                       # CHIMLE_RULE_WEIGHTS=FOLDER cargo test -p chimle-perceptual
 
 No published weights are needed. Every parameter and every image follows from its name by a rule
 that tests/rule/mod.rs implements too:
 
     start    = FNV-1a hash of the name, 64 bits
-    u(i)     = splitmix64's output from the state start + (i + 1) * 0x9E3779B97F4A7C15, its upper
-               24 bits over 2^24: uniform in [0, 1)
+    u(i)     = the upper 24 bits of splitmix64's output for the state
+               start + (i + 1) * 0x9E3779B97F4A7C15, divided by 2^24: uniform in [0, 1)
     value(i) = low + (high - low) * u(i), in double precision, rounded to 32 bits
 
-with low and high by the kind of parameter, see bounds(). PyTorch computes in double precision.
+bounds() gives low and high for each kind of parameter. PyTorch computes in double precision.
 """
 
 import argparse
@@ -30,7 +30,7 @@ import torchvision
 HERE = Path(__file__).parent
 GOLDEN = numpy.uint64(0x9E3779B97F4A7C15)
 
-# Values of a layer that are stored.
+# The approximate number of values that are stored of a layer.
 STORED = 300
 
 
@@ -42,7 +42,7 @@ def fnv1a(name):
 
 
 def uniform(name, count):
-    """u(0) to u(count - 1)."""
+    """Returns u(0) to u(count - 1)."""
     with numpy.errstate(over="ignore"):
         z = fnv1a(name) + (numpy.arange(count, dtype=numpy.uint64) + numpy.uint64(1)) * GOLDEN
         z = (z ^ (z >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
@@ -52,7 +52,7 @@ def uniform(name, count):
 
 
 def bounds(name, shape):
-    """The range of a parameter, or of an image."""
+    """Returns the range of a parameter or an image."""
     if name.startswith("image"):
         return 0.0, 1.0
     if name.startswith("lin"):
@@ -61,7 +61,7 @@ def bounds(name, shape):
         return 0.5, 1.5
     if name.endswith(("bias", "bn.running_mean")):
         return -0.1, 0.1
-    # Variance 2 / fan-in, which ReLUs neither amplify nor damp.
+    # With variance 2 / fan-in, layers with ReLUs neither amplify nor damp their input.
     bound = math.sqrt(6.0 / (shape[1] * shape[2] * shape[3]))
     return -bound, bound
 
@@ -73,7 +73,7 @@ def rule(name, shape):
 
 
 def parameters(network, wanted):
-    """Names and shapes of the state dict's entries that a network of features is made of."""
+    """Returns the names and shapes of the wanted entries of a network's state dict."""
     state = network.state_dict()
     return [(name, list(value.shape)) for name, value in state.items() if wanted(name)]
 
@@ -97,7 +97,7 @@ def summary(name, x):
 
 
 def inception():
-    """pytorch-fid's network, given the rule's weights where it would download the published."""
+    """Computes the layers of pytorch-fid's network with the rule's weights in place of the published ones."""
     skeleton = torchvision.models.inception_v3(
         num_classes=1008, aux_logits=False, weights=None, init_weights=False
     )
@@ -108,7 +108,7 @@ def inception():
     pytorch_fid.inception.load_state_dict_from_url = lambda *_, **__: state
     blocks = list(pytorch_fid.inception.InceptionV3.BLOCK_INDEX_BY_DIM.values())
     network = pytorch_fid.inception.InceptionV3(blocks).double().eval()
-    # Taller and less wide than it becomes: one axis is enlarged, the other brought down.
+    # The height is below 299 and the width above it, so one axis is enlarged and the other reduced.
     shape = [1, 3, 211, 340]
     image = rule("image", shape).double()
     side = torch.nn.functional.interpolate(image, (299, 299), mode="bilinear", align_corners=False)
@@ -123,7 +123,7 @@ def inception():
 
 
 def backbone(lpips_name, network, shape):
-    """LPIPS's slices of a network of torchvision."""
+    """Computes the features that LPIPS takes from a network of torchvision."""
     names = parameters(network, lambda name: name.startswith("features."))
     state = rule_state(names)
     distance, _ = lpips_pair(lpips_name, state)
@@ -134,7 +134,7 @@ def backbone(lpips_name, network, shape):
 
 
 def lpips_pair(name, features):
-    """LPIPS with the rule's weights, and without the learned ones."""
+    """Returns LPIPS with the rule's weights as learned weights, and LPIPS without learned weights."""
     linear = linear_state(name)
     pair = []
     for learned in [True, False]:
@@ -165,7 +165,7 @@ def linear_state(name):
 
 
 def distances(name, lpips_name, features, shape):
-    """Distances of two images, and the gradient of their sum."""
+    """Computes the distances of two images, and the gradient of the sum of the distances."""
     a, b = (rule(image, shape).double() for image in ["image a", "image b"])
     learned, unweighted = lpips_pair(lpips_name, features)
     with torch.enable_grad():
@@ -201,7 +201,7 @@ def main():
                 expected["distances"].append(found)
     (HERE / "networks.json").write_text(json.dumps(expected, separators=(",", ":")) + "\n")
     torch.save(linear_state("alex"), HERE / "linear_alexnet.pth")
-    # The layout of before PyTorch 1.6, which the published files have.
+    # The file format before PyTorch 1.6, which the published files have.
     legacy = {"_use_new_zipfile_serialization": False}
     torch.save(linear_state("alex"), HERE / "linear_alexnet_legacy.pth", **legacy)
     if folder:

@@ -1,8 +1,9 @@
-//! Weights and images that follow from their names, and what PyTorch makes of them.
+//! Weights and images that follow from their names by a rule, and the numbers that PyTorch computes
+//! from them.
 //!
-//! `tests/expected/make.py` states the rule and wrote the numbers.
+//! `tests/expected/make.py` describes the rule and computed the numbers.
 
-// Every test file compiles this module and uses its own part of it.
+// Every test file compiles this module and uses a different part of it.
 #![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-/// `networks.json`.
+/// The contents of `networks.json`.
 #[derive(Deserialize)]
 pub struct Expected {
     pub inception: Network,
@@ -23,18 +24,18 @@ pub struct Expected {
     pub distances: Vec<Distances>,
 }
 
-/// A network's parameters and what its layers give for one image.
+/// A network's parameters, and the outputs of its layers for one image.
 #[derive(Deserialize)]
 pub struct Network {
     pub parameters: Vec<(String, Vec<usize>)>,
     /// The shape of the image.
     pub image: [usize; 4],
     pub layers: Vec<Summary>,
-    /// Of the sum of the last layer, for the image; Inception-v3's only.
+    /// The gradient of the sum of the last layer with respect to the image. Only Inception-v3 has it.
     pub gradient: Option<Summary>,
 }
 
-/// What is stored of a tensor.
+/// The numbers that are stored of a tensor.
 #[derive(Deserialize)]
 pub struct Summary {
     name: String,
@@ -42,12 +43,12 @@ pub struct Summary {
     mean: f64,
     mean_magnitude: f64,
     largest: f64,
-    /// Every so many values one is stored.
+    /// One of every `step` values is stored.
     step: usize,
     values: Vec<f64>,
 }
 
-/// LPIPS of images `image a` and `image b`.
+/// The LPIPS distances of the images named `image a` and `image b`.
 #[derive(Deserialize)]
 pub struct Distances {
     pub backbone: String,
@@ -55,7 +56,7 @@ pub struct Distances {
     pub image: [usize; 4],
     pub learned: Vec<f64>,
     pub unweighted: Vec<f64>,
-    /// Of the sum of `learned`, for `image a`.
+    /// The gradient of the sum of `learned` with respect to `image a`.
     pub gradient: Summary,
 }
 
@@ -76,7 +77,7 @@ impl Expected {
 }
 
 impl Summary {
-    /// The largest difference from a tensor, over the largest magnitude of the layer.
+    /// Returns the largest difference from a tensor, relative to the largest magnitude of the layer.
     pub fn error<B: Backend, const D: usize>(&self, found: Tensor<B, D>) -> f64 {
         let found = self.values_of(found);
         let n = found.len() as f64;
@@ -88,10 +89,11 @@ impl Summary {
         error
     }
 
-    /// The root mean square difference from a gradient, over that of the gradient.
+    /// Returns the root mean square difference from a gradient, relative to the root mean square of the
+    /// gradient.
     ///
-    /// Of all the ReLUs and maxima some are so near to even that rounding decides them, and where
-    /// it decides otherwise a patch of the gradient differs: the largest difference says little.
+    /// Rounding decides a few of the many ReLUs and maxima. Where it decides differently, a patch of the
+    /// gradient differs, so the largest difference would say little.
     pub fn gradient_error<B: Backend, const D: usize>(&self, found: Tensor<B, D>) -> f64 {
         let pairs: Vec<_> = self.stored_of(self.values_of(found)).collect();
         let root = |squares: f64| (squares / pairs.len() as f64).sqrt();
@@ -106,7 +108,7 @@ impl Summary {
         found.into_data().iter::<f64>().collect()
     }
 
-    /// Those of a tensor's values that are stored, and what is stored.
+    /// Returns pairs (value of the tensor, stored value), for the values that are stored.
     fn stored_of(&self, found: Vec<f64>) -> impl Iterator<Item = (f64, f64)> + '_ {
         let shown: Vec<f64> = found.into_iter().step_by(self.step).collect();
         assert_eq!(shown.len(), self.values.len(), "{}", self.name);
@@ -114,7 +116,7 @@ impl Summary {
     }
 }
 
-/// Infinite where one is NaN.
+/// Returns the largest difference of the pairs. It is infinite if a value is NaN.
 pub fn largest_difference(pairs: impl IntoIterator<Item = (f64, f64)>) -> f64 {
     pairs
         .into_iter()
@@ -129,7 +131,7 @@ pub fn largest_difference(pairs: impl IntoIterator<Item = (f64, f64)>) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// An image, or a parameter, of that name.
+/// Returns the image or the parameter with the given name.
 pub fn tensor<B: Backend, const D: usize>(name: &str, shape: [usize; D]) -> Tensor<B, D> {
     let data = TensorData::new(rule(name, &shape), shape);
     Tensor::from_data(data, &B::Device::default())
@@ -138,13 +140,13 @@ pub fn tensor<B: Backend, const D: usize>(name: &str, shape: [usize; D]) -> Tens
 /// A file with a network's weights.
 pub struct Weights {
     pub path: PathBuf,
-    /// Where it is removed with, if it was made for this test.
+    /// The temporary folder of the file, if the file was made for this test.
     _folder: Option<TempDir>,
 }
 
 impl Weights {
-    /// The file `name.pth` that PyTorch wrote to the folder `CHIMLE_RULE_WEIGHTS`, if that is set;
-    /// else a new one.
+    /// Returns the file `name.pth` that PyTorch wrote into the folder `CHIMLE_RULE_WEIGHTS`. If this
+    /// variable is not set, writes a new file.
     pub fn of(name: &str, network: &Network) -> Self {
         match std::env::var_os("CHIMLE_RULE_WEIGHTS") {
             Some(folder) => Self {
@@ -155,7 +157,7 @@ impl Weights {
         }
     }
 
-    /// The weights of LPIPS 0.1 for features of these widths.
+    /// Writes a file with weights of LPIPS for features of these widths, under the names of LPIPS 0.1.
     pub fn linear(widths: &[usize]) -> Self {
         let name = |k| format!("lin{k}.model.1.weight");
         let widths = widths.iter().enumerate();
