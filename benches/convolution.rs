@@ -1,4 +1,5 @@
-//! The generator's convolution, forward and with both gradients, beside Burn's own.
+//! Times the generator's convolution, forward and with all gradients, and Burn's own convolution
+//! for comparison.
 
 use burn::backend::Autodiff;
 use burn::tensor::Tensor;
@@ -8,8 +9,8 @@ use chimle_benches::{Cpu, uniform};
 use chimle_kernels::conv3x3;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-/// Batch, channels in, channels out, side: those of `torch_conv.py`, with which `versus_torch.py`
-/// compares.
+/// Batch, input channels, output channels and side. They are the shapes of `torch_conv.py`, with
+/// which `versus_torch.py` compares.
 const SHAPES: [[usize; 4]; 12] = [
     [1, 64, 64, 64],
     [4, 64, 64, 64],
@@ -57,7 +58,7 @@ fn bench(criterion: &mut Criterion) {
         let input = uniform::<Autodiff<Cpu>, 4>([batch, inputs, side, side]).require_grad();
         let weight = uniform::<Autodiff<Cpu>, 4>([outputs, inputs, 3, 3]).require_grad();
         let bias = uniform::<Autodiff<Cpu>, 1>([outputs]).require_grad();
-        // The sum of products with it has it for its gradient.
+        // The gradient of this sum with respect to the output is `gradient`.
         let backward =
             |output: Tensor<Autodiff<Cpu>, 4>| (output * gradient.clone()).sum().backward();
         group.bench_function(BenchmarkId::new("chimle", &name), |b| {

@@ -1,12 +1,12 @@
-"""Times a prebuilt chimle beside PyTorch on one GPU, in turn, and prints one Markdown table.
+"""Times a prebuilt chimle and PyTorch on one GPU, in turn, and prints one Markdown table.
 
     PYTHON benches/gpu.py --chimle BINARY --peers DIR [--device cuda] [--batches 1,8]
 
-It needs no network and no Rust: BINARY is a release build of chimle-cli with the feature `cuda`, carried
-to the GPU's machine; PYTHON is one that has PyTorch; DIR holds `torch_chimle.py` and its `configs`. PyTorch
-gets its best setting: channels-last, autotuned cuDNN, TF32 for float32, and the faster of with and without
-`torch.compile`. A ratio is PyTorch's time by chimle's: above 1, chimle is faster. What does not fit the memory,
-or fails, is shown as a dash, and why on standard error.
+The script needs no network and no Rust. BINARY is a release build of chimle-cli with the feature `cuda`, copied
+to the GPU's machine. PYTHON is a Python with PyTorch. DIR contains `torch_chimle.py` and its `configs`. PyTorch
+gets its best settings: channels-last, autotuned cuDNN, TF32 for float32, and the faster of the runs with and
+without `torch.compile`. A ratio is PyTorch's time divided by chimle's: above 1, chimle is faster. A case that
+fails or does not fit into the memory is shown as a dash, and the reason is printed on standard error.
 """
 
 import argparse, json, statistics, subprocess, sys
@@ -16,7 +16,7 @@ FIELDS = ["forward_ms", "train_step_ms", "search_ms"]
 
 
 def timed(command):
-    """The JSON object that a command prints, or None if it fails."""
+    """Returns the JSON object that a command prints, or None if the command fails."""
     command = [str(part) for part in command]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
@@ -58,8 +58,8 @@ def main():
     p.add_argument("--chimle", type=lambda path: Path(path).resolve(), required=True)
     p.add_argument("--peers", type=lambda path: Path(path).resolve(), required=True)
     p.add_argument("--device", default="cuda")
-    p.add_argument("--config", default="paper-colourization.json", help="a file of DIR/configs")
-    p.add_argument("--side", type=int, default=32, help="of the coarsest level")
+    p.add_argument("--config", default="paper-colourization.json", help="a file in DIR/configs")
+    p.add_argument("--side", type=int, default=32, help="the side of the coarsest level in pixels")
     p.add_argument("--pools", default="20,20,10,5")
     p.add_argument("--batches", default="1,8")
     p.add_argument("--precisions", default="f32,bf16")

@@ -1,15 +1,15 @@
-//! Benches of the crates: `cargo bench -p chimle-benches --bench convolution`, `--bench search` and
-//! `--bench nearest_neighbor`.
+//! The benches of the crates. Run them with `cargo bench -p chimle-benches --bench convolution`,
+//! `--bench search` or `--bench nearest_neighbor`.
 //!
-//! All run on the CPU and need no files.
+//! All benches run on the CPU and need no files.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
 
-/// The backend that is measured.
+/// The measured backend.
 pub type Cpu = burn_flex::Flex;
 
-/// Values in [0, 1).
+/// Returns random values in [0, 1).
 pub fn uniform<B: Backend, const D: usize>(shape: [usize; D]) -> Tensor<B, D> {
     Tensor::random(
         shape,

@@ -1,4 +1,5 @@
-//! The latent search: hierarchical and flat, with the same number of evaluations of whole codes.
+//! Times the latent search, hierarchical and flat, with the same number of evaluations of whole
+//! codes.
 
 use chimle_benches::{Cpu, uniform};
 use chimle_imle::{ExampleId, Search, SeededPool, Strategy, Target};

@@ -1,11 +1,11 @@
-"""Times chimle beside PyTorch on this machine's CPU, in turn, and prints the ratios as Markdown.
+"""Times chimle and PyTorch on this machine's CPU, in turn, and prints the ratios as Markdown.
 
     PYTHON benches/versus_torch.py --peers DIR [--vgg FILE] [--threads 2] [--rounds 3]
 
-PYTHON is one that has PyTorch (and, with --vgg, safetensors). DIR holds `torch_conv.py`,
-`torch_chimle.py` and `configs/small-cpu.json`, programs that print what they timed as JSON. A ratio
-is PyTorch's time by chimle's: above 1, chimle is faster. Each figure is the median over the rounds
-of the medians that each program took.
+PYTHON is a Python with PyTorch (and with safetensors for --vgg). DIR contains `torch_conv.py`,
+`torch_chimle.py` and `configs/small-cpu.json`. The two programs print their times as JSON. A ratio
+is PyTorch's time divided by chimle's: above 1, chimle is faster. Each value is the median over the
+rounds of the medians that the programs report.
 """
 
 import argparse, json, math, os, statistics, subprocess, sys
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(*command, threads):
-    """The JSON objects that a command prints, one a line."""
+    """Returns the JSON objects that a command prints, one per line."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads), RAYON_NUM_THREADS=str(threads), PYTHONWARNINGS="ignore")
     command = [str(part) for part in command]
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
@@ -25,7 +25,7 @@ def run(*command, threads):
 
 
 def peak_mib(*command, threads):
-    """The most memory that a command held, in MiB."""
+    """Returns the peak memory of a command in MiB."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads), RAYON_NUM_THREADS=str(threads), PYTHONWARNINGS="ignore")
     child = subprocess.Popen([str(part) for part in command], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
@@ -41,7 +41,7 @@ def build(target):
 
 
 def own_convolutions(target, shapes, threads):
-    """(forward, forward and backward) in ms for each shape, from criterion's own estimates."""
+    """Returns the times (forward, forward and backward) in ms for each shape, from criterion's estimates."""
     run("cargo", "bench", "-q", "-p", "chimle-benches", "--bench", "convolution", "--",
         "--warm-up-time", "0.5", "--measurement-time", "1", "chimle", threads=threads)
     times = []
@@ -83,7 +83,7 @@ def compare_networks(a, chimle):
     print("| small-cpu.json, batch 4 | forward, ms | PyTorch | ratio | step, ms | PyTorch | ratio | search, ms | PyTorch | ratio |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     for side in [8, 16]:
-        # VGG16 as the peer has it takes no image under 16 px.
+        # The VGG16 of `torch_chimle.py` does not accept images below 16 pixels.
         for loss in ["l2", "vgg"] if a.vgg and side >= 16 else ["l2"]:
             peers, own = [], []
             for _ in range(a.rounds):
@@ -101,7 +101,7 @@ def compare_networks(a, chimle):
 
 
 def compare_memory(a, chimle):
-    """Of forward passes and training steps; what PyTorch takes before it has done anything is shown beside."""
+    """Prints the peak memory of forward passes and training steps. A column shows the memory of PyTorch's import alone."""
     config = a.peers / "configs" / "small-cpu.json"
     idle = peak_mib(sys.executable, "-c", "import torch", threads=a.threads)
     print(f"\n| training step, batch 4 | peak, MiB | PyTorch | of which its import |\n|---|--:|--:|--:|")

@@ -1,4 +1,4 @@
-//! Colors gray pictures, each in eight plausible ways.
+//! Colors each gray picture in eight plausible ways.
 //!
 //! `cargo run --release --example colorization -- --data photos/ --minutes 60`
 
@@ -12,7 +12,7 @@ use clap::Parser;
 
 #[derive(Parser)]
 struct Args {
-    /// A folder of photographs; without it the model learns from made-up scenes
+    /// A folder of photographs. Without it, the model learns from procedural scenes
     #[arg(long)]
     data: Option<PathBuf>,
     /// Minutes to train
@@ -26,7 +26,7 @@ struct Args {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
 
-    // A preset's network, schedule and size; every field can be changed.
+    // The preset sets the network, the schedule and the image size. Every field can be changed.
     let mut config = RunConfig::new(Colorization, Preset::Tiny);
     if let Some(folder) = args.data {
         config.data.source = DataSource::Folder(folder);
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
     )?;
 
-    // Another program starts here: a run's folder (or a file of weights) is all it needs.
+    // A separate program would start here. It needs only the run's folder or a file of weights.
     let model = Model::<Flex>::load(&args.out, &device)?;
     let mut sheet = Sheet::new();
     for example in trainer.held_out().iter().take(6) {
@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let picture = args.out.join("colorization.png");
     sheet.save(&picture)?;
     println!(
-        "each row a gray picture and eight colorings: {}",
+        "each row has a gray picture and eight colorings: {}",
         picture.display()
     );
     Ok(())

@@ -1,4 +1,4 @@
-//! Restores pictures that were compressed to almost nothing.
+//! Restores pictures from JPEG files of quality 1.
 //!
 //! `cargo run --release --example decompression -- --data photos/ --minutes 60`
 
@@ -13,7 +13,7 @@ use clap::Parser;
 
 #[derive(Parser)]
 struct Args {
-    /// A folder of photographs; without it the model learns from made-up scenes
+    /// A folder of photographs. Without it, the model learns from procedural scenes
     #[arg(long)]
     data: Option<PathBuf>,
     /// Minutes to train
@@ -47,7 +47,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
     )?;
 
-    // What the model is given is a picture like any other; here it is made from one whose original is known.
+    // The model's input is an ordinary image. Here it was made from an image whose original is
+    // known.
     let model = trainer.model();
     let mut sheet = Sheet::new();
     for example in trainer.held_out().iter().take(6) {
@@ -65,7 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let picture = args.out.join("decompression.png");
     sheet.save(&picture)?;
     println!(
-        "each row a JPEG, six restorations and the original: {}",
+        "each row has a JPEG, six restorations and the original: {}",
         picture.display()
     );
     Ok(())

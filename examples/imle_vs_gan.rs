@@ -1,14 +1,15 @@
-//! IMLE and a GAN on the same points: one keeps every mode, the other judges every sample.
+//! Trains IMLE and a GAN on the same points. IMLE keeps every mode; the GAN loses modes.
 //!
 //! `cargo run --release --example imle_vs_gan`
 //!
 //! One small generator is trained twice on a ring of eight modes: by IMLE, and against a discriminator (the
-//! non-saturating loss of Goodfellow et al. 2014). Both see the same number of points in the same number of steps, and
-//! the GAN's discriminator is as large as its generator. Counted over time is how many of 512 points that neither has
-//! seen are *covered*: have one of 512 samples within two spreads. Also where the samples lie: [`toy::Counts`].
+//! non-saturating loss of Goodfellow et al. 2014). Both trainings see the same number of points in the same number of
+//! steps, and the GAN's discriminator is as large as its generator. The program counts over time how many of 512
+//! unseen points are *covered*: a point is covered if one of 512 samples lies within two spreads (standard deviations
+//! of a mode). It also counts where the samples lie ([`toy::Counts`]).
 //!
-//! Writes a film of both, `imle-vs-gan.gif`, its last frame, `last.png`, the counts as a plot, `covered.png`, and
-//! `numbers.json` to `--out`. Takes about half a minute; all random numbers are from `--seed`.
+//! Writes a film of both (`imle-vs-gan.gif`), its last frame (`last.png`), a plot of the counts (`covered.png`) and
+//! `numbers.json` to `--out`. It takes about half a minute. All random numbers depend only on `--seed`.
 
 use std::path::PathBuf;
 
@@ -22,27 +23,27 @@ use clap::Parser;
 use image::RgbImage;
 use toy::{Counts, Flex, Mixture, Noise, Perceptron, Scatter, Training, adam, imle};
 
-/// The standard deviation of a mode; the ring's radius is 1.
+/// The standard deviation of a mode. The ring's radius is 1.
 const SPREAD: f32 = 0.03;
-/// Points that are covered or not, and samples that cover them.
+/// The number of points that are tested, and of samples that can cover them.
 const COUNTED: usize = 512;
-/// Samples shown in the film.
+/// The number of samples shown in the film.
 const SHOWN: usize = 600;
-/// How long a frame of the film is shown, and its last.
+/// The duration of a frame of the film, and of the last frame.
 const MILLISECONDS: [u32; 2] = [200, 2500];
 
 #[derive(Parser)]
 struct Args {
-    /// Training steps of each generator
+    /// The number of training steps of each generator
     #[arg(long, default_value_t = 4000)]
     steps: usize,
-    /// Frames of the film
+    /// The number of frames of the film
     #[arg(long, default_value_t = 25)]
     frames: usize,
     /// The GAN's learning rate
     #[arg(long, default_value_t = 5e-4)]
     gan_rate: f64,
-    /// Of all random numbers
+    /// The seed of all random numbers
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// The folder to write
@@ -50,7 +51,7 @@ struct Args {
     out: PathBuf,
 }
 
-/// A generator at one time.
+/// The state of a generator at one step.
 #[derive(serde::Serialize)]
 struct Moment {
     step: usize,
@@ -60,7 +61,7 @@ struct Moment {
     samples: Vec<f32>,
 }
 
-/// Watches a generator learn.
+/// A recorder of a generator's progress.
 struct Watch<'a> {
     mixture: &'a Mixture,
     points: Vec<f32>,
@@ -83,7 +84,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         steps: args.steps,
         rate: 2e-3,
     };
-    // Rounds of IMLE's search are the moments at which both can be seen.
+    // IMLE reports its generator only between rounds, so both generators are recorded at these steps.
     let every = (args.steps / args.frames.max(1))
         .next_multiple_of(config.hold)
         .max(1);
@@ -207,7 +208,7 @@ impl Watch<'_> {
     }
 }
 
-/// How many of `points` have a sample within `radius`; of both two numbers make one.
+/// Returns the number of `points` that have a sample within `radius`. Points and samples are pairs of coordinates.
 fn covered(points: &[f32], samples: &[f32], radius: f32) -> usize {
     let rows = |values| Points::new(values, 2).expect("whole rows");
     let found = KdTree::new(rows(samples)).and_then(|tree| tree.query_many(rows(points), 1));
@@ -218,7 +219,7 @@ fn covered(points: &[f32], samples: &[f32], radius: f32) -> usize {
     near.count()
 }
 
-/// A generator against a discriminator, in turns.
+/// Trains a generator against a discriminator, in alternating steps.
 fn train_gan(
     config: &imle::Config,
     rate: f64,
@@ -239,13 +240,14 @@ fn train_gan(
         let data = mixture.draw::<Training>(config.batch, &mut noise);
         let samples = generator.forward(noise.normals(config.batch, config.code));
 
-        // -log D(data) - log(1 - D(sample)), with D the sigmoid of what the network gives.
+        // The discriminator's loss is -log D(data) - log(1 - D(sample)), where D is the sigmoid of the network's
+        // output.
         let real = softplus(-discriminator.forward(data), 1.0).mean();
         let made = softplus(discriminator.forward(samples.clone().detach()), 1.0).mean();
         let gradients = GradientsParams::from_grads((real + made).backward(), &discriminator);
         discriminator = of_discriminator.step(rate, discriminator, gradients);
 
-        // -log D(sample), where the saturating loss would be log(1 - D(sample)).
+        // The generator's loss is -log D(sample). The saturating loss would be log(1 - D(sample)).
         let loss = softplus(-discriminator.forward(samples), 1.0).mean();
         let gradients = GradientsParams::from_grads(loss.backward(), &generator);
         generator = of_generator.step(rate, generator, gradients);

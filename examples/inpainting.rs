@@ -1,10 +1,10 @@
-//! Fills a hole in a picture in several plausible ways: a task of your own.
+//! Fills a hole in a picture in several plausible ways. This is an example of your own task.
 //!
 //! `cargo run --release --example inpainting -- --data photos/ --steps 2000`
 //!
 //! The example implements [`Task`] and registers it under a name. The built-in network, the search,
-//! the trainer and the sampler then work with it as with the paper's four tasks. A run that was
-//! stopped continues when the command is repeated. `inpainting.png` shows pictures with a hole, six
+//! the trainer and the sampler then work with this task as with the paper's four tasks. If a run
+//! was stopped, repeat the command to continue it. `inpainting.png` shows pictures with a hole, six
 //! fillings of each, and the originals.
 
 use std::path::{Path, PathBuf};
@@ -28,10 +28,10 @@ const HOLE: Rgb<u8> = Rgb([128; 3]);
 
 #[derive(Parser)]
 struct Args {
-    /// A folder of photographs; without it the model learns from made-up scenes
+    /// A folder of photographs. Without it, the model learns from procedural scenes
     #[arg(long)]
     data: Option<PathBuf>,
-    /// The number of training steps in all
+    /// The total number of training steps
     #[arg(long, default_value_t = 400)]
     steps: u64,
     /// The seed of all random numbers
@@ -42,14 +42,15 @@ struct Args {
     out: PathBuf,
 }
 
-/// The input is a picture with a rectangular hole, and a mask: 1 where the picture is known, else 0.
+/// The task of inpainting. The input is a picture with a rectangular hole, and a mask that is 1
+/// where the picture is known and 0 elsewhere.
 ///
 /// The output is the whole picture. The default [`Task::picture_of_input`] shows the first three of
-/// the four channels, so it shows the hole in gray.
+/// the four channels, in which the hole is gray.
 #[derive(Debug)]
 struct Inpainting;
 
-/// Puts the picture and its mask together, `[4, h, w]`.
+/// Combines the picture and its mask, `[4, h, w]`.
 fn with_mask(picture: &RgbImage, is_known: impl Fn(u32, u32) -> bool) -> Planes {
     let shown = RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
         let known = is_known(x, y);
@@ -88,7 +89,7 @@ impl Task for Inpainting {
         Ok(with_mask(picture, is_known))
     }
 
-    /// A user paints the hole in the gray in which it is shown.
+    /// Converts a picture in which a user has painted the hole with the color `HOLE`.
     fn input_of_picture(&self, picture: &RgbImage) -> Result<Planes, DataError> {
         let is_known = |x, y| *picture.get_pixel(x, y) != HOLE;
         Ok(with_mask(picture, is_known))
@@ -105,7 +106,7 @@ impl Task for Inpainting {
     }
 }
 
-/// Trains a run in `out` to the end of its schedule. A run that exists continues.
+/// Trains a run in `out` to the end of its schedule. An existing run is resumed.
 fn train(
     config: RunConfig,
     out: &Path,
@@ -147,7 +148,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let picture = args.out.join("inpainting.png");
     sheet.save(&picture)?;
-    println!("holes, six fillings, the originals: {}", picture.display());
+    println!(
+        "pictures with holes, six fillings, the originals: {}",
+        picture.display()
+    );
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! Shows scenes by day of which only a picture by night is known. Any task given by pairs of images works like this.
+//! Generates day pictures of a scene from a night picture. Any task that is given by pairs of images works in the
+//! same way.
 //!
 //! `cargo run --release --example night_to_day -- --data pairs/ --minutes 60`
 
@@ -12,8 +13,8 @@ use clap::Parser;
 
 #[derive(Parser)]
 struct Args {
-    /// A folder with subfolders `night` and `day` whose files have the same names; without it the model learns from
-    /// made-up scenes
+    /// A folder with subfolders `night` and `day` whose files have the same names. Without it, the model
+    /// learns from procedural scenes
     #[arg(long)]
     data: Option<PathBuf>,
     /// Minutes to train
@@ -47,7 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
     )?;
 
-    // The global part of the code decides the light, the local part the texture.
+    // One row varies the global part of the codes, and the next row the local part.
     let model = trainer.model();
     let mut sheet = Sheet::new();
     for example in trainer.held_out().iter().take(3) {
@@ -69,7 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let picture = args.out.join("night_to_day.png");
     sheet.save(&picture)?;
     println!(
-        "rows of night, six days and the true one, varying light, then texture: {}",
+        "each row has a night, six days and the true day, and rows vary global and local codes in turn: {}",
         picture.display()
     );
     Ok(())

@@ -1,11 +1,10 @@
-//! Enlarges small pictures with a distance of your own: edges and blurred colors.
+//! Enlarges small pictures with your own distance, which compares edges and blurred colors.
 //!
 //! `cargo run --release --example own_distance -- --data photos/ --steps 2000`
 //!
-//! The search minimizes the distance and training lowers it. [`Distance`] is what the search needs,
-//! and [`TrainingDistance`] is what the loss needs as well. A run that was stopped continues when
-//! the command is repeated. `own_distance.png` shows small pictures, six enlargements of each, and
-//! the originals.
+//! The search and the training loss use this distance. The search needs [`Distance`], and the loss
+//! also needs [`TrainingDistance`]. If a run was stopped, repeat the command to continue it.
+//! `own_distance.png` shows small pictures, six enlargements of each, and the originals.
 
 use std::path::{Path, PathBuf};
 
@@ -27,10 +26,10 @@ type Training = Autodiff<Flex>;
 
 #[derive(Parser)]
 struct Args {
-    /// A folder of photographs; without it the model learns from made-up scenes
+    /// A folder of photographs. Without it, the model learns from procedural scenes
     #[arg(long)]
     data: Option<PathBuf>,
-    /// The number of training steps in all
+    /// The total number of training steps
     #[arg(long, default_value_t = 400)]
     steps: u64,
     /// The seed of all random numbers
@@ -44,8 +43,8 @@ struct Args {
 /// The weight of the blurred colors, relative to the gradients.
 const COLORS: f64 = 4.0;
 
-/// The mean absolute differences of vertical gradients, of horizontal gradients and of blurred
-/// colors, as a weighted sum.
+/// The weighted sum of the mean absolute differences of vertical gradients, horizontal gradients
+/// and blurred colors.
 #[derive(Clone, Copy, Debug)]
 struct EdgesAndColors;
 
@@ -90,7 +89,8 @@ impl<B: AutodiffBackend> TrainingDistance<B> for EdgesAndColors {
     }
 }
 
-/// A run of the built-in network with the distance, on made-up scenes.
+/// Returns the configuration of a run of the built-in network with this distance, on procedural
+/// scenes.
 fn configuration(steps: u64) -> RunConfig {
     let mut config = RunConfig::new(SuperResolution, Preset::Tiny);
     config.distance = DistanceConfig::Custom("edges and colors".to_owned());
@@ -98,7 +98,7 @@ fn configuration(steps: u64) -> RunConfig {
     config
 }
 
-/// Trains a run in `out` to the end of its schedule. A run that exists continues.
+/// Trains a run in `out` to the end of its schedule. An existing run is resumed.
 fn train(
     config: RunConfig,
     out: &Path,
@@ -128,7 +128,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     })?;
 
-    // Sampling does not need the distance, so the run is a model like any other.
+    // Sampling does not need the distance, so the run is loaded like any other model.
     let model = Model::<Flex>::load(&args.out, &Default::default())?;
     let mut sheet = Sheet::new().at_least(96);
     for example in trainer.held_out().iter().take(5) {

@@ -1,11 +1,11 @@
-//! Colors gray pictures with a network of your own, a small U-Net in two levels.
+//! Colors gray pictures with your own network, a small U-Net in two levels.
 //!
 //! `cargo run --release --example own_generator -- --data photos/ --steps 2000`
 //!
-//! The network is written with Burn's modules. [`StagedGenerator`] is what the search needs of it,
-//! and [`ImageGenerator`] with a [`NetworkConfig`] is what the trainer and the sampler need. A run
-//! that was stopped continues when the command is repeated. `own_generator.png` shows gray pictures
-//! and eight colorings of each.
+//! The network is written with Burn's modules. The search needs the trait [`StagedGenerator`]. The
+//! trainer and the sampler also need [`ImageGenerator`] and a [`NetworkConfig`]. If a run was
+//! stopped, repeat the command to continue it. `own_generator.png` shows gray pictures and eight
+//! colorings of each.
 
 use std::path::{Path, PathBuf};
 
@@ -34,10 +34,10 @@ const LEVELS: usize = 2;
 
 #[derive(Parser)]
 struct Args {
-    /// A folder of photographs; without it the model learns from made-up scenes
+    /// A folder of photographs. Without it, the model learns from procedural scenes
     #[arg(long)]
     data: Option<PathBuf>,
-    /// The number of training steps in all
+    /// The total number of training steps
     #[arg(long, default_value_t = 400)]
     steps: u64,
     /// The seed of all random numbers
@@ -48,7 +48,7 @@ struct Args {
     out: PathBuf,
 }
 
-/// What a [`UNet`] is made from.
+/// The configuration of a [`UNet`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UNetConfig {
@@ -72,12 +72,13 @@ impl NetworkConfig for UNetConfig {
         }
         Err(Error::Setting {
             field: "generator.inputs",
-            reason: format!("must fit {}, at the size of its output", task.name()),
+            reason: format!("must have the channels and the size of {}", task.name()),
         })
     }
 }
 
-/// One U-Net per level. The second one is shown what the first one made, enlarged.
+/// A chain of two U-Nets, one per level. The second one also reads the enlarged output of the
+/// first.
 #[derive(Module, Debug)]
 struct UNet<B: Backend> {
     levels: Vec<Level<B>>,
@@ -111,7 +112,7 @@ impl<B: Backend> Level<B> {
         }
     }
 
-    /// Images `[n, inputs + 3, h, w]` and codes `[n, code]` to RGB `[n, 3, h, w]` in [0, 1].
+    /// Maps images `[n, inputs + 3, h, w]` and codes `[n, code]` to RGB `[n, 3, h, w]` in [0, 1].
     fn forward(&self, images: Tensor<B, 4>, code: Tensor<B, 2>) -> Tensor<B, 4> {
         let mut maps = images;
         let mut skipped = Vec::new();
@@ -131,7 +132,7 @@ impl<B: Backend> Level<B> {
     }
 }
 
-/// Resizes images to the size of others.
+/// Resizes images to the size of other images.
 fn resized_as<B: Backend>(images: Tensor<B, 4>, others: &Tensor<B, 4>) -> Tensor<B, 4> {
     let [_, _, height, width] = others.dims();
     let options = InterpolateOptions::new(InterpolateMode::Nearest);
@@ -140,7 +141,7 @@ fn resized_as<B: Backend>(images: Tensor<B, 4>, others: &Tensor<B, 4>) -> Tensor
 
 impl<B: Backend> StagedGenerator<B> for UNet<B> {
     type Conditioning = Vec<Tensor<B, 4>>;
-    /// The image that the last level made, and the conditioning of the levels to come.
+    /// The image of the previous level, and the conditioning of the remaining levels.
     type State = (Tensor<B, 4>, Vec<Tensor<B, 4>>);
     type Code = Tensor<B, 2>;
     type Output = Tensor<B, 4>;
@@ -195,7 +196,7 @@ impl<B: Backend> ImageGenerator<B> for UNet<B> {
     }
 }
 
-/// A run of the U-Net on made-up scenes.
+/// Returns the configuration of a run of the U-Net on procedural scenes.
 fn configuration(steps: u64) -> RunConfig<UNetConfig> {
     let mut config = RunConfig::new(Colorization, Preset::Tiny).with_generator(UNetConfig {
         inputs: Colorization.conditioning_channels(),
@@ -208,7 +209,7 @@ fn configuration(steps: u64) -> RunConfig<UNetConfig> {
     config
 }
 
-/// Trains a run in `out` to the end of its schedule. A run that exists continues.
+/// Trains a run in `out` to the end of its schedule. An existing run is resumed.
 fn train(
     config: RunConfig<UNetConfig>,
     out: &Path,
@@ -239,7 +240,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     })?;
 
-    // Another program starts here: it needs the run's folder and the type of the network.
+    // A separate program would start here. It needs the run's folder and the type of the network.
     let model = Model::<Flex, UNet<Flex>>::load_as(&args.out, &Default::default())?;
     let mut sheet = Sheet::new().at_least(96);
     for example in trainer.held_out().iter().take(5) {

@@ -1,15 +1,15 @@
-//! What the local and what the global codes decide (the paper's Figure 9).
+//! Measures the effect of the local and of the global codes (the paper's Figure 9).
 //!
 //! `cargo run --release --example streams -- --model runs/color --input photo.jpg`
 //!
-//! Draws samples of one input that differ in their local codes alone, and samples that differ in their global codes
-//! alone, as rows of `streams.png`, and measures where they differ. Each sample is split in two: its *tone*, in
-//! which every pixel is the mean of its cell of a coarse grid, and its *texture*, what remains. The two parts are
-//! orthogonal, so the variances between samples add up: shares of one whole say whether a stream changes tone more
-//! or texture. They are printed, and written to `streams.json`.
+//! For one input, draws samples that differ only in their local codes, and samples that differ only in their global
+//! codes, as rows of `streams.png`. Each sample is split into its *tone*, in which every pixel is the mean of its
+//! cell of a coarse grid, and its *texture*, which is the rest. The two parts are orthogonal, so the variance
+//! between samples is the sum of the variances of tone and texture. The shares of the two show whether a stream
+//! changes the tone or the texture more. They are printed, and written to `streams.json`.
 //!
-//! Without `--model` it first trains a small network on made-up scenes for `--minutes` (2). Without `--input` it takes
-//! held-out scenes. Sampling takes seconds.
+//! Without `--model`, the program first trains a small network on procedural scenes for `--minutes` (2). Without
+//! `--input`, it uses held-out scenes. Sampling takes seconds.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,27 +22,27 @@ use chimle_show::film;
 use clap::Parser;
 use image::{RgbImage, imageops};
 
-/// Samples are drawn at least so many pixels wide.
+/// The smallest width of a sample in the picture, in pixels.
 const SHOWN: u32 = 96;
 
 #[derive(Parser)]
 struct Args {
-    /// A run's folder or a file of weights; without it a small model is trained first
+    /// A run's folder or a file of weights. Without it, a small model is trained first
     #[arg(long)]
     model: Option<PathBuf>,
-    /// An image to draw samples for, of the kind that the model takes; may be given several times
+    /// An input image for the model's task. Can be repeated
     #[arg(long)]
     input: Vec<PathBuf>,
-    /// Samples of each kind for each input
+    /// The number of samples for each input and stream
     #[arg(long, default_value_t = 8)]
     samples: usize,
-    /// Cells along each side of the image: tone is what a grid of so many can show
+    /// The number of grid cells along each side. The tone is the mean of each cell
     #[arg(long, default_value_t = 4)]
     cells: u32,
-    /// Of the samples' codes
+    /// The seed of the codes
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Minutes to train, where no model is given
+    /// Minutes to train, if no model is given
     #[arg(long, default_value_t = 2.0)]
     minutes: f64,
     /// The folder to write
@@ -50,7 +50,7 @@ struct Args {
     out: PathBuf,
 }
 
-/// Variance between samples, a mean over pixels and channels, values from 0 to 1.
+/// The variance between samples, averaged over pixels and channels, for image values in [0, 1].
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
 struct Spread {
     tone: f64,
@@ -69,7 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if inputs.is_empty() || args.samples < 2 || args.cells == 0 {
         return Err(
-            "a trained model needs an --input, and the measure two samples and a cell".into(),
+            "--model needs an --input, --samples must be at least 2, and --cells at least 1".into(),
         );
     }
 
@@ -117,7 +117,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A small model of made-up scenes, and gray pictures of scenes that it has not seen.
+/// Trains a small model on procedural scenes, and returns it with gray pictures of unseen scenes.
 fn train(args: &Args) -> Result<(Model<Flex>, Vec<RgbImage>), Box<dyn std::error::Error>> {
     let config = RunConfig::new(Colorization, Preset::Tiny);
     let mut trainer = Trainer::<Autodiff<Flex>>::create(config, &args.out, Default::default())?;
@@ -138,7 +138,7 @@ fn train(args: &Args) -> Result<(Model<Flex>, Vec<RgbImage>), Box<dyn std::error
     Ok((model, inputs))
 }
 
-/// How samples of one input differ in tone and in texture.
+/// Computes the variance between samples of one input, in tone and in texture.
 fn between(samples: &[RgbImage], cells: u32) -> Spread {
     let tones: Vec<_> = samples.iter().map(|sample| tone(sample, cells)).collect();
     let textures: Vec<Vec<f64>> = samples
@@ -155,7 +155,7 @@ fn between(samples: &[RgbImage], cells: u32) -> Spread {
     }
 }
 
-/// Every value the mean of its channel over its cell.
+/// Replaces every value by the mean of its channel over its cell.
 fn tone(sample: &RgbImage, cells: u32) -> Vec<f64> {
     let (width, height) = sample.dimensions();
     let edge = |k: u32, side: u32| k * side / cells.min(side);
@@ -178,7 +178,7 @@ fn tone(sample: &RgbImage, cells: u32) -> Vec<f64> {
     tone
 }
 
-/// The unbiased variance between rows, a mean over their values.
+/// Returns the unbiased variance between rows, averaged over their values.
 fn variance(rows: &[Vec<f64>]) -> f64 {
     let (count, length) = (rows.len() as f64, rows[0].len());
     let one = |k: usize| {

@@ -1,4 +1,4 @@
-//! Enlarges small pictures eightfold, and shows what each level of the code decides.
+//! Enlarges small pictures by a factor of 8, and shows the effect of each level's code.
 //!
 //! `cargo run --release --example super_resolution -- --data photos/ --minutes 60`
 
@@ -12,7 +12,7 @@ use clap::Parser;
 
 #[derive(Parser)]
 struct Args {
-    /// A folder of photographs; without it the model learns from made-up scenes
+    /// A folder of photographs. Without it, the model learns from procedural scenes
     #[arg(long)]
     data: Option<PathBuf>,
     /// Minutes to train
@@ -26,7 +26,8 @@ struct Args {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
 
-    // Three levels enlarge eight times; the paper's four, sixteen times (Preset::Small, Preset::Paper).
+    // Three levels enlarge by 8. The paper's four levels enlarge by 16 (Preset::Small,
+    // Preset::Paper).
     let mut config = RunConfig::new(SuperResolution, Preset::Tiny);
     if let Some(folder) = args.data {
         config.data.source = DataSource::Folder(folder);
@@ -48,7 +49,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
     )?;
 
-    // A row for each level: its code varies, those of the other levels stay as they are.
+    // There is one row per level. The code of this level varies, and the codes of the other levels
+    // are fixed.
     let model = trainer.model();
     let small = trainer.held_out()[0].conditioning[0].to_rgb();
     let mut sheet = Sheet::new();
@@ -59,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let picture = args.out.join("super_resolution.png");
     sheet.save(&picture)?;
     println!(
-        "a small picture enlarged, a row for each level that varies: {}",
+        "enlargements of a small picture; each row varies the code of one level: {}",
         picture.display()
     );
     Ok(())

@@ -1,22 +1,22 @@
-//! What is measured: sets of points, structures, and what is recorded besides the times.
+//! The measured cases, and the values that are recorded in addition to the times.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Queries in a set, and in one call of the many-query case.
+/// The number of queries of a set, and of one call in the many-query case.
 pub const QUERIES: usize = 1000;
 
-/// Criterion's groups.
+/// The names of criterion's groups.
 pub const BUILD: &str = "nearest neighbor, build";
 pub const ONE_QUERY: &str = "nearest neighbor, one query";
 pub const MANY_QUERIES: &str = "nearest neighbor, 1000 queries";
 pub const MATRIX_PRODUCT: &str = "nearest neighbor, matrix product";
 
-/// Side of the square matrices whose product is the measure of the machine.
+/// The side of the square matrices whose product measures the machine.
 pub const MATRIX_SIDE: usize = 2048;
 
-/// A set of `n` points of dimension `d` on clusters of the given intrinsic dimension.
+/// A set of `n` points of dimension `d` in clusters of the given intrinsic dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Case {
     pub d: usize,
@@ -25,24 +25,24 @@ pub struct Case {
 }
 
 impl Case {
-    /// The case as criterion names it.
+    /// Returns the name of the case in criterion.
     pub fn name(&self) -> String {
         format!("d={} intrinsic={} n={}", self.d, self.intrinsic, self.n)
     }
 }
 
-/// What one structure gave for one set of points, beside criterion's times.
+/// The values of one structure for one set of points, in addition to criterion's times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     pub structure: String,
     pub case: Case,
-    /// Of a single build.
+    /// The time of a single build in seconds.
     pub build_seconds: f64,
-    /// Part of the queries whose nearest point was found.
+    /// The share of the queries whose nearest point was found.
     pub recall: f64,
 }
 
-/// Where criterion writes, and [`records`] lie.
+/// Returns the folder of criterion's results and of [`records`].
 pub fn criterion_folder() -> PathBuf {
     let target = || match std::env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => PathBuf::from(folder),
@@ -52,7 +52,8 @@ pub fn criterion_folder() -> PathBuf {
     home.unwrap_or_else(|| target().join("criterion"))
 }
 
-/// The file of [`Record`]s, one JSON object a line; of several for the same case the last counts.
+/// Returns the path of the file of [`Record`]s, with one JSON object per line. If a case has
+/// several records, the last one counts.
 pub fn records() -> PathBuf {
     criterion_folder().join("nearest-neighbor-records.jsonl")
 }

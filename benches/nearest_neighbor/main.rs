@@ -1,8 +1,8 @@
-//! Nearest-neighbor search: time to build and to query, and recall, for each structure.
+//! Measures nearest-neighbor search: the time to build and to query each structure, and its recall.
 //!
-//! `cargo bench -p chimle-benches --bench nearest_neighbor` takes about ten minutes on two cores; with
-//! ` -- "d=3 "` or the like behind it, what it names. `nearest_neighbor_report` then writes the tables
-//! and the plot of `docs/nearest-neighbour.md`.
+//! `cargo bench -p chimle-benches --bench nearest_neighbor` takes about ten minutes on two cores. With
+//! a filter such as ` -- "d=3 "` at the end, it runs only the matching cases. Then
+//! `nearest_neighbor_report` writes the tables and the plot of `docs/nearest-neighbour.md`.
 
 mod case;
 mod points;
@@ -19,7 +19,7 @@ use case::{BUILD, Case, MANY_QUERIES, MATRIX_PRODUCT, MATRIX_SIDE, ONE_QUERY, Re
 use points::Data;
 use structure::Structure;
 
-/// Dimension, intrinsic dimension, and the exponents of the numbers of points.
+/// The dimension, the intrinsic dimension, and the exponents of the numbers of points.
 const CASES: [(usize, usize, std::ops::RangeInclusive<u32>); 5] = [
     (3, 3, 2..=6),
     (16, 16, 2..=6),
@@ -45,7 +45,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// What the machine can do: the product of two square matrices on all cores.
+/// Measures the speed of the machine by the product of two square matrices on all cores.
 fn matrix_product(criterion: &mut Criterion) {
     let mut group = group(criterion, MATRIX_PRODUCT);
     group.bench_function(BenchmarkId::from_parameter(MATRIX_SIDE), |bencher| {
@@ -84,7 +84,8 @@ fn matrix_product(criterion: &mut Criterion) {
 }
 
 fn measure(criterion: &mut Criterion, case: Case) {
-    // Made when a bench first needs them, which one that is filtered out never does.
+    // The points are drawn when a bench first needs them, so a case that is filtered out costs
+    // nothing.
     let data = LazyCell::new(|| Data::new(case));
     for structure in Structure::ALL {
         if !structure.suits(case) {
@@ -125,7 +126,7 @@ fn measure(criterion: &mut Criterion, case: Case) {
 
         if let Some(build_seconds) = built.get() {
             let recall = match structure {
-                // It is what the others are compared with.
+                // The exact answers are the reference of the recall.
                 Structure::Exact => 1.0,
                 _ => data.recall(|query| index.nearest(query)),
             };

@@ -1,4 +1,4 @@
-//! The plot: time over number of points, a column for each dimension.
+//! The plot of time over the number of points, with one column per dimension.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -9,11 +9,11 @@ use plotters::prelude::*;
 use crate::case::Case;
 use crate::results::{Results, Times};
 
-/// Pixels of one panel, and of the legend below all of them.
+/// The size of one panel in pixels, and the height of the legend below the panels.
 const PANEL: (u32, u32) = (320, 280);
 const LEGEND: u32 = 40;
 
-/// Each structure keeps its color in all panels.
+/// The colors of the structures, which are the same in all panels.
 const COLORS: [RGBColor; 6] = [
     RGBColor(31, 119, 180),
     RGBColor(214, 39, 40),
@@ -23,10 +23,10 @@ const COLORS: [RGBColor; 6] = [
     RGBColor(127, 127, 127),
 ];
 
-/// Number of points and seconds.
+/// Points of a curve: the number of points and the time in seconds.
 type Series = Vec<(f64, f64)>;
 
-/// Takes one of the times.
+/// A function that selects one of the times.
 type Which = fn(&Times) -> Option<f64>;
 
 pub fn draw(results: &Results, path: &Path) -> Result<(), Box<dyn Error>> {
@@ -101,7 +101,7 @@ fn draw_panel(
     names: &[&str],
 ) -> Result<(), Box<dyn Error>> {
     let seconds = || series.values().flatten().map(|(_, seconds)| *seconds);
-    // Whole decades, which is where a logarithmic axis has its labels.
+    // The axis covers whole decades, because the labels of a logarithmic axis are there.
     let low = 10f64.powf(seconds().fold(1.0, f64::min).log10().floor());
     let high = 10f64.powf(seconds().fold(1e-6, f64::max).log10().ceil());
     let mut chart = ChartBuilder::on(area)

@@ -1,4 +1,4 @@
-//! Sets of points, and the true answers.
+//! Sets of points, and the exact answers.
 
 use chimle_knn::{Exact, NearestNeighbors, Points};
 use rand::{RngExt, SeedableRng};
@@ -7,7 +7,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::case::{Case, QUERIES};
 
-/// Points, queries from the same distribution, and the nearest point to each query.
+/// Points, queries from the same distribution, and the nearest point of each query.
 pub struct Data {
     pub case: Case,
     points: Vec<f32>,
@@ -39,7 +39,7 @@ impl Data {
         Points::new(&self.queries, self.case.d).expect("values are finite")
     }
 
-    /// Part of the first queries for which `answer` gives the nearest point.
+    /// Returns the share of the first queries for which `answer` returns the nearest point.
     pub fn recall(&self, answer: impl Fn(&[f32]) -> usize) -> f64 {
         const FIRST: usize = 200;
         let rows = self.queries().rows().zip(&self.nearest).take(FIRST);
@@ -49,8 +49,8 @@ impl Data {
     }
 }
 
-/// Points and then queries: twenty clusters, each a Gaussian in a random subspace of the intrinsic
-/// dimension, with 5 % of noise in all coordinates.
+/// Draws the points and then the queries. There are twenty clusters. Each is a Gaussian in a random
+/// subspace of the intrinsic dimension, with 5 % of noise in all coordinates.
 fn draw(case: Case) -> Vec<f32> {
     const CLUSTERS: usize = 20;
     let Case { d, intrinsic, n } = case;

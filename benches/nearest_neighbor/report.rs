@@ -1,5 +1,5 @@
-//! Writes the tables and the plot of `docs/nearest-neighbour.md` from what the bench
-//! `nearest_neighbor` left:
+//! Writes the tables and the plot of `docs/nearest-neighbour.md` from the results of the bench
+//! `nearest_neighbor`:
 //!
 //!     cargo run --release -p chimle-benches --bin nearest_neighbor_report
 
@@ -13,7 +13,7 @@ use std::path::Path;
 
 use results::Results;
 
-/// What is between these lines of the page is replaced.
+/// The text between these two lines of the page is replaced.
 const BEGIN: &str = "<!-- measured: begin -->";
 const END: &str = "<!-- measured: end -->";
 

@@ -1,4 +1,4 @@
-//! What the bench left: criterion's estimates and the records.
+//! The results of the bench: criterion's estimates and the records.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -11,7 +11,7 @@ use crate::case::{
     BUILD, Case, MANY_QUERIES, MATRIX_PRODUCT, MATRIX_SIDE, ONE_QUERY, QUERIES, Record,
 };
 
-/// Times of one structure on one case, in seconds, as far as they were measured.
+/// The times of one structure for one case, in seconds. A time that was not measured is `None`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Times {
     pub build: Option<f64>,
@@ -21,9 +21,9 @@ pub struct Times {
 }
 
 pub struct Results {
-    /// By case, then by structure.
+    /// The times by case and structure.
     pub times: BTreeMap<Case, BTreeMap<String, Times>>,
-    /// Floating-point operations a second of the matrix product, if measured.
+    /// The rate of the matrix product in floating-point operations per second, if it was measured.
     pub matrix_rate: Option<f64>,
 }
 
@@ -35,7 +35,7 @@ impl Results {
         };
         let text = std::fs::read_to_string(records)
             .map_err(|error| format!("{}: {error}", records.display()))?;
-        // Criterion names a case; the records know it.
+        // Criterion stores only the name of a case. The records contain the case.
         let mut cases = BTreeMap::new();
         for line in text.lines() {
             let record: Record = serde_json::from_str(line)?;
@@ -77,14 +77,15 @@ impl Results {
         structures.entry(structure.to_owned()).or_default()
     }
 
-    /// Floating-point operations a second of `Exact` on many queries, counting the product alone.
+    /// Returns the rate of `Exact` on many queries, in floating-point operations per second. Only
+    /// the operations of the matrix product are counted.
     pub fn exact_rate(&self, case: Case) -> Option<f64> {
         let seconds = self.times.get(&case)?.get("Exact")?.many_queries?;
         Some(2.0 * (case.n * case.d * QUERIES) as f64 / seconds)
     }
 }
 
-/// The part of criterion's `benchmark.json` that says what was measured.
+/// The part of criterion's `benchmark.json` that names the measured case.
 #[derive(Deserialize)]
 struct Benchmark {
     group_id: String,
@@ -92,7 +93,7 @@ struct Benchmark {
     value_str: Option<String>,
 }
 
-/// The part of criterion's `estimates.json` that is shown.
+/// The part of criterion's `estimates.json` that is used.
 #[derive(Deserialize)]
 struct Estimates {
     median: Estimate,
@@ -100,7 +101,7 @@ struct Estimates {
 
 #[derive(Deserialize)]
 struct Estimate {
-    /// Nanoseconds.
+    /// The estimate in nanoseconds.
     point_estimate: f64,
 }
 

@@ -1,4 +1,4 @@
-//! The structures, and where each is measured.
+//! The structures, and the cases for which each is measured.
 
 use chimle_knn::{
     Exact, KdTree, NearestNeighbors, Points, PrioritizedDci, PrioritizedDciConfig, Projected,
@@ -14,7 +14,8 @@ pub enum Structure {
     Exact,
     KdTree,
     PrioritizedDci,
-    /// 32 random directions, searched exactly, the best 100 ranked again.
+    /// An exact search along 32 random directions, whose best 100 points are ranked by their true
+    /// distance.
     Projected,
     Hnsw,
 }
@@ -38,7 +39,7 @@ impl Structure {
         }
     }
 
-    /// Whether the structure makes sense for the points, and is built within a minute.
+    /// Returns whether the structure suits the points, and is built within a minute.
     pub fn suits(self, case: Case) -> bool {
         match self {
             Self::Exact => true,
@@ -49,7 +50,8 @@ impl Structure {
         }
     }
 
-    /// Whether ten builds are worth their time; otherwise a single one is recorded.
+    /// Returns whether ten builds are fast enough to be measured. Otherwise the time of a single
+    /// build is recorded.
     pub fn builds_quickly(self, case: Case) -> bool {
         match self {
             Self::Hnsw => case.n <= 1000,
@@ -57,7 +59,7 @@ impl Structure {
         }
     }
 
-    /// Whether ten times a thousand queries are worth their time.
+    /// Returns whether ten times a thousand queries are fast enough to be measured.
     pub fn answers_many_quickly(self, case: Case) -> bool {
         match self {
             Self::KdTree => case.d <= 3 || case.n <= 100_000,
@@ -89,15 +91,15 @@ impl Structure {
     }
 }
 
-/// An index that was built.
+/// A built index.
 pub enum Index<'a> {
     Ours(Box<dyn NearestNeighbors + 'a>),
     Hnsw(Box<Hnsw<'a, f32, DistL2>>),
 }
 
-/// Links of each point, twice that in the lowest layer.
+/// The number of links per point. The lowest layer has twice as many.
 const LINKS: usize = 16;
-/// Candidates kept while a point is inserted, and while a query is answered.
+/// The numbers of candidates kept while a point is inserted, and while a query is answered.
 const EF_CONSTRUCTION: usize = 100;
 const EF_SEARCH: usize = 64;
 
@@ -109,7 +111,7 @@ fn hnsw(points: Points<'_>) -> Hnsw<'_, f32, DistL2> {
 }
 
 impl Index<'_> {
-    /// The point nearest to the query, as far as the index knows.
+    /// Returns the index of the nearest point that the structure finds.
     pub fn nearest(&self, query: &[f32]) -> usize {
         match self {
             Self::Ours(index) => index.query(query, 1).expect("the query fits")[0].index,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::case::Case;
 use crate::results::{Results, Times};
 
-/// A table for each dimension, and the rate of the many-query case.
+/// Returns a table for each dimension, with the rate of the many-query case.
 pub fn markdown(results: &Results) -> String {
     let mut text = String::new();
     if let Some(machine) = results.matrix_rate {
@@ -48,7 +48,7 @@ pub fn markdown(results: &Results) -> String {
     text
 }
 
-/// What ends the table before a heading.
+/// Returns the line break that ends a table before a heading.
 fn line(text: &str) -> &'static str {
     if text.ends_with("|\n") { "\n" } else { "" }
 }
@@ -68,7 +68,7 @@ fn row(text: &mut String, case: Case, structure: &str, times: &Times, rate: &str
     .ok();
 }
 
-/// Three digits and a unit.
+/// Formats a duration with three digits and a unit.
 fn duration(seconds: Option<f64>) -> String {
     let Some(seconds) = seconds else {
         return "-".to_owned();

@@ -1,36 +1,38 @@
-//! The terms of the variational bound on the line, computed on a grid.
+//! The terms of the variational bound in one dimension, computed on a grid.
 //!
-//! Training raises L, and L = E log p(x_0) - Σ_t KL_t, where
+//! Training maximizes the bound L = E log p(x_0) - Σ_t KL_t, where
 //!
 //!     KL_t = E_{q(x_0 ... x_{t-1})} KL( q(x_t | x_0 ... x_{t-1})  ||  p(x_t | x_0 ... x_{t-1}) )
 //!
-//! by the chain rule for KL( q(x_1 ... x_T | x_0) || p(x_1 ... x_T | x_0) ). Both chains are Markov, the one forward
-//! and the other backward, so each of the two depends on x_{t-1} alone, and Bayes' rule gives the second
-//! (the paper's equations 15 and 16):
+//! by the chain rule for KL( q(x_1 ... x_T | x_0) || p(x_1 ... x_T | x_0) ). Both processes are Markov chains, so
+//! both conditional distributions depend only on x_{t-1}. The second one follows from Bayes' rule (the paper's
+//! equations 15 and 16):
 //!
 //!     p(x_t | x_{t-1}) = p(x_t) p(x_{t-1} | x_t) / p(x_{t-1})
 //!
-//! The marginals p(x_t) of the reverse chain are integrated on the grid from x_T down; then with ⟨·⟩ the mean over q
+//! The marginals p(x_t) of the reverse chain are integrated on the grid, from x_T down to x_0. With ⟨·⟩ for the mean
+//! over q,
 //!
 //!     KL_t = ⟨log q(x_t | x_{t-1})⟩ - ⟨log p(x_t)⟩ - ⟨log p(x_{t-1} | x_t)⟩ + ⟨log p(x_{t-1})⟩
 //!
-//! where each mean is an integral over one variable: q(x_t) is a mixture of normals, and so are its conditionals.
+//! where each mean is an integral over one variable, because q(x_t) and its conditionals are mixtures of normal
+//! distributions.
 
 use std::f64::consts::TAU;
 
 use crate::diffusion::Schedule;
 
-/// Where integrals are sums.
+/// A grid on which integrals are computed as sums.
 #[derive(Debug, Clone)]
 pub struct Grid {
-    /// Its points, equally far apart and symmetric around 0.
+    /// The points, equally spaced and symmetric around 0.
     pub points: Vec<f64>,
-    /// The distance between two.
+    /// The distance between neighboring points.
     pub width: f64,
 }
 
 impl Grid {
-    /// `count` points from `-reach` to `reach`.
+    /// Creates a grid of `count` points from `-reach` to `reach`.
     pub fn new(reach: f64, count: usize) -> Self {
         let width = 2.0 * reach / (count - 1) as f64;
         Self {
@@ -39,24 +41,24 @@ impl Grid {
         }
     }
 
-    /// The integral of `weight` times `value`; where there is no weight the value does not matter.
+    /// Returns the integral of `weight` times `value`. `value` is not evaluated where the weight is 0.
     fn mean(&self, weight: &[f64], value: impl Fn(usize) -> f64) -> f64 {
         let there = (0..weight.len()).filter(|&k| weight[k] > 0.0);
         there.map(|k| weight[k] * value(k)).sum::<f64>() * self.width
     }
 }
 
-/// Equally likely normal modes of one variance on the line.
+/// A mixture of equally likely normal modes with the same variance, in one dimension.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// Their means.
+    /// The means of the modes.
     pub centers: Vec<f64>,
-    /// Their variance.
+    /// The variance of each mode.
     pub variance: f64,
 }
 
 impl Line {
-    /// q(x_t) where this is the data's distribution.
+    /// Returns q(x_t), if `self` is the distribution of the data.
     pub fn noised(&self, schedule: &Schedule, t: usize) -> Self {
         let signal = schedule.alpha_bar(t);
         Self {
@@ -65,7 +67,7 @@ impl Line {
         }
     }
 
-    /// Its density.
+    /// Returns the density at the grid's points.
     pub fn density(&self, grid: &Grid) -> Vec<f64> {
         let at = |&x: &f64| {
             let modes = self.centers.iter().map(|c| normal(x - c, self.variance));
@@ -74,9 +76,9 @@ impl Line {
         grid.points.iter().map(at).collect()
     }
 
-    /// Mean and variance of x_{t-1} given x_t = `x`, where this is q(x_{t-1}) and `above` q(x_t).
+    /// Returns the mean and the variance of x_{t-1} given x_t = `x`, if `self` is q(x_{t-1}) and `above` is q(x_t).
     pub fn given_above(&self, above: &Self, beta: f64, x: f64) -> (f64, f64) {
-        // Of one mode x_{t-1} and x_t are jointly normal.
+        // For a single mode, x_{t-1} and x_t are jointly normal.
         let slope = (1.0 - beta).sqrt() * self.variance / above.variance;
         let remaining = self.variance * beta / above.variance;
         let exponent = |mean: f64| -0.5 * (x - mean).powi(2) / above.variance;
@@ -95,7 +97,7 @@ impl Line {
     }
 }
 
-/// The reverse chain on a grid.
+/// The reverse process on a grid.
 #[derive(Debug, Clone)]
 pub struct Reverse {
     /// μ(x, t) at the grid's points, for t = 1 ... T.
@@ -104,28 +106,28 @@ pub struct Reverse {
     pub sigma: Vec<f64>,
 }
 
-/// The bound taken apart.
+/// The bound and its terms.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Terms {
-    /// E log p(x_0) over the data.
+    /// E log p(x_0), averaged over the data.
     pub log_likelihood: f64,
     /// E log q(x_0): the log-likelihood of a perfect model.
     pub best_log_likelihood: f64,
     /// KL_t for t = 1 ... T.
     pub kl: Vec<f64>,
-    /// L.
+    /// The bound L.
     pub bound: f64,
     /// p(x_t) at the grid's points, for t = 0 ... T.
     #[serde(skip)]
     pub marginals: Vec<Vec<f64>>,
 }
 
-/// The density of a normal distribution.
+/// Returns the density of a normal distribution at this difference from its mean.
 pub fn normal(difference: f64, variance: f64) -> f64 {
     (-0.5 * difference * difference / variance).exp() / (TAU * variance).sqrt()
 }
 
-/// p(x_t) for t = 0 ... T.
+/// Returns p(x_t) for t = 0 ... T.
 fn marginals(grid: &Grid, reverse: &Reverse) -> Vec<Vec<f64>> {
     let mut marginals = vec![
         grid.points
@@ -136,7 +138,7 @@ fn marginals(grid: &Grid, reverse: &Reverse) -> Vec<Vec<f64>> {
     for (means, sigma) in reverse.means.iter().zip(&reverse.sigma).rev() {
         let above = &marginals[marginals.len() - 1];
         let mut below = vec![0.0; above.len()];
-        // Nine standard deviations away a normal density is below 1e-17 of its peak.
+        // Nine standard deviations from the mean, a normal density is below 1e-17 of its peak.
         let around = (9.0 * sigma / grid.width).ceil() as isize;
         for (mean, mass) in means.iter().zip(above) {
             let nearest = ((mean - grid.points[0]) / grid.width).round() as isize;
@@ -153,10 +155,10 @@ fn marginals(grid: &Grid, reverse: &Reverse) -> Vec<Vec<f64>> {
     marginals
 }
 
-/// The terms of the bound for this data, forward and reverse process.
+/// Computes the terms of the bound for this data, forward process and reverse process.
 pub fn terms(grid: &Grid, data: &Line, schedule: &Schedule, reverse: &Reverse) -> Terms {
     let marginals = marginals(grid, reverse);
-    // ⟨log p(x_t)⟩, where no density is so low that its logarithm is infinite.
+    // ⟨log p(x_t)⟩, with a lower limit of the density that keeps its logarithm finite.
     let log_marginal = |t: usize| {
         let q = data.noised(schedule, t).density(grid);
         grid.mean(&q, |k| marginals[t][k].max(1e-300).ln())
@@ -179,7 +181,7 @@ pub fn terms(grid: &Grid, data: &Line, schedule: &Schedule, reverse: &Reverse) -
     }
 }
 
-/// ⟨log p(x_{t-1} | x_t)⟩.
+/// Computes ⟨log p(x_{t-1} | x_t)⟩.
 fn log_reverse(grid: &Grid, data: &Line, schedule: &Schedule, reverse: &Reverse, t: usize) -> f64 {
     let (below, here) = (data.noised(schedule, t - 1), data.noised(schedule, t));
     let square = grid.mean(&here.density(grid), |k| {
@@ -190,7 +192,7 @@ fn log_reverse(grid: &Grid, data: &Line, schedule: &Schedule, reverse: &Reverse,
     -0.5 * (TAU * variance).ln() - 0.5 * square / variance
 }
 
-/// The two arguments of one divergence as densities of x_1 on the grid: q(x_1 | x_0) and p(x_1 | x_0).
+/// Returns the two arguments of KL_1 as densities of x_1 on the grid: q(x_1 | x_0) and p(x_1 | x_0).
 pub fn first_step(
     grid: &Grid,
     schedule: &Schedule,
@@ -215,12 +217,13 @@ pub fn first_step(
 mod tests {
     use super::*;
 
-    /// KL(N(m, v) || N(n, w)).
+    /// Returns KL(N(m, v) || N(n, w)).
     fn closed_form(m: f64, v: f64, n: f64, w: f64) -> f64 {
         0.5 * ((w / v).ln() + (v + (m - n).powi(2)) / w - 1.0)
     }
 
-    /// Of one normal mode and a linear reverse process, x_{t-1} = slope x_t + shift + σ noise, everything is normal.
+    /// With one normal mode and a linear reverse process, x_{t-1} = slope x_t + shift + σ noise, all distributions
+    /// are normal.
     #[test]
     fn divergences_on_the_grid_are_those_of_normal_distributions() {
         let grid = Grid::new(9.0, 4001);
@@ -259,7 +262,8 @@ mod tests {
             let q_below = data.noised(&schedule, t - 1);
             let root = (1.0 - schedule.beta(t)).sqrt();
             let (center, variance) = (q_below.centers[0], q_below.variance);
-            // The divergence is quadratic in x_{t-1}: its mean is its value at the mean and what the variance adds.
+            // The divergence is quadratic in x_{t-1}, so its mean is its value at the mean of x_{t-1} plus a term
+            // from the variance.
             let at_mean = closed_form(
                 root * center,
                 schedule.beta(t),
@@ -282,7 +286,7 @@ mod tests {
     fn the_exact_reverse_of_one_mode_has_no_divergence() {
         let grid = Grid::new(6.0, 3001);
         let schedule = Schedule::cosine(4);
-        // With variance 1 around 0 every q(x_t) is the standard normal, and the reverse process the forward one.
+        // If the data is a standard normal, every q(x_t) is too, and the reverse process equals the forward process.
         let data = Line {
             centers: vec![0.0],
             variance: 1.0,

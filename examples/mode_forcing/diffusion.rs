@@ -1,9 +1,9 @@
 //! A denoising diffusion model (Ho, Jain, Abbeel 2020) of points.
 //!
-//! The forward process is q(x_t | x_{t-1}) = N(√(1 - β_t) x_{t-1}, β_t), the reverse p(x_{t-1} | x_t) =
-//! N(μ(x_t, t), σ_t²) with μ from a network that predicts the noise, and p(x_T) = N(0, 1). Unlike in Ho et al. the
-//! σ_t are the ones that the variational bound is best with, one number for each step: with few steps their choice
-//! of σ_t² = β_t blurs everything, and the comparison would be with that.
+//! The forward process is q(x_t | x_{t-1}) = N(√(1 - β_t) x_{t-1}, β_t). The reverse process is p(x_{t-1} | x_t) =
+//! N(μ(x_t, t), σ_t²) with p(x_T) = N(0, 1), and μ comes from a network that predicts the noise. Unlike in Ho et
+//! al., each σ_t is set to the value that maximizes the variational bound. With few steps, their choice σ_t² = β_t
+//! blurs the samples, which would make the comparison unfair.
 
 use std::f64::consts::FRAC_PI_2;
 
@@ -13,23 +13,25 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use toy::{Flex, Mixture, Noise, Perceptron, Training, adam, cosine_decay};
 
-/// Numbers by which the network knows the step.
+/// The number of features of a step that the network reads.
 const STEP_FEATURES: usize = 9;
-/// Waves that the network is shown each coordinate as, the shortest an eighth of the distance between modes long:
-/// without them it takes a small network very long to learn where narrow modes are.
+/// The number of sine and cosine pairs of each coordinate that the network reads. The shortest wavelength is an
+/// eighth of the distance between modes. Without these waves, a small network needs very long to learn the
+/// positions of narrow modes.
 const WAVES: usize = 6;
-/// Points that σ_t is measured on.
+/// The number of points from which σ_t is estimated.
 const MEASURED: usize = 4096;
 
-/// β_1 ... β_T and what follows of them. Steps are counted from 1, index 0 stands for the data.
+/// The noise schedule β_1 ... β_T and the quantities derived from it. Steps are counted from 1, and index 0 stands
+/// for the data.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// ᾱ_t: x_t has the variance 1 - ᾱ_t around √ᾱ_t x_0.
+    /// ᾱ_t for t from 0 to T. Given x_0, x_t has the mean √ᾱ_t x_0 and the variance 1 - ᾱ_t.
     alpha_bar: Vec<f64>,
 }
 
 impl Schedule {
-    /// The cosine schedule of Nichol and Dhariwal 2021.
+    /// Creates the cosine schedule of Nichol and Dhariwal 2021.
     pub fn cosine(steps: usize) -> Self {
         let f = |t: usize| {
             ((t as f64 / steps as f64 + 0.008) / 1.008 * FRAC_PI_2)
@@ -44,39 +46,39 @@ impl Schedule {
         Self { alpha_bar }
     }
 
-    /// T.
+    /// Returns the number of steps, T.
     pub fn steps(&self) -> usize {
         self.alpha_bar.len() - 1
     }
 
-    /// ᾱ_t for t from 0 to T.
+    /// Returns ᾱ_t for t from 0 to T.
     pub fn alpha_bar(&self, t: usize) -> f64 {
         self.alpha_bar[t]
     }
 
-    /// β_t for t from 1 to T, the variance of q(x_t | x_{t-1}).
+    /// Returns β_t for t from 1 to T, the variance of q(x_t | x_{t-1}).
     pub fn beta(&self, t: usize) -> f64 {
         1.0 - self.alpha_bar[t] / self.alpha_bar[t - 1]
     }
 
-    /// The variance of q(x_{t-1} | x_t, x_0).
+    /// Returns the variance of q(x_{t-1} | x_t, x_0).
     fn posterior_variance(&self, t: usize) -> f64 {
         self.beta(t) * (1.0 - self.alpha_bar[t - 1]) / (1.0 - self.alpha_bar[t])
     }
 
-    /// What an error of the predicted noise is multiplied by in μ.
+    /// Returns the factor by which an error of the predicted noise changes μ.
     fn error_scale(&self, t: usize) -> f64 {
         self.beta(t) / ((1.0 - self.alpha_bar[t]) * (1.0 - self.beta(t))).sqrt()
     }
 
-    /// A number for each step, as `[T]`.
+    /// Returns one number per step, `[T]`.
     fn tensor<B: Backend>(&self, value: impl Fn(usize) -> f64) -> Tensor<B, 1> {
         let values: Vec<f32> = (1..=self.steps()).map(|t| value(t) as f32).collect();
         let data = TensorData::new(values, [self.steps()]);
         Tensor::from_data(data, &Default::default())
     }
 
-    /// What the network is told of each step, `[T, STEP_FEATURES]`.
+    /// Returns the features of each step that the network reads, `[T, STEP_FEATURES]`.
     fn features<B: Backend>(&self) -> Tensor<B, 2> {
         let of_step = |t: usize| {
             let angle = std::f64::consts::PI * t as f64 / self.steps() as f64;
@@ -93,35 +95,37 @@ impl Schedule {
     }
 }
 
-/// What is minimized.
+/// The loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Loss {
     /// The variational bound itself
     Bound,
-    /// The squared error of the predicted noise, all steps alike (Ho et al.)
+    /// The squared error of the predicted noise, with the same weight for all steps (Ho et al.)
     Simple,
 }
 
-/// How a diffusion model is trained.
+/// The training settings of a diffusion model.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What is minimized.
+    /// The loss.
     pub loss: Loss,
-    /// Width of each of three hidden layers.
+    /// The width of each of the three hidden layers.
     pub hidden: usize,
-    /// Points of a training step.
+    /// The number of points in a training step.
     pub batch: usize,
-    /// Training steps.
+    /// The number of training steps.
     pub steps: usize,
-    /// Adam's learning rate at the start; it falls to 0.
+    /// Adam's learning rate at the start. It falls to 0.
     pub rate: f64,
 }
 
-/// Adam moves every parameter by about its rate: so that log σ_t can move faster than a weight, a tenth of it is one.
+/// The scale of the parameter of log σ_t. Adam changes every parameter by about the learning rate, so log σ_t
+/// changes ten times as fast as a weight.
 const LOG_SIGMA_SCALE: f64 = 10.0;
 
-/// The parameters: the network that predicts noise, and log σ_t over [`LOG_SIGMA_SCALE`].
+/// The parameters of a diffusion model: the network that predicts the noise, and log σ_t divided by
+/// [`LOG_SIGMA_SCALE`].
 #[derive(Module, Debug)]
 pub struct Denoiser<B: Backend> {
     network: Perceptron<B>,
@@ -139,7 +143,7 @@ impl<B: Backend> Denoiser<B> {
         }
     }
 
-    /// The noise in `x` `[rows, dimension]`, of which row by row the steps have these features.
+    /// Predicts the noise in `x`, `[rows, dimension]`. `features` has the step's features for each row.
     fn noise(&self, x: Tensor<B, 2>, features: Tensor<B, 2>) -> Tensor<B, 2> {
         let waves = (0..WAVES).flat_map(|k| {
             let angle = x.clone() * (FRAC_PI_2 * f64::from(1 << k));
@@ -149,7 +153,7 @@ impl<B: Backend> Denoiser<B> {
         self.network.forward(Tensor::cat(input.collect(), 1))
     }
 
-    /// μ(x, t) for all rows of `x` and one t.
+    /// Returns μ(x, t) for all rows of `x` and one t.
     pub fn mean(&self, schedule: &Schedule, t: usize, x: Tensor<B, 2>) -> Tensor<B, 2> {
         let features = schedule
             .features::<B>()
@@ -160,7 +164,7 @@ impl<B: Backend> Denoiser<B> {
         (x - noise * scale) / (1.0 - schedule.beta(t)).sqrt()
     }
 
-    /// log σ_t, `[T]`.
+    /// Returns log σ_t, `[T]`.
     pub fn log_sigma(&self) -> Tensor<B, 1> {
         self.log_sigma.val() * LOG_SIGMA_SCALE
     }
@@ -169,13 +173,13 @@ impl<B: Backend> Denoiser<B> {
 /// A trained model.
 #[derive(Debug, Clone)]
 pub struct Diffusion {
-    /// β.
+    /// The noise schedule.
     pub schedule: Schedule,
     /// The parameters.
     pub denoiser: Denoiser<Training>,
 }
 
-/// Noised points: their steps counted from 0, the noise in them, and themselves.
+/// Noised points `x`, with the noise in them and their steps counted from 0.
 struct Noised<B: Backend> {
     steps: Tensor<B, 1, Int>,
     noise: Tensor<B, 2>,
@@ -215,7 +219,7 @@ pub fn train(config: &Config, mixture: &Mixture, steps: usize, mut noise: Noise)
         let drawn = noise.indices(config.batch, steps);
         let noised = noised(&schedule, data, drawn, &mut noise);
         let guess = denoiser.noise(noised.x, features.clone().select(0, noised.steps.clone()));
-        // A mean over axes, so that the bound is per dimension.
+        // The mean over axes makes the bound one per dimension.
         let error = (guess - noised.noise)
             .square()
             .mean_dim(1)
@@ -223,7 +227,7 @@ pub fn train(config: &Config, mixture: &Mixture, steps: usize, mut noise: Noise)
         let loss = match config.loss {
             Loss::Simple => error.mean(),
             Loss::Bound => {
-                // -log p(x_{t-1} | x_t), a mean over q(x_{t-1} | x_t, x_0).
+                // -log p(x_{t-1} | x_t), averaged over q(x_{t-1} | x_t, x_0).
                 let of_step =
                     |value: &Tensor<Training, 1>| value.clone().select(0, noised.steps.clone());
                 let log_sigma = of_step(&denoiser.log_sigma());
@@ -242,7 +246,7 @@ pub fn train(config: &Config, mixture: &Mixture, steps: usize, mut noise: Noise)
 }
 
 impl Diffusion {
-    /// Sets each σ_t to what the bound is best with: σ_t² is the mean of (x_{t-1} - μ(x_t))².
+    /// Sets each σ_t to the value that maximizes the bound: σ_t² is the mean of (x_{t-1} - μ(x_t))².
     fn fit_sigma(&mut self, mixture: &Mixture, noise: &mut Noise) {
         let features = self.schedule.features::<Flex>();
         let log_sigma = (1..=self.schedule.steps()).map(|t| {
@@ -261,7 +265,7 @@ impl Diffusion {
         self.denoiser.log_sigma = Param::from_tensor(Tensor::from_data(data, &Default::default()));
     }
 
-    /// σ_1 ... σ_T.
+    /// Returns σ_1 ... σ_T.
     pub fn sigma(&self) -> Vec<f64> {
         let log_sigma = self.denoiser.log_sigma().into_data().to_vec::<f32>();
         let log_sigma = log_sigma.expect("f32");
@@ -271,7 +275,7 @@ impl Diffusion {
             .collect()
     }
 
-    /// μ(x, t) at points of the line.
+    /// Returns μ(x, t) at points in one dimension.
     pub fn mean_at(&self, t: usize, x: &[f64]) -> Vec<f64> {
         let values: Vec<f32> = x.iter().map(|&x| x as f32).collect();
         let data = TensorData::new(values, [x.len(), 1]);
@@ -284,7 +288,7 @@ impl Diffusion {
         mean.iter().map(|&value| f64::from(value)).collect()
     }
 
-    /// Samples, row by row.
+    /// Draws samples, row by row.
     pub fn sample(&self, samples: usize, dimension: usize, noise: &mut Noise) -> Vec<f32> {
         let sigma = self.sigma();
         let denoiser = self.denoiser.valid();

@@ -1,4 +1,4 @@
-//! The figures.
+//! The figures of the experiment.
 
 use std::path::Path;
 
@@ -11,19 +11,19 @@ use crate::{Setting, grid};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Half the width of what is shown of the line and of the plane.
+/// Half the width of the shown part of the line and of the plane.
 const SHOWN: f64 = 2.2;
-/// Bars of a histogram.
+/// The number of bins of a histogram.
 const BARS: usize = 220;
-/// Width of one panel of points, in pixels.
+/// The width of one panel of points in pixels.
 const PANEL: u32 = 200;
-/// Points shown in it.
+/// The number of points shown in a panel.
 const POINTS: usize = 3000;
 
 const DATA: [u8; 3] = [0x00, 0x72, 0xb2];
 const SAMPLES: [u8; 3] = [0xd5, 0x5e, 0x00];
 
-/// Draws everything into `out`.
+/// Draws all figures into the folder `out`.
 pub fn draw(numbers: &Numbers, settings: &[Setting], out: &Path) -> Result<()> {
     for setting in settings {
         let name = setting.name.replace(", ", "-");
@@ -60,7 +60,7 @@ fn name_of(model: Model) -> String {
     }
 }
 
-/// A histogram as a curve: the density of samples on the line.
+/// Returns a histogram as a curve: the density of samples on the line.
 fn histogram(samples: &[f32]) -> Vec<(f64, f64)> {
     let width = 2.0 * SHOWN / BARS as f64;
     let mut counts = [0usize; BARS];
@@ -77,7 +77,7 @@ fn histogram(samples: &[f32]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// One plot above the other, each of the data and one model.
+/// Stacks plots of the density. Each plot shows the data and one model.
 fn densities(setting: &str, rows: &[&Row]) -> Result<RgbImage> {
     let data = rows
         .iter()
@@ -105,7 +105,8 @@ fn densities(setting: &str, rows: &[&Row]) -> Result<RgbImage> {
     Ok(columns(&plots.collect::<Result<Vec<_>>>()?, 2))
 }
 
-/// IMLE with the middle pool, and diffusion with the fewest, the middle and the most steps.
+/// Selects IMLE with the middle pool, and diffusion with the smallest, the middle and the largest
+/// number of steps.
 fn few<'a>(rows: &[&'a Row]) -> Vec<&'a Row> {
     let of = |is: fn(Model) -> bool| -> Vec<&Row> {
         rows.iter().filter(|row| is(row.model)).copied().collect()
@@ -122,7 +123,7 @@ fn few<'a>(rows: &[&'a Row]) -> Vec<&'a Row> {
         .collect()
 }
 
-/// Panels of points: the data, IMLE, and diffusion by its steps.
+/// Draws panels of points: the data, IMLE, and diffusion in the order of its steps.
 fn points(rows: &[&Row], mixture: &Mixture) -> Result<RgbImage> {
     let data = rows.iter().filter(|row| row.model == Model::Data).copied();
     let panels = data.chain(few(rows)).map(|row| {
@@ -152,7 +153,7 @@ fn points(rows: &[&Row], mixture: &Mixture) -> Result<RgbImage> {
     Ok(columns(&panels, panels.len()))
 }
 
-/// The share of spurious samples: diffusion over T, IMLE over m.
+/// Draws the share of spurious samples, for diffusion over T and for IMLE over m.
 fn spurious(numbers: &Numbers, settings: &[Setting]) -> Result<RgbImage> {
     let plot =
         |title: &str, x_label: &str, number: fn(Model) -> Option<usize>| -> Result<RgbImage> {
@@ -190,7 +191,7 @@ fn spurious(numbers: &Numbers, settings: &[Setting]) -> Result<RgbImage> {
     Ok(columns(&[diffusion, imle], 2))
 }
 
-/// Likelihood, bound, and between them the divergences.
+/// Draws the log-likelihood, the bound, and the divergences.
 fn bound(setting: &str, rows: &[&Row]) -> Plot {
     let line = |name: &str, value: fn(&crate::bound::Terms) -> f64| {
         let points = rows.iter().filter_map(|row| match (row.model, &row.terms) {
@@ -216,7 +217,7 @@ fn bound(setting: &str, rows: &[&Row]) -> Plot {
     }
 }
 
-/// Above likelihood against divergences, below the densities that go with them.
+/// Draws the log-likelihood against the divergences, with the corresponding densities below.
 fn trade_off(setting: &str, rows: &[&Weighted]) -> Result<RgbImage> {
     let divergence = |row: &Weighted| row.terms.kl.iter().sum::<f64>();
     let lone = rows.iter().map(|row| {
@@ -253,7 +254,8 @@ fn trade_off(setting: &str, rows: &[&Weighted]) -> Result<RgbImage> {
     Ok(columns(&[against.image(1.0)?, densities.image(1.0)?], 2))
 }
 
-/// The two arguments of KL_1 for one x_0, with the least and with the most weight on the divergences.
+/// Draws the two arguments of KL_1 for one x_0, with the smallest and with the largest weight of
+/// the divergences.
 fn first_step(setting: &Setting, least: &Weighted, most: &Weighted) -> Result<RgbImage> {
     let grid = grid();
     let plots = [least, most].map(|row| {
@@ -266,7 +268,7 @@ fn first_step(setting: &Setting, least: &Weighted, most: &Weighted) -> Result<Rg
         };
         Ok(Plot {
             title: format!(
-                "{}, λ = {}: where x_1 is, given x_0 = -0.5",
+                "{}, λ = {}: distribution of x_1 given x_0 = -0.5",
                 setting.name, row.weight
             ),
             y_label: "density".into(),

@@ -1,15 +1,17 @@
-//! Do diffusion models force modes? (The paper's Appendix D, in one and two dimensions.)
+//! Tests whether diffusion models force modes (the paper's Appendix D), in one and two dimensions.
 //!
 //! `cargo run --release --example mode_forcing`
 //!
-//! A diffusion model with T steps, for several T, and a generator trained by IMLE learn the same points: a mixture of
-//! well separated modes, once with tiny and once with wide spread. Counted is the share of samples in regions without
-//! data (*spurious*) and the number of modes without samples (*dropped*); [`toy::Counts`] has the definitions. On the
-//! line the likelihood and the divergences whose difference is the diffusion model's bound are computed on a grid
-//! (`bound.rs`), and one model is trained with the divergences weighted less and more (`tradeoff.rs`).
+//! Diffusion models with T steps, for several T, and generators trained by IMLE learn the same points: a mixture of
+//! well separated modes, once with a tiny and once with a wide spread. The program counts the share of samples in
+//! regions without data (*spurious*), and the modes that are almost without samples (*dropped*); [`toy::Counts`] has
+//! the definitions. In one dimension, it computes the terms of the diffusion model's bound, which is the
+//! log-likelihood minus the divergences, on a grid (`bound.rs`). It also trains one model with several weights of the
+//! divergences (`tradeoff.rs`).
 //!
-//! Writes figures, `numbers.json` and the tables, which are printed too, to `--out`. Takes nine minutes of one core, so
-//! five to ten on two; all random numbers are from `--seed`. What came out is in `docs/mode-forcing.md`.
+//! Prints tables, and writes them, the figures and `numbers.json` to `--out`. The run takes nine minutes of CPU time,
+//! which is five to ten minutes on two cores. All random numbers depend only on `--seed`. The results are in
+//! `docs/mode-forcing.md`.
 
 mod bound;
 mod diffusion;
@@ -27,7 +29,7 @@ use diffusion::{Diffusion, Loss};
 use report::{Model, Numbers, Row, Weighted};
 use toy::{Mixture, Noise};
 
-/// Beyond it a standard normal density is below 1e-8 of its peak.
+/// The end of the grid. Beyond it, a standard normal density is below 1e-8.
 const GRID_REACH: f64 = 6.0;
 const GRID_POINTS: usize = 2401;
 
@@ -36,31 +38,31 @@ struct Args {
     /// The folder to write
     #[arg(long, default_value = "runs/mode-forcing")]
     out: PathBuf,
-    /// Numbers of diffusion steps T
+    /// The numbers of diffusion steps T
     #[arg(long, value_delimiter = ',', default_value = "2,4,8,16,32,128")]
     diffusion_steps: Vec<usize>,
-    /// Codes that IMLE draws for each data point
+    /// The numbers of codes that IMLE draws for each data point
     #[arg(long, value_delimiter = ',', default_value = "4,16,64")]
     pools: Vec<usize>,
-    /// What the diffusion models minimize
+    /// The loss of the diffusion models
     #[arg(long, value_enum, default_value = "bound")]
     loss: Loss,
-    /// Training steps of each model
+    /// The number of training steps of each model
     #[arg(long, default_value_t = 4000)]
     steps: usize,
-    /// Samples of each model that are counted
+    /// The number of samples of each model that are counted
     #[arg(long, default_value_t = 20_000)]
     samples: usize,
-    /// Diffusion steps of the model that is trained with weighted divergences
+    /// The number of diffusion steps of the model that is trained with weighted divergences
     #[arg(long, default_value_t = 4)]
     weighted_diffusion_steps: usize,
     /// The weights λ of the divergences
     #[arg(long, value_delimiter = ',', default_value = "0,0.1,1,10")]
     weights: Vec<f64>,
-    /// Training steps with each weight, on the grid
+    /// The number of training steps with each weight, on the grid
     #[arg(long, default_value_t = 800)]
     weighted_steps: usize,
-    /// Of all random numbers
+    /// The seed of all random numbers
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -72,7 +74,7 @@ struct Setting {
     mixture: Mixture,
 }
 
-/// Something to train, independent of all others.
+/// A training that is independent of all others.
 #[derive(Debug, Clone, Copy)]
 enum Job {
     Imle(usize),
@@ -95,7 +97,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&args.out)?;
     let settings = settings();
     let numbers = Mutex::new(Numbers::default());
-    // The dearest first.
+    // The slowest jobs come first.
     let mut jobs: Vec<(&Setting, Job)> = Vec::new();
     for setting in &settings {
         if setting.mixture.dimension() == 1 {
@@ -141,7 +143,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What a job gives.
+/// The result of a job.
 enum Done {
     Row(Row),
     Weighted(Weighted),
@@ -149,7 +151,7 @@ enum Done {
 
 fn run(args: &Args, setting: &Setting, job: Job) -> Done {
     let mixture = &setting.mixture;
-    // A stream for each model, and one for its samples.
+    // Each model is trained with its own stream of random numbers. A separate stream draws its samples.
     let noise = |stream: u64| Noise::new(args.seed, stream);
     match job {
         Job::Imle(pool) => {
@@ -169,7 +171,7 @@ fn run(args: &Args, setting: &Setting, job: Job) -> Done {
             Done::Row(row)
         }
         Job::Weighted(weight) => {
-            let line = line_of(mixture).expect("weighted on the line alone");
+            let line = line_of(mixture).expect("weights are used only in one dimension");
             let steps = args.weighted_diffusion_steps;
             let stream = 10 + steps as u64;
             let start = diffusion::train(&diffusion_config(args), mixture, steps, noise(stream));
@@ -195,7 +197,7 @@ fn draw_data(args: &Args, mixture: &Mixture) -> Vec<f32> {
     points.into_data().to_vec().expect("f32")
 }
 
-/// The two models have networks of one size, and see as many points in as many steps.
+/// Returns the training settings of diffusion. The width, the batch, the steps and the rate are the same as for IMLE.
 fn diffusion_config(args: &Args) -> diffusion::Config {
     diffusion::Config {
         loss: args.loss,
@@ -222,7 +224,7 @@ fn grid() -> Grid {
     Grid::new(GRID_REACH, GRID_POINTS)
 }
 
-/// The mixture as densities on the line, where it is one.
+/// Returns the mixture as densities on the line, if it has one dimension.
 fn line_of(mixture: &Mixture) -> Option<Line> {
     (mixture.dimension() == 1).then(|| Line {
         centers: mixture

@@ -1,4 +1,4 @@
-//! What was measured, as rows, tables and JSON.
+//! The results as rows, tables and JSON.
 
 use std::fmt::Write;
 
@@ -8,28 +8,28 @@ use toy::{Counts, Mixture};
 use crate::Done;
 use crate::bound::Terms;
 
-/// Where samples are from.
+/// The source of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Model {
     /// The mixture itself.
     Data,
-    /// A generator trained by IMLE, with pools of so many codes.
+    /// A generator trained by IMLE, with pools of this number of codes.
     Imle(usize),
-    /// A diffusion model of so many steps.
+    /// A diffusion model with this number of steps.
     Diffusion(usize),
 }
 
-/// One model of one mixture.
+/// The results of one model of one mixture.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     /// The mixture's name.
     pub setting: &'static str,
     /// The model.
     pub model: Model,
-    /// Where its samples lie.
+    /// The counts of its samples.
     pub counts: Counts,
-    /// The terms of its bound, for diffusion on the line.
+    /// The terms of its bound, for diffusion in one dimension.
     pub terms: Option<Terms>,
     /// Its samples, row by row.
     #[serde(skip)]
@@ -37,7 +37,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// A row without terms.
+    /// Creates a row without terms.
     pub fn new(setting: &'static str, model: Model, mixture: &Mixture, samples: Vec<f32>) -> Self {
         Self {
             setting,
@@ -56,17 +56,17 @@ pub struct Weighted {
     pub setting: &'static str,
     /// λ.
     pub weight: f64,
-    /// Where its samples lie.
+    /// The counts of its samples.
     pub counts: Counts,
     /// The terms of its bound.
     pub terms: Terms,
-    /// q(x_1 | x_0) and p(x_1 | x_0) on the grid, x_0 in the middle of the second mode.
+    /// q(x_1 | x_0) and p(x_1 | x_0) on the grid, where x_0 is the center of the second mode.
     #[serde(skip)]
     pub first_step: [Vec<f64>; 2],
 }
 
 impl Weighted {
-    /// The counts are of these samples.
+    /// Creates a row with the counts of these samples.
     pub fn new(
         setting: &'static str,
         weight: f64,
@@ -85,17 +85,17 @@ impl Weighted {
     }
 }
 
-/// Everything measured.
+/// All results.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Numbers {
-    /// One for each model of each mixture.
+    /// One row for each model of each mixture.
     pub rows: Vec<Row>,
-    /// One for each mixture on the line and each weight.
+    /// One row for each one-dimensional mixture and each weight.
     pub weighted: Vec<Weighted>,
 }
 
 impl Numbers {
-    /// One more, in any order.
+    /// Adds a result. The order does not matter.
     pub fn add(&mut self, done: Done) {
         match done {
             Done::Row(row) => self.rows.push(row),
@@ -103,7 +103,8 @@ impl Numbers {
         }
     }
 
-    /// The mixtures in this order, and of each the models and weights in theirs.
+    /// Sorts the mixtures in this order, and the models and weights of each mixture in their own
+    /// order.
     pub fn sort(&mut self, settings: &[&str]) {
         let place = |name: &str| settings.iter().position(|setting| *setting == name);
         self.rows.sort_by_key(|row| (place(row.setting), row.model));
@@ -114,7 +115,7 @@ impl Numbers {
     }
 }
 
-/// The numbers as Markdown.
+/// Returns the results as Markdown tables.
 pub fn tables(numbers: &Numbers) -> String {
     let mut text = String::from(
         "| points | model | spurious | dropped | log-likelihood | bound | sum of KL | best log-likelihood |\n\

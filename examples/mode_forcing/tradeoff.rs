@@ -1,8 +1,9 @@
-//! Likelihood against divergences: one diffusion model trained further with the divergences weighted.
+//! The trade-off between likelihood and divergences: one diffusion model is trained further with weighted
+//! divergences.
 //!
-//! The bound is E log p(x_0) - Σ_t KL_t. With weights λ it becomes E log p(x_0) - λ Σ_t KL_t: at 1 it is the bound,
-//! at 0 the likelihood alone is raised, above 1 the divergences count more than in the bound. In one dimension all
-//! of it can be computed on a grid, differentiated, and minimized: nothing is estimated.
+//! The bound is E log p(x_0) - Σ_t KL_t. With a weight λ it becomes E log p(x_0) - λ Σ_t KL_t. With λ = 1 this is
+//! the bound, with λ = 0 only the likelihood is maximized, and with λ > 1 the divergences count more than in the
+//! bound. In one dimension, the objective and its gradient can be computed on a grid without random estimates.
 
 use std::f64::consts::TAU;
 
@@ -13,14 +14,15 @@ use toy::{Training, adam, cosine_decay};
 use crate::bound::{Grid, Line};
 use crate::diffusion::{Denoiser, Diffusion, Schedule};
 
-/// Points of the grid; the rounding of single precision is far below the distance between two.
+/// The number of points of the grid. The rounding of single precision is far below the distance between two
+/// points.
 const POINTS: usize = 480;
-/// The grid's ends. Of the forward process less than one point in a thousand lies outside.
+/// The ends of the grid. Less than one point in a thousand of the forward process lies outside.
 const REACH: f64 = 3.5;
-/// Steps in which the learning rate rises.
+/// The number of steps in which the learning rate rises.
 const WARM_UP: usize = 100;
 
-/// The data's side of the bound at one step.
+/// The constants of the bound at one step, which depend on the data alone.
 struct Step {
     /// q(x_t) times the grid's width, `[points]`.
     weight: Tensor<Training, 1>,
@@ -30,7 +32,7 @@ struct Step {
     remaining: f64,
 }
 
-/// `model` trained for some more steps on E log p(x_0) - `lambda` Σ_t KL_t.
+/// Trains a copy of `model` for `steps` more steps, and maximizes E log p(x_0) - `lambda` Σ_t KL_t.
 pub fn train(model: &Diffusion, data: &Line, lambda: f64, steps: usize, rate: f64) -> Diffusion {
     let schedule = &model.schedule;
     let grid = Grid::new(REACH, POINTS);
@@ -45,7 +47,8 @@ pub fn train(model: &Diffusion, data: &Line, lambda: f64, steps: usize, rate: f6
     let mut optimizer = adam::<Training, Denoiser<Training>>(0.9);
     for step in 0..steps {
         let log_sigma = denoiser.log_sigma();
-        // p(x_T), then down the chain; on the way the part of the bound that depends on the parameters.
+        // The loop follows the chain down from p(x_T), and sums the part of the bound that depends on the
+        // parameters.
         let mut density = (points.clone().square() * -0.5).exp() / TAU.sqrt();
         let mut bound = Tensor::<Training, 1>::zeros([1], &Default::default());
         for t in (1..=schedule.steps()).rev() {
@@ -66,7 +69,7 @@ pub fn train(model: &Diffusion, data: &Line, lambda: f64, steps: usize, rate: f6
         let likelihood = ((density.reshape([POINTS]) + 1e-30).log() * q_0.clone()).sum();
         let loss = likelihood * (lambda - 1.0) - bound * lambda;
         let gradients = GradientsParams::from_grads(loss.backward(), &denoiser);
-        // Adam's first steps, all of one size, would undo what has been learned.
+        // Without a warm-up, Adam's first steps, which all have full size, would undo the previous training.
         let warm_up = ((step + 1) as f64 / WARM_UP as f64).min(1.0);
         let rate = warm_up * cosine_decay(rate, step, steps);
         denoiser = optimizer.step(rate, denoiser, gradients);

@@ -11,21 +11,22 @@ use chimle_core::imle::{
 
 use crate::{Flex, Mixture, Noise, Perceptron, Training, adam, cosine_decay};
 
-/// How a generator of points is trained.
+/// The training settings of a generator of points.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The number of values in a code.
     pub code: usize,
-    /// The width of each of three hidden layers.
+    /// The width of each of the three hidden layers.
     pub hidden: usize,
     /// The number of data points in a step.
     pub batch: usize,
-    /// The number of codes drawn for each data point. With few codes, a mode is missed now and then.
-    /// With very many, every data point has a sample nearby, and nothing draws samples into the modes.
+    /// The number of codes drawn for each data point. With few codes, a mode is sometimes missed.
+    /// With very many codes, every data point already has a sample nearby, and nothing pulls the
+    /// other samples into the modes.
     pub pool: usize,
-    /// The number of steps taken with the chosen codes, before new data and new codes are drawn.
+    /// The number of steps taken with the chosen codes, before new data and codes are drawn.
     pub hold: usize,
-    /// The number of steps in all.
+    /// The total number of steps.
     pub steps: usize,
     /// Adam's learning rate at the start. It falls to 0.
     pub rate: f64,
@@ -96,7 +97,7 @@ impl<B: AutodiffBackend> TrainingDistance<B> for Squared {
     }
 }
 
-/// Creates a generator with fresh weights: `[rows, code]` to `[rows, dimension]`.
+/// Creates a generator with fresh weights, from `[rows, code]` to `[rows, dimension]`.
 pub fn generator(config: &Config, dimension: usize, noise: &mut Noise) -> Perceptron<Training> {
     let (code, hidden) = (config.code, config.hidden);
     Perceptron::new(&[code, hidden, hidden, hidden, dimension], noise)
@@ -105,8 +106,8 @@ pub fn generator(config: &Config, dimension: usize, noise: &mut Noise) -> Percep
 /// Trains a generator by IMLE.
 ///
 /// A round draws data points, finds the code whose output is nearest to each of them, and takes
-/// `hold` steps with these codes. `watch` sees the step and the generator before each search and at
-/// the end.
+/// `hold` steps with these codes. `watch` is called with the step and the generator before each
+/// search and at the end.
 pub fn train(
     config: &Config,
     mixture: &Mixture,
@@ -121,7 +122,7 @@ pub fn train(
     let objective = Objective {
         intermediate_supervision: false,
     };
-    // Each data point has a pool of its own, so each is an input without conditioning.
+    // Each data point has its own pool, so each data point counts as one input without conditioning.
     let inputs: Vec<ExampleId> = (0..config.batch as u64).map(ExampleId).collect();
     let everything = Unconditional(config.batch);
 

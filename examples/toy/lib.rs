@@ -1,8 +1,9 @@
-//! What the examples on points in one and two dimensions share: a [`Mixture`] to learn, a small [`Perceptron`],
-//! IMLE on points with the library's search ([`imle::train`]), and pictures of points ([`Scatter`]).
+//! Shared code of the examples on points in one and two dimensions: a [`Mixture`] to learn, a small
+//! [`Perceptron`], IMLE on points with the library's search ([`imle::train`]), and pictures of points
+//! ([`Scatter`]).
 //!
-//! All randomness is from [`Noise`], one seeded stream to each use, so that models trained on several threads at
-//! once come out the same.
+//! All random numbers come from [`Noise`], with one seeded stream per use. So the results do not depend on how
+//! many models are trained at the same time.
 
 pub mod imle;
 mod mixture;
@@ -15,12 +16,12 @@ pub use noise::Noise;
 pub use perceptron::{Adam, Perceptron, adam, cosine_decay};
 pub use scatter::{Scatter, columns};
 
-/// What models are sampled on.
+/// The backend for sampling.
 pub type Flex = burn_flex::Flex;
-/// What they are trained on.
+/// The backend for training.
 pub type Training = burn::backend::Autodiff<Flex>;
 
-/// The programs in the documentation, compiled as a reader would have them.
+/// The programs of the documentation, which are compiled as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/library.md")]
 #[doc = include_str!("../../README.md")]

@@ -1,18 +1,19 @@
-//! Well separated modes, and which of them samples lie in.
+//! Mixtures of well separated modes, and counts of the samples in each mode.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::noise::{Noise, matrix};
 
-/// How far from a center its mode reaches, in spreads. Of the mixture's own points one in 16,000 lies outside in one
-/// dimension, one in 3,000 in two.
+/// The radius of a mode around its center, in spreads. Of the mixture's own points, one in 16,000 lies outside
+/// in one dimension, and one in 3,000 in two dimensions.
 pub const REACH: f32 = 4.0;
 
-/// A mode is dropped that holds less than this share of what it would hold of as many points of the mixture.
+/// A mode is dropped if it holds less than this share of its expected samples, a number that is the same for
+/// all modes.
 const DROPPED_BELOW: f64 = 0.1;
 
-/// Equally likely isotropic normal modes.
+/// A mixture of equally likely isotropic normal modes.
 #[derive(Debug, Clone)]
 pub struct Mixture {
     dimension: usize,
@@ -21,18 +22,18 @@ pub struct Mixture {
     spread: f32,
 }
 
-/// Where samples lie.
+/// Counts of samples inside and outside of the modes.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Counts {
-    /// The share of samples further than [`REACH`] spreads from every center: in regions without data.
+    /// The share of samples that are further than [`REACH`] spreads from every center, in regions without data.
     pub spurious: f64,
-    /// The number of modes that hold, within [`REACH`] spreads of their center, less than a tenth of the samples
-    /// that they would hold if each held as many.
+    /// The number of dropped modes. A mode is dropped if fewer samples lie within [`REACH`] spreads of its
+    /// center than a tenth of an equal share.
     pub dropped: usize,
 }
 
 impl Mixture {
-    /// Modes on a line, with a distance of 1 and 0 in the middle.
+    /// Creates modes on a line, at a distance of 1 and centered at 0.
     pub fn line(modes: usize, spread: f32) -> Self {
         let middle = (modes - 1) as f32 / 2.0;
         Self {
@@ -42,7 +43,7 @@ impl Mixture {
         }
     }
 
-    /// `side` times `side` modes on a square grid, `distance` apart and around 0.
+    /// Creates `side` times `side` modes on a square grid, `distance` apart and centered at 0.
     pub fn grid(side: usize, distance: f32, spread: f32) -> Self {
         let middle = (side - 1) as f32 / 2.0;
         let place = |k: usize| distance * (k as f32 - middle);
@@ -55,7 +56,7 @@ impl Mixture {
         }
     }
 
-    /// Modes at equal distances on the unit circle.
+    /// Creates modes at equal distances on the unit circle.
     pub fn ring(modes: usize, spread: f32) -> Self {
         let angle = |k: usize| std::f32::consts::TAU * k as f32 / modes as f32;
         Self {
@@ -67,22 +68,22 @@ impl Mixture {
         }
     }
 
-    /// 1 or 2.
+    /// Returns the dimension, 1 or 2.
     pub fn dimension(&self) -> usize {
         self.dimension
     }
 
-    /// The centers.
+    /// Returns the centers.
     pub fn centers(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.centers.chunks_exact(self.dimension)
     }
 
-    /// The standard deviation of a mode along each axis.
+    /// Returns the standard deviation of a mode along each axis.
     pub fn spread(&self) -> f32 {
         self.spread
     }
 
-    /// So many points, `[points, dimension]`.
+    /// Draws points, `[points, dimension]`.
     pub fn draw<B: Backend>(&self, points: usize, noise: &mut Noise) -> Tensor<B, 2> {
         let modes = self.centers().len();
         let mut values = Vec::with_capacity(points * self.dimension);
@@ -96,7 +97,7 @@ impl Mixture {
         matrix(values, self.dimension)
     }
 
-    /// Where samples lie, given row by row.
+    /// Counts samples, which are given row by row.
     pub fn count(&self, samples: &[f32]) -> Counts {
         let mut held = vec![0usize; self.centers().len()];
         let mut spurious = 0usize;
@@ -107,7 +108,7 @@ impl Mixture {
             if distance <= REACH * self.spread {
                 held[mode] += 1;
             } else {
-                // Also what is not a number.
+                // NaN counts as spurious too.
                 spurious += 1;
             }
         }
@@ -145,7 +146,7 @@ mod tests {
         let exact = mixture.count(&[-1.5, -0.5, 0.5, 1.5]);
         assert_eq!((exact.spurious, exact.dropped), (0.0, 0));
 
-        // 0.89 is within 4 spreads of 0.5; 0.95 and 0 lie between modes; nobody is near 1.5 and -0.5.
+        // 0.89 is within 4 spreads of 0.5. 0.95 and 0 lie between modes. No sample is near 1.5 or -0.5.
         let samples = [-1.5, 0.5, 0.89, 0.95, 0.0, f32::NAN, -1.6, -1.3];
         let counts = mixture.count(&samples);
         assert_eq!((counts.spurious, counts.dropped), (3.0 / 8.0, 2));

@@ -11,42 +11,42 @@ use rand_distr::{Distribution, StandardNormal};
 pub struct Noise(ChaCha8Rng);
 
 impl Noise {
-    /// The stream numbered `stream` of a seed; streams of one seed are independent.
+    /// Creates the stream `stream` of a seed. Different streams of one seed are independent.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         generator.set_stream(stream);
         Self(generator)
     }
 
-    /// One standard normal number.
+    /// Draws a standard normal number.
     pub fn normal(&mut self) -> f32 {
         StandardNormal.sample(&mut self.0)
     }
 
-    /// A seed for other random numbers.
+    /// Draws a seed for other random numbers.
     pub fn seed(&mut self) -> u64 {
         self.0.random()
     }
 
-    /// A whole number below `end`.
+    /// Draws an integer below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         self.0.random_range(0..end)
     }
 
-    /// Standard normal numbers, `[rows, columns]`.
+    /// Draws standard normal numbers, `[rows, columns]`.
     pub fn normals<B: Backend>(&mut self, rows: usize, columns: usize) -> Tensor<B, 2> {
         let values: Vec<f32> = (0..rows * columns).map(|_| self.normal()).collect();
         matrix(values, columns)
     }
 
-    /// Whole numbers below `end`, `[rows]`.
+    /// Draws integers below `end`, `[rows]`.
     pub fn indices<B: Backend>(&mut self, rows: usize, end: usize) -> Tensor<B, 1, Int> {
         let values: Vec<i64> = (0..rows).map(|_| self.below(end) as i64).collect();
         Tensor::from_data(TensorData::new(values, [rows]), &Default::default())
     }
 }
 
-/// Values row by row as `[rows, columns]`.
+/// Returns values, given row by row, as `[rows, columns]`.
 pub(crate) fn matrix<B: Backend>(values: Vec<f32>, columns: usize) -> Tensor<B, 2> {
     let rows = values.len() / columns;
     Tensor::from_data(

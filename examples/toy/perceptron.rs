@@ -1,4 +1,4 @@
-//! The network that all models on points are.
+//! The network of all models on points.
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -10,15 +10,15 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use crate::noise::Noise;
 
-/// Linear layers with SiLU between them.
+/// A perceptron: linear layers with SiLU between them.
 #[derive(Module, Debug)]
 pub struct Perceptron<B: Backend> {
     pub(crate) layers: Vec<Linear<B>>,
 }
 
 impl<B: Backend> Perceptron<B> {
-    /// Layers between these widths; weights are Kaiming normal, biases standard normal: with one or two
-    /// inputs and no biases all units would bend at 0.
+    /// Creates layers between these widths. Weights are Kaiming normal, and biases are standard
+    /// normal. With one or two inputs and no biases, all units would have their bend at 0.
     pub fn new(widths: &[usize], noise: &mut Noise) -> Self {
         let layer = |pair: &[usize]| {
             let (from, to) = (pair[0], pair[1]);
@@ -34,7 +34,7 @@ impl<B: Backend> Perceptron<B> {
         }
     }
 
-    /// `[rows, first width]` to `[rows, last width]`.
+    /// Maps `[rows, first width]` to `[rows, last width]`.
     pub fn forward(&self, input: Tensor<B, 2>) -> Tensor<B, 2> {
         let (last, hidden) = self.layers.split_last().expect("a perceptron has a layer");
         let hidden = hidden
@@ -47,7 +47,7 @@ impl<B: Backend> Perceptron<B> {
 /// The optimizer of a module.
 pub type Adam<M, B> = OptimizerAdaptor<burn::optim::Adam, M, B>;
 
-/// Adam with this first moment decay, which is 0.9 for everything but GANs.
+/// Creates Adam with this decay rate of the first moment, which is 0.9 for everything except GANs.
 pub fn adam<B: AutodiffBackend, M: burn::module::AutodiffModule<B>>(beta_1: f32) -> Adam<M, B>
 where
     Adam<M, B>: Optimizer<M, B>,
@@ -59,7 +59,8 @@ where
         .init()
 }
 
-/// The learning rate at `step` of `steps`: `rate` falling to 0 along half a cosine.
+/// Returns the learning rate at `step` of `steps`, which falls from `rate` to 0 along half a
+/// cosine.
 pub fn cosine_decay(rate: f64, step: usize, steps: usize) -> f64 {
     0.5 * rate * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos())
 }

@@ -1,8 +1,8 @@
-//! Points in the plane as a picture.
+//! Pictures of points in the plane.
 
 use image::{Rgb, RgbImage, imageops};
 
-/// Points are drawn at this many times the size and brought down, for smooth edges.
+/// The factor by which pictures are drawn larger and then downsampled, for smooth edges.
 const FINER: u32 = 3;
 const GAP: u32 = 8;
 
@@ -14,7 +14,8 @@ pub struct Scatter {
 }
 
 impl Scatter {
-    /// White, `side` pixels wide, from `-reach` to `reach` along both axes.
+    /// Creates a white picture, `side` pixels wide, which shows `-reach` to `reach` along both
+    /// axes.
     pub fn new(side: u32, reach: f32) -> Self {
         let side = FINER * side;
         Self {
@@ -23,7 +24,8 @@ impl Scatter {
         }
     }
 
-    /// Dots of a radius in pixels at points given row by row (x, y); `cover` of what is beneath is hidden.
+    /// Draws dots with a radius in pixels at points, given row by row as (x, y). `cover` is the
+    /// opacity.
     pub fn dots(mut self, points: &[f32], radius: f32, color: [u8; 3], cover: f32) -> Self {
         let radius = radius * FINER as f32;
         for point in points.chunks_exact(2) {
@@ -32,7 +34,7 @@ impl Scatter {
         self
     }
 
-    /// Circles of a radius in the plane around points given row by row.
+    /// Draws circles around points, with a radius in units of the plane.
     pub fn circles<'a>(
         mut self,
         centers: impl Iterator<Item = &'a [f32]>,
@@ -80,7 +82,7 @@ impl Scatter {
         }
     }
 
-    /// The picture, with a thin frame.
+    /// Returns the picture, with a thin frame.
     pub fn picture(&self) -> RgbImage {
         let side = self.picture.width() / FINER;
         let mut picture =
@@ -94,7 +96,7 @@ impl Scatter {
     }
 }
 
-/// Pictures in rows of so many, on white.
+/// Arranges pictures in rows of `count`, on white.
 pub fn columns(pictures: &[RgbImage], count: usize) -> RgbImage {
     let width = pictures.iter().map(RgbImage::width).max().unwrap_or(1) + GAP;
     let height = pictures.iter().map(RgbImage::height).max().unwrap_or(1) + GAP;

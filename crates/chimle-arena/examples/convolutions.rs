@@ -1,10 +1,10 @@
-//! Times the convolutions that a discriminator could be made of, forward and backward.
+//! Times convolutions that could be the layers of a discriminator, forward and backward.
 //!
 //! `cargo run --release -p chimle-arena --example convolutions`
 //!
-//! A layer halves the side of a map. PatchGAN's layer is a 4x4 convolution of stride 2, for which Burn's own operation is
-//! at hand. The other layers use the project's 3x3 kernel: followed by a mean over 2x2 pixels, or on a map whose 2x2 pixels
-//! were stacked as channels. The time is that of the process's CPU.
+//! Each layer halves the side of a map. PatchGAN's layer is a 4x4 convolution of stride 2, computed by Burn. The other
+//! layers are 3x3 convolutions, followed by a mean over 2x2 pixels, or applied to a map whose 2x2 pixels were stacked as
+//! channels. The times are CPU time of the process.
 
 use burn::backend::Autodiff;
 use burn::tensor::module::{avg_pool2d, conv2d};

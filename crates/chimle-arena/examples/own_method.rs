@@ -1,10 +1,10 @@
-//! A method of your own in the arena: the nearest neighbor.
+//! Your own method in the arena: the nearest neighbor.
 //!
 //! `cargo run --release -p chimle-arena --example own_method`
 //!
-//! The method keeps the training images that it has seen. Its samples for an input are the true outputs of the training inputs
-//! that are nearest to it. The program compares it with the regression on procedural scenes, in a folder that it prints. It is
-//! its own worker: [`Arena::run`] starts it again for each job.
+//! The method stores the training images. Its samples for an input are the true outputs of the nearest training inputs. The
+//! program compares this method with regression (the mean) on procedural scenes, and prints the path of the report. For each
+//! job, [`Arena::run`] starts this program again as a worker.
 
 use std::path::Path;
 
@@ -18,16 +18,16 @@ use std::sync::atomic::Ordering;
 
 type B = Autodiff<Flex>;
 
-/// The training images seen so far: finest inputs (a lightness) and true outputs.
+/// The training images seen so far: the inputs at the finest level (lightness images) and the true outputs.
 struct NearestNeighbor {
     side: usize,
     seen: Vec<(Planes, Planes)>,
 }
 
-/// The file with the images in a checkpoint.
+/// The name of the file with the images in a checkpoint.
 const SEEN: &str = "seen.f32";
 
-/// The finest conditioning image of an input.
+/// Returns the finest conditioning image of an example.
 fn input_of(example: &Example) -> &Planes {
     &example.conditioning[example.conditioning.len() - 1]
 }
@@ -70,7 +70,7 @@ impl Method for NearestNeighbor {
         }
     }
 
-    /// Writes all values, one image after the other.
+    /// Writes all values, image by image.
     fn save(&self, folder: &Path) -> Result<(), Error> {
         let values = self
             .seen
@@ -141,7 +141,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [folder, method, seed] = &arguments[..] {
-        // A worker: one job.
+        // This process is a worker, which runs one job.
         let arena = Arena::open(folder)?;
         let job = Job::Train {
             method: method.clone(),

@@ -1,4 +1,4 @@
-//! An arena: its configuration in its folder, and the processes that do its jobs.
+//! An arena: its configuration, its folder, and the processes that run its jobs.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -18,9 +18,9 @@ use crate::measure::Jury;
 use crate::methods::Methods;
 use crate::samples::{input_name, write_png};
 
-/// How long to wait between two looks at the processes.
+/// The time between two checks of the processes.
 const POLL: Duration = Duration::from_millis(200);
-/// The name of the file with what a process said.
+/// The name of the file with the output of a process.
 const OUTPUT: &str = "output.txt";
 
 /// An arena in its folder.
@@ -32,26 +32,26 @@ pub struct Arena {
     pub folder: ArenaFolder,
 }
 
-/// What happens while the jobs are done.
+/// An event while the jobs run.
 #[derive(Clone, Debug)]
 pub enum Notice<'a> {
-    /// A job was done before.
+    /// The job was already done.
     WasDone(&'a Job),
-    /// A process has begun a job.
+    /// A process has started the job.
     Begun(&'a Job),
-    /// A job is done.
+    /// The job is done.
     Done(&'a Job),
-    /// A job failed, for this reason.
+    /// The job failed, for this reason.
     Failed(&'a Job, &'a str),
 }
 
 impl Arena {
-    /// Creates an arena in a folder, or continues the one that is there.
+    /// Creates an arena in a folder, or continues an existing arena.
     ///
     /// # Errors
     ///
-    /// If the folder holds an arena with another configuration, apart from methods and foreign folders that were added, or
-    /// cannot be written.
+    /// If the folder cannot be written, or holds an arena with a different configuration. Only methods and foreign folders
+    /// may be added or removed.
     pub fn create(config: ArenaConfig, folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = ArenaFolder::at(folder.as_ref());
         let path = folder.config_path();
@@ -82,7 +82,7 @@ impl Arena {
         Ok(Self { config, folder })
     }
 
-    /// Returns all jobs: seed by seed, so that results of all methods are there early.
+    /// Returns all jobs, seed by seed, so that results of all methods are available early.
     pub fn jobs(&self) -> Vec<Job> {
         let methods = &self.config.methods;
         let trained = self.config.seeds.iter().flat_map(|&seed| {
@@ -96,12 +96,12 @@ impl Arena {
         trained.chain(foreign).collect()
     }
 
-    /// Checks that every method can be made and the images be read, and writes the inputs that are measured with their true
-    /// outputs, so that other programs can take part.
+    /// Checks that every method can be made and that the images can be read, and writes the measured inputs and their true
+    /// outputs. Other programs can then sample the same inputs.
     ///
     /// # Errors
     ///
-    /// What is wrong with the configuration.
+    /// If the configuration does not fit a method or the images.
     pub fn prepare<B: TrainingBackend>(
         &self,
         methods: &Methods<B>,
@@ -138,16 +138,16 @@ impl Arena {
         Ok(())
     }
 
-    /// Does all jobs that are not done, some at a time, each in a process of its own.
+    /// Runs all jobs that are not done, `at_once` of them at a time, each in its own process.
     ///
-    /// `command` makes the command that does a job: a program that calls [`Job::run`]. The process is given one thread
-    /// (`RAYON_NUM_THREADS=1`), and standard input stays open as long as this process lives, so a job can notice that it was
-    /// left alone (see [`stop_with_parent`]). What it says goes to `output.txt` in the job's folder. When `stop` returns true,
-    /// standard inputs are closed, and the processes are waited for.
+    /// `command` returns the command for a job: a program that calls [`Job::run`]. The process gets one thread
+    /// (`RAYON_NUM_THREADS=1`). Its standard input stays open as long as this process lives, so a job can notice that this
+    /// process is gone (see [`stop_with_parent`]). Its output goes to `output.txt` in the job's folder. When `stop` returns
+    /// true, the standard inputs are closed, and the function waits for the processes to end.
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`] if it was stopped, [`Error::Failed`] if jobs failed; the others are done by then.
+    /// [`Error::Stopped`] if `stop` returned true. [`Error::Failed`] if jobs failed; all other jobs are done by then.
     pub fn run(
         &self,
         command: &dyn Fn(&Job) -> Command,
@@ -218,7 +218,7 @@ impl Arena {
         })
     }
 
-    /// Measures all samples of the arena again, those of other programs too, and replaces their measures.
+    /// Measures all samples of the arena again, including those of other programs, and replaces their measures.
     ///
     /// # Errors
     ///
@@ -237,7 +237,7 @@ impl Arena {
             };
             for path in paths.into_iter().filter(|path| path.is_file()) {
                 let mut entry = Entry::read(&path)?;
-                // The path of foreign samples is absolute, and then it replaces the folder.
+                // The path of foreign samples is absolute, so `join` returns it unchanged.
                 entry.measures = jury.measure(&self.folder.path().join(&entry.samples))?;
                 write_json(&entry, &path)?;
             }
@@ -260,7 +260,7 @@ impl Arena {
             .map_err(Error::file("start", command.get_program()))
     }
 
-    /// The last line that a process said.
+    /// Returns the last line of a process's output.
     fn last_words(&self, job: &Job) -> Option<String> {
         let text = fs::read_to_string(job.log_path(&self.folder).join(OUTPUT)).ok()?;
         let last = text.lines().rev().find(|line| !line.trim().is_empty())?;
@@ -268,8 +268,8 @@ impl Arena {
     }
 }
 
-/// Returns whether an arena that was begun with one configuration can go on with another one: only methods and foreign folders
-/// were added or left out, and what is only shown or done at once may differ.
+/// Returns whether an arena that was started with `known` can continue with `wanted`. Methods and foreign folders may be
+/// added or removed. Settings of the page and `at_once` may differ.
 fn continues(known: &ArenaConfig, wanted: &ArenaConfig) -> bool {
     let mut comparable = wanted.clone();
     comparable.methods.clone_from(&known.methods);
@@ -284,8 +284,8 @@ fn continues(known: &ArenaConfig, wanted: &ArenaConfig) -> bool {
     comparable == *known && both.all(|(before, now)| before == now)
 }
 
-/// Returns a flag that becomes true when standard input ends: when the process that began this one is gone, or wants it to
-/// stop. A job asks it between two steps.
+/// Returns a flag that becomes true when standard input ends, that is, when the parent process is gone or asks this process
+/// to stop. A job checks the flag between two steps.
 pub fn stop_with_parent() -> std::sync::Arc<std::sync::atomic::AtomicBool> {
     use std::io::Read;
     use std::sync::Arc;
@@ -294,7 +294,7 @@ pub fn stop_with_parent() -> std::sync::Arc<std::sync::atomic::AtomicBool> {
     let shared = Arc::clone(&flag);
     std::thread::spawn(move || {
         let mut rest = [0; 64];
-        // Nothing is ever written there: any answer but more bytes means the end.
+        // The parent never writes, so an end of file or an error means that it is gone.
         while matches!(std::io::stdin().read(&mut rest), Ok(count) if count > 0) {}
         shared.store(true, Ordering::SeqCst);
     });

@@ -1,4 +1,4 @@
-//! The shared generator, as methods with one short code use it.
+//! The shared generator, as used by methods with one short code.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -11,7 +11,7 @@ use chimle_kernels::{Kernels, TrainingBackend};
 use crate::context::Context;
 use crate::trained::Trained;
 
-/// Rows that are evaluated in one batch when samples are drawn.
+/// The largest number of samples that are evaluated in one batch.
 const ROWS: usize = 32;
 
 /// The number of values in the code z of BicycleGAN and the methods that follow it.
@@ -29,10 +29,10 @@ pub fn backbone<B: TrainingBackend>(
     }
 }
 
-/// Evaluates the generator with one code for all levels: the raw images of the levels, coarse to fine.
+/// Evaluates the generator with one code for all levels, and returns the raw images of the levels, coarse to fine.
 ///
-/// `z` is `[n, values]`. It is the global part of the code of every level, and at every position the local part, so that z
-/// enters at many layers both by AdaIN and by concatenation. Where a part has more channels than z has values, the values
+/// `z` is `[n, values]`. It is the global part of every level's code, and also the local part at every position. So z
+/// enters at many layers, both by AdaIN and by concatenation. If a part has more channels than z has values, the values
 /// are repeated.
 pub fn generate<B: Kernels>(
     generator: &Generator<B>,
@@ -61,7 +61,7 @@ pub fn generate<B: Kernels>(
     images
 }
 
-/// Takes `count` channels of a code, and repeats its values where it has fewer.
+/// Takes the first `count` values of a code, and repeats the values if there are fewer.
 fn channels_of<B: Backend>(z: &Tensor<B, 2>, count: usize) -> Tensor<B, 2> {
     let [_, values] = z.dims();
     let indices: Vec<i64> = (0..count).map(|k| (k % values) as i64).collect();
@@ -69,8 +69,8 @@ fn channels_of<B: Backend>(z: &Tensor<B, 2>, count: usize) -> Tensor<B, 2> {
     z.clone().select(1, indices)
 }
 
-/// Draws samples row by row: `images` makes the outputs of some rows, RGB `[rows, 3, h, w]`, from the examples of the rows
-/// and their candidates.
+/// Draws samples in batches of rows. `images` makes the outputs of a batch, RGB `[rows, 3, h, w]`, from the examples of
+/// the rows and their candidates.
 pub fn sample_rows<B: Backend>(
     task: &TaskHandle,
     inputs: &[&Example],
@@ -98,7 +98,7 @@ pub fn sample_rows<B: Backend>(
     drawn
 }
 
-/// Draws samples of the shared generator with a standard normal code for all levels.
+/// Draws samples of the shared generator. Each sample has one standard normal code for all levels.
 pub fn sample_with_code<B: Kernels>(
     generator: &Generator<B>,
     task: &TaskHandle,
@@ -114,7 +114,7 @@ pub fn sample_with_code<B: Kernels>(
     })
 }
 
-/// Returns one output per input, of the code 0, as many times as samples are wanted.
+/// Returns the output of the code 0 for each input, repeated `samples` times.
 pub fn sample_one_output<B: Kernels>(
     generator: &Generator<B>,
     task: &TaskHandle,
@@ -130,7 +130,7 @@ pub fn sample_one_output<B: Kernels>(
     repeated(outputs, samples)
 }
 
-/// Repeats the one output of each input.
+/// Repeats the single output of each input `samples` times.
 pub fn repeated(outputs: Vec<Vec<Planes>>, samples: usize) -> Vec<Vec<Planes>> {
     let outputs = outputs.into_iter();
     outputs
@@ -138,7 +138,7 @@ pub fn repeated(outputs: Vec<Vec<Planes>>, samples: usize) -> Vec<Vec<Planes>> {
         .collect()
 }
 
-/// The RGB image of the last level.
+/// Returns the RGB image of the last level.
 fn last_rgb<B: Kernels>(
     generator: &Generator<B>,
     conditioning: Vec<Tensor<B, 4>>,

@@ -1,13 +1,13 @@
 //! The CPU time of this process.
 //!
-//! Methods are given equal CPU time and not equal time on the wall, so a machine that is busy with other work changes
-//! nothing. The time counts all threads of the process.
+//! Methods get equal CPU time, not equal wall-clock time, so other work on the machine does not
+//! change the comparison. All threads of the process are counted.
 
 use std::time::Duration;
 
 use cpu_time::ProcessTime;
 
-/// CPU time spent in one kind of work, over all the times that the work was done.
+/// The CPU time spent in one kind of work, summed over all its intervals.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuClock {
     spent: Duration,
@@ -20,12 +20,12 @@ impl CpuClock {
         Self { spent, since: None }
     }
 
-    /// Starts to count.
+    /// Starts counting.
     pub fn start(&mut self) {
         self.since = Some(ProcessTime::now());
     }
 
-    /// Stops to count.
+    /// Stops counting.
     pub fn stop(&mut self) {
         self.spent = self.spent();
         self.since = None;

@@ -1,4 +1,4 @@
-//! The configuration of an arena, as it is in its TOML file.
+//! The configuration of an arena, as read from its TOML file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,28 +12,28 @@ use crate::context::BackboneConfig;
 use crate::error::Error;
 use crate::tasks::register_tasks;
 
-/// Procedural scenes to test on are numbered from here, where no training set reaches.
+/// The number of the first procedural test scene, which is above the numbers of all training scenes.
 const FIRST_UNSEEN_SCENE: u64 = 1 << 32;
 
-/// Everything that decides what an arena does.
+/// All settings of an arena.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArenaConfig {
     /// The task: one of the paper's four, `simulated-night-to-day`, `tiles`, or one that the program has registered.
     pub task: TaskHandle,
-    /// The seeds. Each method is trained once with each.
+    /// The seeds. Each method is trained once with each seed.
     pub seeds: Vec<u64>,
     /// The CPU time of training in minutes, for each method and seed.
     pub cpu_minutes: f64,
-    /// The shares of the CPU time after which a method is sampled and measured, in increasing order. The last one is 1.
+    /// The shares of the CPU time after which a method is sampled and measured, in increasing order. The last share is 1.
     #[serde(default = "usual_points")]
     pub points: Vec<f64>,
-    /// The number of methods that are trained at the same time, each in a process of its own with one thread.
+    /// The number of methods that are trained at the same time, each in its own process with one thread.
     #[serde(default = "usual_at_once")]
     pub at_once: usize,
     /// The images.
     pub data: ArenaData,
-    /// What is measured.
+    /// The settings of the measures.
     #[serde(default)]
     pub measure: MeasureConfig,
     /// Files of weights.
@@ -48,7 +48,7 @@ pub struct ArenaConfig {
     /// The methods by name, each with its settings.
     #[serde(default)]
     pub methods: BTreeMap<String, MethodConfig>,
-    /// Folders of samples that other programs made, by the name under which they are shown.
+    /// Folders of samples that other programs made, by the name shown in the report.
     #[serde(default)]
     pub foreign: BTreeMap<String, PathBuf>,
 }
@@ -56,13 +56,14 @@ pub struct ArenaConfig {
 /// A method in a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MethodConfig {
-    /// The name of the method, if the section has another name: so one method can take part twice with different settings.
+    /// The name of the method, if it differs from the section's name. With it, one method can take part twice with
+    /// different settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// The CPU time of training in minutes, if it is not that of the arena.
+    /// The CPU time of training in minutes, if it differs from the arena's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_minutes: Option<f64>,
-    /// The number of steps of training, in place of a CPU time. A run of so many steps can be repeated exactly.
+    /// The number of training steps, in place of a CPU time. A run with a number of steps can be repeated exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
     /// The settings of the method itself.
@@ -76,7 +77,7 @@ pub struct MethodConfig {
 pub struct ArenaData {
     /// The images that methods are trained on.
     pub train: DataSource,
-    /// The images that they are measured on. Procedural scenes are other ones than those of training.
+    /// The images that methods are measured on. Procedural test scenes differ from the training scenes.
     pub test: DataSource,
     /// The side of the square outputs in pixels.
     pub size: usize,
@@ -85,13 +86,13 @@ pub struct ArenaData {
     pub smallest_crop: f32,
 }
 
-/// What is measured.
+/// The settings of the measures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MeasureConfig {
-    /// The number of inputs, taken at equal distances over the whole set.
+    /// The number of inputs, spread evenly over the whole test set.
     pub inputs: usize,
-    /// The numbers of samples for each input. The largest is drawn, and all measures are taken for each number.
+    /// The numbers of samples for each input. The largest number is drawn, and all measures are computed for each number.
     pub samples: Vec<usize>,
     /// The number of inputs whose samples the page shows.
     pub shown: usize,
@@ -99,11 +100,12 @@ pub struct MeasureConfig {
     pub shown_samples: usize,
 }
 
-/// Files of weights. Without them, the distance that is measured is the Laplacian pyramid's, and there are no measures of sets.
+/// Files of weights. Without them, samples are measured with the Laplacian pyramid distance, and there is no Frechet
+/// distance, precision or recall.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WeightsConfig {
-    /// The weights of VGG16: for LPIPS, for the Frechet distance, and for methods that compare its features.
+    /// The weights of VGG16, which LPIPS, the Frechet distance and methods with a perceptual loss need.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vgg16: Option<PathBuf>,
     /// The linear weights of LPIPS for VGG16.
@@ -143,8 +145,8 @@ impl ArenaConfig {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is not TOML, has a key that is unknown or missing, or says something impossible. The error
-    /// names the file and the key.
+    /// If the file cannot be read, is not TOML, has an unknown or missing key, or has an impossible value. The error names
+    /// the file and the key.
     pub fn read(path: &Path) -> Result<Self, Error> {
         register_tasks();
         let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
@@ -168,16 +170,16 @@ impl ArenaConfig {
         Ok(config)
     }
 
-    /// Returns the text of the file.
+    /// Returns the configuration as TOML.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a configuration is plain data")
     }
 
-    /// Checks that the numbers are possible.
+    /// Checks that the settings are possible.
     ///
     /// # Errors
     ///
-    /// Names the field and what it must be.
+    /// If a setting is impossible. The error names the field and the valid values.
     pub fn validate(&self) -> Result<(), Error> {
         let minutes = self
             .methods
@@ -196,7 +198,7 @@ impl ArenaConfig {
         let increases = self.points.windows(2).all(|pair| pair[0] < pair[1]);
         let first = self.points.first().copied().unwrap_or(0.0);
         if !increases || first <= 0.0 || self.points.last() != Some(&1.0) {
-            let reason = "must be increasing shares of the time above 0, the last of them 1.0";
+            let reason = "must be increasing shares of the time above 0, and the last must be 1.0";
             return Err(Error::setting("points", reason));
         }
         let mut percents: Vec<u32> = self.points.iter().map(|&point| percent(point)).collect();
@@ -209,7 +211,8 @@ impl ArenaConfig {
         }
         let samples = &self.measure.samples;
         if samples.is_empty() || samples.iter().any(|&count| count < 2) {
-            let reason = "must be numbers of samples of at least 2, because diversity needs two";
+            let reason =
+                "must be numbers of samples, each at least 2, because diversity needs two samples";
             return Err(Error::setting("measure.samples", reason));
         }
         if self.measure.inputs == 0 {
@@ -235,11 +238,11 @@ impl ArenaConfig {
         for name in names {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
-                let reason = format!("has the name {name:?}, which cannot be that of a folder");
+                let reason = format!("has the name {name:?}, which cannot be the name of a folder");
                 return Err(Error::setting("methods", reason));
             }
             if self.methods.contains_key(name) && self.foreign.contains_key(name) {
-                let reason = format!("has the name {name:?}, which a method has too");
+                let reason = format!("has the name {name:?}, which is also the name of a method");
                 return Err(Error::setting("foreign", reason));
             }
         }
@@ -277,7 +280,7 @@ impl ArenaConfig {
     ///
     /// # Errors
     ///
-    /// If the side cannot be divided as often as the backbone has levels.
+    /// If the side cannot be halved as often as the number of levels requires.
     pub fn sizes(&self) -> Result<Sizes, Error> {
         let (levels, side) = (self.backbone.levels(), self.data.size);
         Ok(Sizes::new(&*self.task, levels, side, side)?)
@@ -287,7 +290,7 @@ impl ArenaConfig {
     ///
     /// # Errors
     ///
-    /// As [`Dataset::open`].
+    /// The errors of [`Dataset::open`].
     pub fn training_set(&self) -> Result<Dataset, Error> {
         self.dataset(&self.data.train, true)
     }
@@ -296,7 +299,7 @@ impl ArenaConfig {
     ///
     /// # Errors
     ///
-    /// As [`Dataset::open`].
+    /// The errors of [`Dataset::open`].
     pub fn test_set(&self) -> Result<Dataset, Error> {
         self.dataset(&self.data.test, false)
     }
@@ -310,7 +313,8 @@ impl ArenaConfig {
         Ok(Dataset::open(source.resolve(&*self.task)?, config)?)
     }
 
-    /// Returns the distance that samples are measured with: LPIPS if there are weights, otherwise the Laplacian pyramid's.
+    /// Returns the distance that samples are measured with: LPIPS if there are weights, otherwise the Laplacian pyramid
+    /// distance.
     pub fn measured_distance(&self) -> DistanceConfig {
         match &self.weights.vgg16 {
             Some(weights) => DistanceConfig::Lpips {
@@ -322,13 +326,13 @@ impl ArenaConfig {
         }
     }
 
-    /// Returns the largest number of samples for an input.
+    /// Returns the largest number of samples per input.
     pub fn most_samples(&self) -> usize {
         self.measure.samples.iter().copied().max().unwrap_or(0)
     }
 }
 
-/// A share in percent, as folders name it.
+/// Returns a share in percent, as used in names of folders.
 pub(crate) fn percent(share: f64) -> u32 {
     (100.0 * share).round() as u32
 }

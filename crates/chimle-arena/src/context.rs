@@ -1,4 +1,4 @@
-//! What a method is told when it is made.
+//! The task, the shared settings and the device that a method is made for.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::space::Space;
 
-/// What a method is told when it is made: the task, the backbone, and the device.
+/// The task, the shared settings and the device that a method is made for.
 #[derive(Clone, Debug)]
 pub struct Context<B: Backend> {
     /// The task.
     pub task: TaskHandle,
-    /// The sizes of its images.
+    /// The sizes of the task's images.
     pub sizes: Sizes,
     /// The generator that all methods with a one-shot generator share.
     pub backbone: BackboneConfig,
@@ -28,12 +28,12 @@ pub struct Context<B: Backend> {
     pub vgg16: Option<PathBuf>,
     /// The device.
     pub device: B::Device,
-    /// The seed of the weights and of training.
+    /// The seed of the initial weights and of training.
     pub seed: u64,
 }
 
 impl<B: Backend> Context<B> {
-    /// Returns the space in which networks see images.
+    /// Returns the space of the values that networks read and write.
     pub fn space(&self) -> Space {
         Space::of(&*self.task)
     }
@@ -53,7 +53,7 @@ impl<B: Backend> Context<B> {
     ///
     /// # Errors
     ///
-    /// Names the file of weights that is missing or damaged.
+    /// If a file of weights is missing or damaged. The error names the file.
     pub fn load_distance(&self) -> Result<ImageDistance<B>, Error>
     where
         B: Kernels,
@@ -70,16 +70,16 @@ impl<B: Backend> Context<B> {
         let path = self.vgg16.as_ref().ok_or_else(|| {
             Error::setting(
                 "weights.vgg16",
-                format!("is missing, and {method} compares features of VGG16"),
+                format!("is missing, but {method} compares features of VGG16"),
             )
         })?;
         Ok(Vgg16::load(path, &self.device)?)
     }
 
-    /// Makes the random numbers with which weights begin those of the seed.
+    /// Seeds the backend's random numbers, from which initial weights are drawn.
     ///
-    /// A backend's random state belongs to the process. While the guard is held, no other method of the process begins, so
-    /// its weights are a function of the seed alone.
+    /// All threads of a process share the backend's random state. While the guard is held, no other method
+    /// of the process is made, so the initial weights depend only on the seed.
     #[must_use = "the guard is held while weights are made"]
     pub fn seed_weights(&self) -> MutexGuard<'static, ()> {
         static BEGINNING: Mutex<()> = Mutex::new(());
@@ -105,7 +105,8 @@ pub struct BackboneConfig {
     pub code_channels: usize,
     /// The length of a style vector.
     pub latent: usize,
-    /// The decay of the moving average of the weights that is sampled. Without it, the newest weights are.
+    /// The decay of the moving average of the weights. If it is set, samples come from the average,
+    /// otherwise from the newest weights.
     pub average: Option<f64>,
 }
 

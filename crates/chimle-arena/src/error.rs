@@ -1,8 +1,9 @@
-//! What can go wrong, each in one line that names the file, the method or the setting.
+//! The errors of the arena. Each message is one line that names the file, the method or the
+//! setting.
 
 use std::path::{Path, PathBuf};
 
-/// Why something could not be done.
+/// An error of the arena.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -12,7 +13,7 @@ pub enum Error {
     /// A page or a plot could not be made.
     #[error(transparent)]
     Show(#[from] chimle_show::Error),
-    /// A configuration file that is not one.
+    /// A configuration file is not valid.
     #[error("{path}: {reason}")]
     Config {
         /// The file.
@@ -20,35 +21,35 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A setting that cannot work.
+    /// A setting has an impossible value.
     #[error("`{field}` {reason}")]
     Setting {
         /// The field of the configuration.
         field: String,
-        /// What it must be, and what it is.
+        /// The valid values, and the value found.
         reason: String,
     },
-    /// A method that has no meaning for a task.
+    /// A method does not apply to a task.
     #[error("{method} does not apply to {task}: {reason}")]
     DoesNotApply {
         /// The method.
         method: &'static str,
         /// The task.
         task: String,
-        /// Why.
+        /// The reason.
         reason: &'static str,
     },
-    /// A file or folder that could not be written or read.
+    /// A file or folder could not be written or read.
     #[error("cannot {action} {path}: {source}")]
     File {
-        /// What was tried, as in "write".
+        /// The operation that failed, such as "write".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system answered.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A checkpoint whose parts do not fit.
+    /// A checkpoint cannot be used.
     #[error("checkpoint {path}: {reason}")]
     Checkpoint {
         /// The file.
@@ -56,8 +57,10 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A loss that is not a number.
-    #[error("{method}: the loss at step {step} is {loss}: lower its rate in the configuration")]
+    /// A loss is not finite.
+    #[error(
+        "{method}: the loss at step {step} is {loss}: lower the method's learning rate in the configuration"
+    )]
     Diverged {
         /// The method.
         method: String,
@@ -66,37 +69,37 @@ pub enum Error {
         /// The loss.
         loss: f32,
     },
-    /// A run that another process trains.
-    #[error("{path} is being worked on by another process: wait until it ends, or stop it")]
+    /// Another process is training the same run.
+    #[error("{path} is in use by another process: wait until it ends, or stop it")]
     InUse {
         /// The folder.
         path: PathBuf,
     },
-    /// Samples that are not there.
+    /// A sample is missing.
     #[error("{folder} holds no sample {file}: every input needs the files 0.png to {last}.png")]
     MissingSample {
         /// The folder of samples.
         folder: PathBuf,
-        /// The file that is missing, below the folder.
+        /// The missing file, relative to the folder.
         file: PathBuf,
         /// The number of the last sample that is needed.
         last: usize,
     },
-    /// Methods that failed while others went on.
+    /// Some methods failed. The other methods are done.
     #[error("{count} of the methods failed, and the others are done: {list}")]
     Failed {
         /// The number of methods.
         count: usize,
-        /// Their names with the reasons.
+        /// The names of the methods, with the reasons.
         list: String,
     },
-    /// A process of the arena that was interrupted.
-    #[error("stopped: the same command continues where the arena was")]
+    /// The arena was interrupted.
+    #[error("stopped: repeat the same command to continue")]
     Stopped,
 }
 
 impl Error {
-    /// For `map_err` on an operation on a file.
+    /// Returns a closure for `map_err` after an operation on a file.
     pub(crate) fn file(
         action: &'static str,
         path: impl AsRef<Path>,
@@ -109,7 +112,7 @@ impl Error {
         }
     }
 
-    /// An error of a setting.
+    /// Creates an error about a setting.
     pub(crate) fn setting(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Setting {
             field: field.into(),

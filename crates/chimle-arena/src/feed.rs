@@ -1,30 +1,31 @@
-//! Training examples in a seeded order that can be continued from any position.
+//! Training examples in a seeded order that can be resumed from any position.
 
 use chimle_core::data::{Dataset, Example};
 
 use crate::error::Error;
 use crate::random::Random;
 
-/// An endless walk over a data set, in a new order in each pass.
+/// An endless sequence of the examples of a data set, in a new order in each pass.
 ///
-/// Every method reads its examples from a feed of its own. What a feed gives is a function of the seed and the position,
-/// so a run that is resumed continues with the examples that were to come.
+/// Every method reads its examples from its own feed. The examples depend only on the seed and the
+/// position, so a resumed run continues with the same examples as a run without a stop.
 #[derive(Clone, Debug)]
 pub struct Feed {
     dataset: Dataset,
     seed: u64,
     position: u64,
-    /// The last pass that was asked for, and its order.
+    /// The current pass, and its order.
     order: Option<(u64, Vec<usize>)>,
 }
 
 impl Feed {
-    /// Starts a walk over a data set, whose configuration decides whether examples are augmented.
+    /// Creates a feed at the first position. The data set's configuration decides whether examples
+    /// are augmented.
     pub fn new(dataset: Dataset, seed: u64) -> Self {
         Self::at(dataset, seed, 0)
     }
 
-    /// Continues a walk at a position.
+    /// Creates a feed at a position.
     pub fn at(dataset: Dataset, seed: u64, position: u64) -> Self {
         Self {
             dataset,
@@ -34,7 +35,7 @@ impl Feed {
         }
     }
 
-    /// Returns the number of examples passed so far.
+    /// Returns the number of examples read or skipped so far.
     pub fn position(&self) -> u64 {
         self.position
     }
@@ -44,7 +45,7 @@ impl Feed {
         &self.dataset
     }
 
-    /// Returns the next `count` examples. An example that cannot be read is passed over.
+    /// Returns the next `count` examples. An example that cannot be read is skipped.
     ///
     /// # Errors
     ///
@@ -60,7 +61,7 @@ impl Feed {
                 self.order = Some((pass, order));
             }
             let index = self.order.as_ref().map_or(0, |(_, order)| order[place]);
-            // The augmentation of an example is another one in each pass.
+            // The augmentation of an example differs between passes.
             let seed = self.seed ^ pass.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             self.position += 1;
             match self.dataset.example(index, seed) {

@@ -1,4 +1,4 @@
-//! The folder of an arena: what is where.
+//! The layout of an arena's folder.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use crate::config::percent;
 /// | path | content |
 /// |---|---|
 /// | `arena.toml` | the configuration |
-/// | `inputs/NAME.png`, `truths/NAME.png` | the inputs that are measured, and their true outputs |
-/// | `runs/METHOD/seed-S/` | checkpoints, `log.jsonl` with the loss, `output.txt` with what the process said |
+/// | `inputs/NAME.png`, `truths/NAME.png` | the measured inputs, and their true outputs |
+/// | `runs/METHOD/seed-S/` | checkpoints, `log.jsonl` with the loss, `output.txt` with the output of the process |
 /// | `samples/METHOD/seed-S/at-P/NAME/0.png ...` | samples after P percent of the time |
-/// | `measures/METHOD/seed-S/at-P.json` | their measures. The file is written last, so a point that has it is done |
+/// | `measures/METHOD/seed-S/at-P.json` | the measures of these samples. The file is written last, so a point with this file is done |
 /// | `results.json`, `arena.html` | all results |
 #[derive(Clone, Debug)]
 pub struct ArenaFolder {
@@ -20,7 +20,7 @@ pub struct ArenaFolder {
 }
 
 impl ArenaFolder {
-    /// Names a folder, which need not exist.
+    /// Creates the layout of a folder, which need not exist.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -67,12 +67,12 @@ impl ArenaFolder {
         self.measures_path().join(name).join("foreign.json")
     }
 
-    /// Returns the path of an input's picture. `name` is a path without extension.
+    /// Returns the path of an input's PNG file. `name` is a path without extension.
     pub fn input_path(&self, name: &str) -> PathBuf {
         self.path.join("inputs").join(format!("{name}.png"))
     }
 
-    /// Returns the path of an input's true output.
+    /// Returns the path of the PNG file of an input's true output.
     pub fn truth_path(&self, name: &str) -> PathBuf {
         self.path.join("truths").join(format!("{name}.png"))
     }

@@ -25,31 +25,31 @@ use crate::samples::write_samples;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// The CPU time between two lines of the log.
 const LOG_EVERY: Duration = Duration::from_secs(2);
-/// How long another process that works in the same folder is waited for.
+/// How long to wait for another process that works in the same folder.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The name of the file with the state of a run in a checkpoint.
+/// The file name of a run's state in a checkpoint.
 const STATE: &str = "state.json";
-/// The beginning of the name of a checkpoint.
+/// The prefix of a checkpoint's name.
 const PREFIX: &str = "step-";
 
-/// Something that one process does.
+/// The work of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
-    /// A method is trained with a seed, sampled and measured.
+    /// Trains, samples and measures a method with one seed.
     Train {
-        /// The name of its section in the configuration.
+        /// The name of the method's section in the configuration.
         method: String,
         /// The seed.
         seed: u64,
     },
-    /// A folder of samples that another program made is measured.
+    /// Measures a folder of samples that another program made.
     Foreign {
-        /// The name under which it is shown.
+        /// The name shown in the report.
         name: String,
     },
 }
 
-/// A method after a share of its time, with its measures.
+/// The measures of a method at one point of its training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// The name of the method's section, or of the foreign folder.
@@ -58,7 +58,7 @@ pub struct Entry {
     pub kind: Option<String>,
     /// The seed. `None` for foreign samples.
     pub seed: Option<u64>,
-    /// The share of the time.
+    /// The share of the CPU time, in (0, 1].
     pub point: f64,
     /// The CPU time of training so far, in seconds.
     pub cpu_seconds: Option<f64>,
@@ -66,9 +66,10 @@ pub struct Entry {
     pub steps: Option<u64>,
     /// The CPU time of one sample, in seconds.
     pub cpu_seconds_per_sample: Option<f64>,
-    /// What the method costs.
+    /// The costs of the method.
     pub costs: Option<Costs>,
-    /// The folder of the samples: below the arena's folder, if the arena made them.
+    /// The folder of the samples. The path is relative to the arena's folder if the arena made the
+    /// samples.
     pub samples: PathBuf,
     /// The measures, for each number of samples.
     pub measures: Vec<Measures>,
@@ -79,7 +80,7 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read or is another one.
+    /// If the file cannot be read, or is not a file of measures.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
         serde_json::from_str(&text).map_err(|error| Error::Config {
@@ -89,7 +90,7 @@ impl Entry {
     }
 }
 
-/// What a checkpoint holds besides the method's own files.
+/// The part of a checkpoint that is not the method's own.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct State {
     cpu_seconds: f64,
@@ -98,7 +99,7 @@ struct State {
 }
 
 impl Job {
-    /// Returns what the job is called, as in "chimle, seed 0".
+    /// Returns the name of the job, such as "chimle, seed 0".
     pub fn name(&self) -> String {
         match self {
             Self::Train { method, seed } => format!("{method}, seed {seed}"),
@@ -106,7 +107,7 @@ impl Job {
         }
     }
 
-    /// Returns whether all of the job is done.
+    /// Returns whether the whole job is done.
     pub fn is_done(&self, config: &ArenaConfig, folder: &ArenaFolder) -> bool {
         match self {
             Self::Train { method, seed } => config
@@ -125,11 +126,12 @@ impl Job {
         }
     }
 
-    /// Does the job, from where it was. `stop` is asked after every step of training and after every input that is sampled.
+    /// Runs the job, from its newest checkpoint. `stop` is called after every training step and after
+    /// every sampled input.
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`] if it was stopped; otherwise what went wrong.
+    /// [`Error::Stopped`] if `stop` returned true. Otherwise the error of training, sampling or measuring.
     pub fn run<B: TrainingBackend>(
         &self,
         config: &ArenaConfig,
@@ -168,11 +170,11 @@ impl Job {
     }
 }
 
-/// Makes a method as the configuration has it.
+/// Makes a method from its section of the configuration.
 ///
 /// # Errors
 ///
-/// If the configuration has no such section, or the method cannot be made of it.
+/// If the configuration has no such section, or the method's settings are not valid.
 pub(crate) fn make<B: TrainingBackend>(
     config: &ArenaConfig,
     methods: &Methods<B>,
@@ -215,7 +217,7 @@ struct Training<'a, B: AutodiffBackend<InnerBackend: chimle_kernels::Kernels>> {
 }
 
 impl<'a, B: TrainingBackend> Training<'a, B> {
-    /// Makes the method, at its newest checkpoint if there is one.
+    /// Makes the method, and loads its newest checkpoint if there is one.
     fn new(
         config: &'a ArenaConfig,
         folder: &'a ArenaFolder,
@@ -247,7 +249,7 @@ impl<'a, B: TrainingBackend> Training<'a, B> {
         })
     }
 
-    /// The share of the time or of the steps that is used up.
+    /// Returns the share of the CPU time or of the steps that has been used.
     fn progress(&self, section: &MethodConfig) -> f64 {
         match section.steps {
             Some(steps) => self.steps as f64 / steps as f64,
@@ -292,7 +294,7 @@ impl<'a, B: TrainingBackend> Training<'a, B> {
         Ok(())
     }
 
-    /// Trains until a share of the time is used up, and saves.
+    /// Trains until a share of the CPU time has been used, and saves a checkpoint.
     fn train_to(
         &mut self,
         point: f64,
@@ -320,7 +322,7 @@ impl<'a, B: TrainingBackend> Training<'a, B> {
             }
             losses.push(loss, self.steps, self.clock.spent())?;
             if self.clock.spent() >= saved + CHECKPOINT_EVERY {
-                // Writing files is not training.
+                // Writing a checkpoint does not count as training.
                 self.clock.stop();
                 self.save()?;
                 saved = self.clock.spent();
@@ -353,7 +355,7 @@ impl<'a, B: TrainingBackend> Training<'a, B> {
         write_json(&state, &writing.path().join(STATE))?;
         let path = parent.join(format!("{PREFIX}{:08}", self.steps));
         if path.exists() {
-            // The same step of the same run: what is there is as good.
+            // The existing checkpoint is from the same step of the same run.
             return Ok(());
         }
         fs::rename(writing.keep(), &path).map_err(Error::file("write", &path))?;
@@ -366,7 +368,7 @@ impl<'a, B: TrainingBackend> Training<'a, B> {
         Ok(())
     }
 
-    /// Samples all inputs into a folder, and returns the CPU time of one sample in seconds.
+    /// Writes samples of all inputs into a folder, and returns the CPU time of one sample in seconds.
     fn sample(
         &self,
         examples: &[Example],
@@ -389,7 +391,7 @@ impl<'a, B: TrainingBackend> Training<'a, B> {
     }
 }
 
-/// The mean loss over a little CPU time, line by line in `log.jsonl`.
+/// The log of losses, `log.jsonl`. Each line has the mean loss of an interval of CPU time.
 struct Losses {
     path: PathBuf,
     file: File,
@@ -438,8 +440,8 @@ impl Losses {
     }
 }
 
-/// Keeps other processes from working in a folder until the file is closed. A process that was left alone when its arena was
-/// killed ends soon, so it is waited for.
+/// Locks a folder against other processes until the returned file is closed. If an arena was killed, its
+/// remaining processes end soon, so the function waits for them.
 fn lock(folder: &Path) -> Result<File, Error> {
     let path = folder.join("lock");
     let file = File::create(&path).map_err(Error::file("write", &path))?;
@@ -460,7 +462,7 @@ fn lock(folder: &Path) -> Result<File, Error> {
     }
 }
 
-/// The complete checkpoints of a folder, oldest first.
+/// Returns the complete checkpoints of a folder, oldest first.
 fn checkpoints(parent: &Path) -> Result<Vec<PathBuf>, Error> {
     if !parent.is_dir() {
         return Ok(Vec::new());
@@ -489,7 +491,7 @@ fn read_state(path: &Path) -> Result<State, Error> {
     })
 }
 
-/// Writes a value as JSON, whole or not at all, with the folders above it.
+/// Writes a value as JSON, whole or not at all, and creates the parent folders.
 pub(crate) fn write_json(value: &impl Serialize, path: &Path) -> Result<(), Error> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(Error::file("make", folder))?;

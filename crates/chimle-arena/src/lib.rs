@@ -1,15 +1,19 @@
-//! CHIMLE and its rivals: trained on the same images for the same CPU time, and measured in the same way.
+//! Compares CHIMLE with rival methods: all are trained on the same images for the same CPU time, and measured in the same
+//! way.
 //!
-//! - A [`Method`] takes part. Those of this crate are in [`Methods::built_in`]; each is a file that reads like its paper and
-//!   says how it was scaled down and what is not verified. A method of your own implements [`Method`] and is added by
-//!   [`Methods::with`].
-//! - An [`ArenaConfig`] names the task, the images, the methods and the CPU time. It is a TOML file; ready-made ones are in
-//!   the folder `configs` of this crate.
-//! - An [`Arena`] is a configuration in a folder. [`Arena::run`] does its jobs in processes of their own, because the CPU time
-//!   that counts is that of a process. A run that was killed continues where it was.
+//! Use this crate to compare your own method with CHIMLE and its rivals on your own images. The methods are scaled down to
+//! minutes of CPU time, so the results must not be compared with those of the papers.
+//!
+//! - A [`Method`] takes part. The methods of this crate are in [`Methods::built_in`]. Each is one file, which follows the
+//!   method's paper and says how the method was scaled down and what is not verified. Your own method implements [`Method`]
+//!   and is added by [`Methods::with`].
+//! - An [`ArenaConfig`] names the task, the images, the methods and the CPU time. It is a TOML file. Ready-made configurations
+//!   are in the folder `configs` of this crate.
+//! - An [`Arena`] is a configuration in a folder. [`Arena::run`] runs each job in its own process, because CPU time is
+//!   measured per process. A run that was killed continues from its newest checkpoints.
 //! - [`report`] writes `results.json` and a page: measures with their intervals, samples side by side, quality over CPU time.
 //!
-//! Samples that any other program made take part too, as a folder with `INPUT-NAME/0.png`, `INPUT-NAME/1.png` and so on. The
+//! Samples of any other program can take part too, as a folder with `INPUT-NAME/0.png`, `INPUT-NAME/1.png` and so on. The
 //! inputs and their names are in the folder `inputs` of an arena.
 //!
 //! ```no_run
@@ -24,7 +28,7 @@
 //! let arena = Arena::create(config, "runs/arena")?;
 //! arena.prepare(&methods, &Default::default())?;
 //!
-//! // One job in this process. `Arena::run` does all of them, in processes of their own.
+//! // Runs one job in this process. `Arena::run` runs all jobs, each in its own process.
 //! let job = Job::Train { method: "chimle".to_owned(), seed: 0 };
 //! job.run(&arena.config, &arena.folder, &methods, &Default::default(), &|| false)?;
 //! println!("{}", report(&arena, methods.names())?.display());

@@ -1,4 +1,4 @@
-//! The measures of a folder of samples, the same for all methods.
+//! The measures of a folder of samples, which are the same for all methods.
 
 use std::path::Path;
 
@@ -15,24 +15,24 @@ use crate::config::ArenaConfig;
 use crate::error::Error;
 use crate::samples::read_samples;
 
-/// The seed of everything that the measures draw: the modes of procedural scenes, random degradations, and the intervals. It
-/// is the same for all methods and seeds.
+/// The seed of all random numbers of the measures: the modes of procedural scenes, random
+/// degradations, and the bootstrap. It is the same for all methods and seeds.
 pub(crate) const TEST_SEED: u64 = 0;
 
-/// One measure of the samples of a method.
+/// One measured value of a method's samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeasuredFigure {
-    /// What was measured, as in "PSNR (dB), best of 8".
+    /// The name of the measure, such as "PSNR (dB), best of 8".
     pub name: String,
     /// The value. `None` if it is infinite or undefined.
     pub value: Option<f64>,
-    /// The 95% interval of bootstrap resampling of the inputs.
+    /// The 95% bootstrap interval over inputs.
     pub interval: [Option<f64>; 2],
-    /// Which values are better, if any.
+    /// Whether higher or lower values are better, if either is.
     pub better: Option<Better>,
 }
 
-/// The measures of some samples for each input.
+/// The measures for one number of samples per input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
     /// The number of samples for each input.
@@ -41,11 +41,11 @@ pub struct Measures {
     pub inputs: usize,
     /// The measures.
     pub figures: Vec<MeasuredFigure>,
-    /// What a reader should know of them.
+    /// Remarks for the reader of the measures.
     pub notes: Vec<String>,
 }
 
-/// The inputs and instruments of an arena.
+/// The test set and the measuring networks of an arena.
 pub struct Jury<B: Kernels> {
     dataset: Dataset,
     indices: Vec<usize>,
@@ -78,7 +78,7 @@ impl<B: Kernels> Jury<B> {
         })
     }
 
-    /// Reads the examples that are measured. One that cannot be read is left out.
+    /// Reads the measured examples. An example that cannot be read is left out.
     pub fn examples(&self) -> Vec<Example> {
         let examples = self.indices.iter();
         examples
@@ -90,7 +90,7 @@ impl<B: Kernels> Jury<B> {
     ///
     /// # Errors
     ///
-    /// If samples are missing or have another size than the outputs.
+    /// If samples are missing, or differ in size from the outputs.
     pub fn measure(&self, folder: &Path) -> Result<Vec<Measures>, Error> {
         let mut reference: Option<Statistics> = None;
         let mut all = Vec::new();
@@ -109,7 +109,7 @@ impl<B: Kernels> Jury<B> {
                 read_samples(folder, example, count).map_err(|error| match error {
                     Error::Core(error) => error,
                     other => {
-                        // The evaluation ends with the next error, whatever it says.
+                        // Any error ends the evaluation. `failed` holds the real one.
                         failed = Some(other);
                         chimle_core::Error::Setting {
                             field: "samples",
@@ -138,7 +138,7 @@ impl<B: Kernels> Jury<B> {
     }
 }
 
-/// The figures of a report, with those of the input itself taken as an output.
+/// Returns the measures of a report, including those of the input itself as a baseline.
 fn measures_of(report: &Report, samples: usize) -> Measures {
     let mut figures = report.figures();
     if let Some(similarity) = &report.similarity {

@@ -1,4 +1,4 @@
-//! What a method is to the arena: the trait that a method of your own implements.
+//! The trait that every method of the arena implements.
 
 use std::path::Path;
 
@@ -10,8 +10,9 @@ use crate::feed::Feed;
 
 /// A method that takes part in the arena.
 ///
-/// The arena calls [`step`](Self::step) until the method's CPU time is used up, saves it from time to time, and lets it
-/// sample held-out inputs. All methods see the same data, and their samples are measured in the same way.
+/// The arena calls [`step`](Self::step) until the method's CPU time is used up, saves the method from time to time,
+/// and asks it for samples of held-out inputs. All methods see the same data, and all samples are measured in the same
+/// way.
 ///
 /// A method is made by a [`Maker`](crate::Maker), which a program adds to its [`Methods`](crate::Methods).
 ///
@@ -58,21 +59,21 @@ use crate::feed::Feed;
 /// }
 /// ```
 pub trait Method {
-    /// Trains a little, and returns the loss. `progress` is the share of the CPU time that is used up, in [0, 1]: what
-    /// a learning rate depends on.
+    /// Takes one training step, and returns the loss. `progress` is the share of the CPU time that has been used, in
+    /// [0, 1]. The learning rate can depend on it.
     ///
-    /// The arena looks at its clock between two calls, so a call should take a few seconds at most.
+    /// The arena checks its clock between two calls, so a call should take a few seconds at most.
     ///
     /// # Errors
     ///
-    /// If examples can no longer be read, or training failed.
+    /// If examples cannot be read, or training failed.
     fn step(&mut self, feed: &mut Feed, progress: f64) -> Result<f32, Error>;
 
-    /// Draws samples for inputs: for each input `samples` pictures of the output's size, RGB in [0, 1], `[3, h, w]`, as
-    /// they are shown.
+    /// Draws `samples` output images for each input: RGB in [0, 1], `[3, h, w]`, of the output's size, as shown to a
+    /// user.
     ///
-    /// The samples of an input are a function of the seed and the input's identity. A method that has one output per
-    /// input returns it `samples` times.
+    /// The samples of an input depend only on the seed and the input's identity. A method with one output per input
+    /// returns that output `samples` times.
     ///
     /// # Errors
     ///
@@ -84,17 +85,17 @@ pub trait Method {
         seed: u64,
     ) -> Result<Vec<Vec<Planes>>, Error>;
 
-    /// Returns what the method costs.
+    /// Returns the costs of the method.
     fn costs(&self) -> Costs;
 
-    /// Writes everything that is needed to continue into an empty folder.
+    /// Writes the method's state into an empty folder. The state must be enough to continue training.
     ///
     /// # Errors
     ///
     /// If a file cannot be written.
     fn save(&self, folder: &Path) -> Result<(), Error>;
 
-    /// Takes the state that [`save`](Self::save) wrote.
+    /// Loads the state that [`save`](Self::save) wrote.
     ///
     /// # Errors
     ///
@@ -102,15 +103,15 @@ pub trait Method {
     fn load(&mut self, folder: &Path) -> Result<(), Error>;
 }
 
-/// What a method costs.
+/// The costs of a method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Costs {
-    /// The parameters of what is sampled.
+    /// The number of parameters that sampling uses.
     pub parameters: usize,
-    /// The parameters that only training needs, such as those of a discriminator.
+    /// The number of parameters that only training uses, such as those of a discriminator.
     pub training_parameters: usize,
-    /// The number of times that the network is evaluated for one sample.
+    /// The number of network evaluations per sample.
     pub evaluations_per_sample: usize,
-    /// Whether the samples of one input differ. If not, every measure of diversity is 0 by construction.
+    /// Whether the samples of one input differ. If they do not, every measure of diversity is 0 by construction.
     pub is_stochastic: bool,
 }

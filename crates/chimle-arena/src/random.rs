@@ -7,12 +7,12 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// A stream of random numbers that is a function of a seed and a number of its own.
+/// A stream of random numbers, which depends only on a seed and the stream's number.
 #[derive(Clone, Debug)]
 pub struct Random(ChaCha8Rng);
 
 impl Random {
-    /// Creates the stream of this number of a seed. Streams of one seed are independent.
+    /// Creates the stream `stream` of a seed. Different streams of one seed are independent.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(stream);
@@ -24,7 +24,7 @@ impl Random {
         self.0.random()
     }
 
-    /// Draws a whole number below `end`.
+    /// Draws an integer below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         self.0.random_range(0..end)
     }
@@ -34,7 +34,7 @@ impl Random {
         self.0.random_range(low..high)
     }
 
-    /// Puts numbers below `count` into a random order.
+    /// Returns the numbers below `count` in a random order.
     pub fn order(&mut self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..count).collect();
         order.shuffle(&mut self.0);
@@ -48,7 +48,7 @@ impl Random {
             .collect()
     }
 
-    /// Draws standard normal numbers of this shape.
+    /// Draws a tensor of standard normal numbers.
     pub fn normal<B: Backend, const D: usize>(
         &mut self,
         shape: [usize; D],

@@ -13,10 +13,10 @@ use crate::error::Error;
 use crate::job::Entry;
 use crate::results::{FRECHET, Results, Summary, SummaryFigure};
 
-/// The general-purpose rivals that are not of the IMLE family, with which the paper compares.
+/// The general-purpose rivals in the paper's comparison, without the IMLE family.
 const GENERAL_RIVALS: [&str; 6] = ["bicycle-gan", "msgan", "divco", "monce", "ndm", "ddrm"];
 
-/// Gathers the results, and writes `results.json` and the page. Returns the path of the page.
+/// Collects the results, writes `results.json` and the page, and returns the path of the page.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ fn page(arena: &Arena, results: &Results) -> Result<Comparison, Error> {
     })
 }
 
-/// What the page says first.
+/// Returns the introductory paragraphs of the page.
 fn introduction(results: &Results) -> Vec<String> {
     let config = &results.config;
     let inputs = results
@@ -66,15 +66,15 @@ fn introduction(results: &Results) -> Vec<String> {
     let seeds = config.seeds.len();
     let plural = if seeds == 1 { "" } else { "s" };
     let mut text = vec![format!(
-        "Each method was trained for {} minutes of CPU time of its process with each of {seeds} seed{plural}, on the same images \
-         (the table of costs has the times and steps). All sampled the same {inputs} inputs that none had seen. In a table, the \
+        "Each method was trained for {} minutes of CPU time with each of {seeds} seed{plural}, on the same images \
+         (the table of costs has the times and steps). All methods sampled the same {inputs} unseen inputs. In a table, the \
          first line of a cell is the mean over seeds with its 95% interval over inputs; below it are the smallest and the \
          largest value over seeds, if there are several.",
         config.cpu_minutes,
     )];
     if let Some(own) = results.frechet.iter().find(|found| found.method == "cimle") {
         text.push(format!(
-            "CHIMLE's Frechet distance on VGG16 features is {} cIMLE's. The paper reports an FID 36.9 % below cIMLE's, on \
+            "CHIMLE's Frechet distance on VGG16 features is {} cIMLE's. In the paper, CHIMLE's FID is 36.9 % below cIMLE's, on \
              average over its four tasks at 256 to 512 pixels.",
             below(own.percent_below)
         ));
@@ -86,14 +86,14 @@ fn introduction(results: &Results) -> Vec<String> {
         .min_by(|a, b| a.percent_below.total_cmp(&b.percent_below));
     if let Some(best) = best {
         text.push(format!(
-            "It is {} that of {}, the best general-purpose rival here. The paper reports 27.5 % below the best one.",
+            "It is {} that of {}, the best general-purpose rival here. In the paper, it is 27.5 % below that of the best rival.",
             below(best.percent_below),
             best.method
         ));
     }
     if !results.missing.is_empty() {
         text.push(format!(
-            "Not everything is done yet. Missing: {}.",
+            "Some jobs are not done yet. Missing: {}.",
             results.missing.join("; ")
         ));
     }
@@ -108,7 +108,8 @@ fn below(percent: f64) -> String {
     }
 }
 
-/// The measures of all methods for one number of samples. The best mean of a column is marked.
+/// Returns the table of all methods' measures for one number of samples. The best mean of a column
+/// is marked.
 fn table_of(results: &Results, samples: usize) -> Table {
     let rows: Vec<&Summary> = results
         .summary
@@ -164,7 +165,8 @@ fn table_of(results: &Results, samples: usize) -> Table {
     }
 }
 
-/// The line of the input itself, taken as an output, under the means.
+/// Returns the row of the baseline, in which the input itself is the output, if the measures
+/// include it.
 fn input_line(rows: &[&Summary], names: &[&str]) -> Option<Vec<String>> {
     let figures = &rows.first()?.figures;
     let cells = names.iter().map(|name| {
@@ -191,7 +193,7 @@ fn cell(figure: &SummaryFigure, is_best: bool, seeds: usize) -> String {
     text
 }
 
-/// What each method costs.
+/// Returns the table of the methods' costs.
 fn costs_of(results: &Results) -> Table {
     let head = [
         "method",
@@ -238,7 +240,7 @@ fn costs_of(results: &Results) -> Table {
     }
 }
 
-/// Quality over CPU time, for the largest number of samples.
+/// Returns plots of quality over CPU time, for the largest number of samples.
 fn curves(results: &Results) -> Vec<Plot> {
     let measured = results.entries.iter().flat_map(|entry| &entry.measures);
     let Some(samples) = measured.map(|measures| measures.samples).max() else {
@@ -282,7 +284,7 @@ fn curves(results: &Results) -> Vec<Plot> {
     names.iter().map(plot).collect()
 }
 
-/// The mean over seeds of a measure at each point: (CPU minutes, value).
+/// Returns the mean of a measure over seeds at each point, as (CPU minutes, value).
 fn points(results: &Results, method: &str, samples: usize, name: &str) -> Vec<(f64, f64)> {
     let value = |entry: &Entry| {
         let measures = entry
@@ -311,7 +313,8 @@ fn points(results: &Results, method: &str, samples: usize, name: &str) -> Vec<(f
     results.config.points.iter().filter_map(of_point).collect()
 }
 
-/// Samples of all methods side by side, of the first seed, for inputs at equal distances.
+/// Returns samples of all methods side by side, from the first seed, for inputs spread evenly over
+/// the measured inputs.
 fn compared(arena: &Arena, results: &Results) -> Result<Vec<Compared>, Error> {
     let names = input_names(arena)?;
     let shown = results.config.measure.shown.min(names.len());
@@ -354,7 +357,7 @@ fn compared(arena: &Arena, results: &Results) -> Result<Vec<Compared>, Error> {
     Ok(inputs)
 }
 
-/// The names of the inputs that are measured, sorted.
+/// Returns the names of the measured inputs, sorted.
 fn input_names(arena: &Arena) -> Result<Vec<String>, Error> {
     let folder = arena.folder.path().join("truths");
     let files = chimle_core::data::list_images(&folder)?;
@@ -378,13 +381,13 @@ fn notes(results: &Results) -> Vec<String> {
         }
     }
     notes.push(
-        "Faithfulness-weighted variance is a sum over samples, so it is compared only between methods with the same number of \
+        "Faithfulness-weighted variance is a sum over samples, so compare it only between methods with the same number of \
          samples. A method with one output per input has diversity 0 by construction."
             .to_owned(),
     );
     if results.config.task.name() == "simulated-night-to-day" {
         notes.push(
-            "The nights are simulated: photographs by day that were darkened, tinted and made noisy.".to_owned(),
+            "The nights are simulated: daytime photographs that were darkened, tinted and made noisy.".to_owned(),
         );
     }
     notes

@@ -22,15 +22,15 @@ pub struct Results {
     pub config: ArenaConfig,
     /// Every method, seed and point that was measured.
     pub entries: Vec<Entry>,
-    /// The last point of every method, over seeds.
+    /// The results of every method at its last point, over seeds.
     pub summary: Vec<Summary>,
-    /// How CHIMLE's Frechet distance compares with that of others, if it was measured.
+    /// CHIMLE's Frechet distance compared with that of each other method, if it was measured.
     pub frechet: Vec<FrechetComparison>,
     /// The jobs that are not done.
     pub missing: Vec<String>,
 }
 
-/// A method over its seeds, at the end of its time, for one number of samples.
+/// The results of a method at the end of its CPU time, over its seeds, for one number of samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The name of the method.
@@ -50,15 +50,15 @@ pub struct Summary {
 /// A measure over seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SummaryFigure {
-    /// What was measured.
+    /// The name of the measure.
     pub name: String,
     /// The mean over seeds.
     pub mean: f64,
     /// The smallest and the largest value over seeds.
     pub over_seeds: [f64; 2],
-    /// The 95% interval over inputs: the mean over seeds of both ends.
+    /// The 95% interval over inputs. Each end is a mean over seeds.
     pub over_inputs: Option<[f64; 2]>,
-    /// Which values are better, if any.
+    /// Whether higher or lower values are better, if either is.
     pub better: Option<Better>,
 }
 
@@ -67,12 +67,12 @@ pub struct SummaryFigure {
 pub struct FrechetComparison {
     /// The other method.
     pub method: String,
-    /// How many percent CHIMLE's distance is below the other's. Negative if it is above.
+    /// The percentage by which CHIMLE's distance is below the other's. Negative if CHIMLE's is larger.
     pub percent_below: f64,
 }
 
 impl Results {
-    /// Gathers what is measured so far. Methods are in the order of `order`, those that it does not name after them.
+    /// Collects all measures so far. Methods named in `order` come first, in that order.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl Results {
     }
 }
 
-/// The last point of every method, over seeds.
+/// Summarizes the results of every method at its last point over seeds.
 fn summarize(entries: &[Entry]) -> Vec<Summary> {
     let mut methods: Vec<&str> = Vec::new();
     for entry in entries {
@@ -204,7 +204,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The name of the Frechet distance in reports, on features that are not Inception's.
+/// The name in reports of the Frechet distance on features other than Inception's.
 pub(crate) const FRECHET: &str = "Frechet distance";
 
 /// Compares CHIMLE's Frechet distance, for the smallest number of samples, with that of every other method.

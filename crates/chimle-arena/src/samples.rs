@@ -1,4 +1,4 @@
-//! Folders of samples: several pictures for each input, whoever made them.
+//! Folders of samples, with several images for each input, of the arena's methods and of other programs.
 //!
 //! The samples of the input `forest/12.jpg` are `forest/12/0.png`, `forest/12/1.png` and so on, below the folder of a method.
 
@@ -11,7 +11,8 @@ use image::{ImageFormat, RgbImage};
 
 use crate::error::Error;
 
-/// Returns the name of an input's folder: its name in the data set without extension, with `/` between folders.
+/// Returns the name of an input's folder: the input's name in the data set without extension, with `/` between
+/// folders.
 pub fn input_name(example: &Example) -> String {
     let name = Path::new(&example.name).with_extension("");
     let parts: Vec<_> = name
@@ -43,7 +44,7 @@ pub fn write_samples(folder: &Path, example: &Example, samples: &[Planes]) -> Re
 ///
 /// # Errors
 ///
-/// [`Error::MissingSample`] if there are fewer; if one cannot be read.
+/// [`Error::MissingSample`] if there are fewer than `count` samples, or another error if a file cannot be read.
 pub fn read_samples(folder: &Path, example: &Example, count: usize) -> Result<Vec<Planes>, Error> {
     let input = input_name(example);
     let samples = (0..count).map(|k| {
@@ -61,7 +62,7 @@ pub fn read_samples(folder: &Path, example: &Example, count: usize) -> Result<Ve
     samples.collect()
 }
 
-/// Writes a picture as PNG, whole or not at all, with the folders above it.
+/// Writes an image as PNG, whole or not at all, and creates the parent folders.
 ///
 /// # Errors
 ///

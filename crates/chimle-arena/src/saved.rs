@@ -1,4 +1,4 @@
-//! Modules and optimizers in the files of a checkpoint.
+//! Saving and loading of modules and optimizers in a checkpoint.
 
 use std::fs;
 use std::path::Path;
@@ -33,7 +33,8 @@ fn damaged(path: &Path, error: &dyn std::fmt::Display) -> Error {
     }
 }
 
-/// Writes a module to `NAME.mpk` in a folder: its parameters with their identities, and running statistics.
+/// Writes a module to `NAME.mpk` in a folder: its parameters with their identifiers, and its
+/// running statistics.
 ///
 /// # Errors
 ///

@@ -1,11 +1,13 @@
-//! Learning rates over the share of the CPU time that is used up.
+//! Learning rates as functions of the progress, which is the share of the CPU time that has been
+//! used.
 
-/// Constant for the first half, then falling in a line to 0, as in the release of BicycleGAN.
+/// Returns a rate that is constant for the first half and then falls linearly to 0, as in the
+/// release of BicycleGAN.
 pub fn constant_then_linear(rate: f64, progress: f64) -> f64 {
     rate * (2.0 * (1.0 - progress)).clamp(0.0, 1.0)
 }
 
-/// Halved at 60 % and at 80 %, as in the presets of the library.
+/// Returns a rate that is halved at 60 % and at 80 %, as in the presets of the library.
 pub fn halved_twice(rate: f64, progress: f64) -> f64 {
     let halvings = [0.6, 0.8].iter().filter(|&&at| progress >= at).count();
     rate * 0.5f64.powi(halvings as i32)

@@ -1,4 +1,4 @@
-//! The values in which networks see inputs and outputs.
+//! The representation of inputs and outputs that the networks read and write.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -8,23 +8,25 @@ use chimle_core::nn::lab_to_rgb;
 
 use crate::error::Error;
 
-/// Network Lab: L = 100 L', and a = 127 a' / L'. Colors darker than this L' are treated as if they had it.
+/// The smallest L' in the conversion from network Lab: L = 100 L', and a = 127 a' / L'. A darker color is converted with
+/// this L'.
 const DARKEST: f32 = 0.01;
-/// The largest chroma along an axis, divided by a' at full lightness.
+/// The ratio of a to a' at full lightness.
 const CHROMA_RANGE: f32 = 127.0;
 
-/// What a' and b' are multiplied by. Colors of photographs then fill about [-1, 1], as lightness does.
+/// The factor of a' and b' in signed values. With it, colors of photographs fill about [-1, 1], as the lightness does.
 const CHROMA_SCALE: f32 = 3.0;
 
-/// The *signed* values of an image, about in [-1, 1], three channels. All networks but the backbone work on them.
+/// The *signed* values of an image: three channels, about in [-1, 1]. All networks except the shared generator work on
+/// them.
 ///
-/// RGB in [0, 1] becomes 2v - 1. In a task that adds color to a lightness, an image is [2 L' - 1, 3 a', 3 b'], where L' = L/100
-/// is given, and a' and b' are those of the backbone ([`lab_to_rgb`]).
+/// An RGB value v in [0, 1] becomes 2v - 1. In a task that adds color, an image is [2 L' - 1, 3 a', 3 b'], where L' =
+/// L/100 is the input, and a' and b' are defined as in the generator's output ([`lab_to_rgb`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Space {
-    /// All three channels are to be made.
+    /// RGB: the network outputs all three channels.
     Rgb,
-    /// The first channel is the input.
+    /// Lab: the first channel is the input, and the network outputs the other two.
     Lab,
 }
 
@@ -37,7 +39,7 @@ impl Space {
         }
     }
 
-    /// Returns the number of channels that a network has to make.
+    /// Returns the number of channels that a network outputs.
     pub fn free_channels(self) -> usize {
         match self {
             Self::Rgb => 3,
@@ -82,7 +84,7 @@ impl Space {
         stack(&signed.iter().collect::<Vec<_>>(), device)
     }
 
-    /// Converts raw images of the backbone, `[n, 3, h, w]`, to signed values.
+    /// Converts raw images of the shared generator, `[n, 3, h, w]`, to signed values.
     pub fn signed_of_raw<B: Backend>(self, raw: Tensor<B, 4>) -> Tensor<B, 4> {
         match self {
             Self::Rgb => raw * 2.0 - 1.0,
@@ -106,9 +108,10 @@ impl Space {
         }
     }
 
-    /// Puts what a network made, `[n, free channels, h, w]`, together with what is given: signed values `[n, 3, h, w]`.
+    /// Completes a network's output, `[n, free channels, h, w]`, with the channels of the input, and returns signed
+    /// values `[n, 3, h, w]`.
     ///
-    /// `input` holds the signed inputs at the output's size, as [`signed_inputs`] makes them.
+    /// `input` is the result of [`signed_inputs`].
     pub fn completed<B: Backend>(self, made: Tensor<B, 4>, input: &Tensor<B, 4>) -> Tensor<B, 4> {
         match self {
             Self::Rgb => made,
@@ -117,8 +120,8 @@ impl Space {
     }
 }
 
-/// Converts the inputs of examples to `2v - 1` at the output's size, `[n, conditioning channels, h, w]`. An input that is
-/// smaller than the output is enlarged by Pillow's bicubic filter.
+/// Converts the inputs of examples to `2v - 1` at the output's size, `[n, conditioning channels, h, w]`. A smaller input
+/// is enlarged by Pillow's bicubic filter.
 ///
 /// # Errors
 ///

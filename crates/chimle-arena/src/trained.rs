@@ -1,4 +1,4 @@
-//! A network together with its optimizer.
+//! A network with its optimizer.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use chimle_kernels::TrainingBackend;
 use crate::error::Error;
 use crate::saved::{load_module, load_optimizer, save_module, save_optimizer};
 
-/// A network that Adam trains, with a moving average of its weights if one is wanted.
+/// A network that is trained by Adam, with an optional moving average of its weights.
 pub struct Trained<B: TrainingBackend, M: AutodiffModule<B>> {
     /// The network as it is trained.
     pub network: M,
@@ -27,7 +27,7 @@ struct Average<M> {
 }
 
 impl<B: TrainingBackend, M: AutodiffModule<B>> Trained<B, M> {
-    /// Takes a network with fresh weights. `betas` are the decay rates of Adam's moments.
+    /// Creates the optimizer of a network. `betas` are the decay rates of Adam's moments.
     pub fn new(network: M, betas: (f32, f32)) -> Self {
         Self {
             network,
@@ -36,7 +36,8 @@ impl<B: TrainingBackend, M: AutodiffModule<B>> Trained<B, M> {
         }
     }
 
-    /// Samples from an exponential moving average of the weights with this decay.
+    /// Keeps an exponential moving average of the weights with this decay, which then makes the
+    /// samples.
     pub fn with_average(mut self, decay: f64) -> Self {
         self.average = Some(Average {
             network: self.network.valid(),
@@ -46,12 +47,14 @@ impl<B: TrainingBackend, M: AutodiffModule<B>> Trained<B, M> {
         self
     }
 
-    /// Returns the network without gradients of its own: gradients flow through it to its inputs.
+    /// Returns a copy of the network whose parameters receive no gradient. Gradients still flow
+    /// through it to its inputs.
     pub fn frozen(&self) -> M {
         self.network.clone().no_grad()
     }
 
-    /// Returns the network that samples: the moving average if there is one.
+    /// Returns the network that makes samples: the moving average if there is one, otherwise the
+    /// trained network.
     pub fn evaluated(&self) -> M::InnerModule {
         match &self.average {
             Some(average) => average.network.clone(),
@@ -70,7 +73,8 @@ impl<B: TrainingBackend, M: AutodiffModule<B>> Trained<B, M> {
         self.network = self.optimizer.step(rate, self.network.clone(), own);
         if let Some(average) = &mut self.average {
             average.steps += 1;
-            // Early on, the average of few steps: the first weights do not linger in it.
+            // The decay is smaller in the first steps, so that the initial weights are soon
+            // forgotten.
             let warm = average.steps as f64 / (average.steps as f64 + 9.0);
             let network = average.network.clone();
             average.network = averaged(network, &self.network.valid(), average.decay.min(warm));
@@ -98,7 +102,7 @@ impl<B: TrainingBackend, M: AutodiffModule<B>> Trained<B, M> {
         Ok(())
     }
 
-    /// Takes what [`save`](Self::save) wrote.
+    /// Loads the state that [`save`](Self::save) wrote.
     ///
     /// # Errors
     ///
@@ -119,7 +123,7 @@ impl<B: TrainingBackend, M: AutodiffModule<B>> Trained<B, M> {
             let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
             average.steps = text.trim().parse().map_err(|_| Error::Checkpoint {
                 path,
-                reason: "holds no number of steps".to_owned(),
+                reason: "does not contain the number of steps".to_owned(),
             })?;
         }
         Ok(())

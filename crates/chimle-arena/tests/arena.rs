@@ -1,4 +1,5 @@
-//! A whole arena: jobs that are stopped and go on, foreign samples, results and the page.
+//! Tests of a whole arena: jobs that are stopped and resumed, foreign samples, results and the
+//! page.
 
 use std::cell::Cell;
 use std::fs;
@@ -73,7 +74,7 @@ fn train(method: &str) -> Job {
     }
 }
 
-/// All files below a folder with their contents.
+/// Returns all files below a folder with their contents.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let images = chimle_core::data::list_images(folder).unwrap();
     let name = |path: &Path| path.strip_prefix(folder).unwrap().display().to_string();
@@ -93,7 +94,8 @@ fn a_run_that_was_stopped_ends_with_the_samples_of_one_that_was_not() {
     for method in ["mean", "bicycle-gan"] {
         let job = train(method);
         run(&whole, &job, &|| false).unwrap();
-        // It is asked once per step and once per input. It stops at every third question, at other places each time.
+        // `stop` is called once per step and once per input. Every third call stops the job, so
+        // each attempt stops at a different place.
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -132,7 +134,7 @@ fn foreign_samples_are_measured_like_others_and_the_report_shows_all() {
         run(&arena, &train(method), &|| false).unwrap();
     }
 
-    // Another program takes part with a copy of the samples.
+    // The copied samples stand for those of another program.
     let copied = arena.folder.samples_path("chimle", 0, 1.0);
     let text = format!(
         "{TINY}\n[foreign]\nother-program = {:?}\n",
@@ -180,11 +182,12 @@ fn foreign_samples_are_measured_like_others_and_the_report_shows_all() {
     assert_eq!(diversity("mean"), 0.0);
     assert!(diversity("chimle") > 0.0);
     let html = fs::read_to_string(page).unwrap();
-    // Two inputs, each with a strip for itself and its truth and one for each of three methods.
+    // There are two inputs. Each has one strip for itself and its truth, and one strip for each of
+    // three methods.
     assert_eq!(html.matches("data:image/png;base64,").count(), 2 * 4);
     assert!(html.contains("Missing: bicycle-gan, seed 0."));
 
-    // What is measured again from the samples is the same.
+    // Measuring the samples again gives the same results.
     fs::remove_file(arena.folder.results_path()).unwrap();
     arena.measure_again::<Flex>(&Default::default()).unwrap();
     report(&arena, methods.names()).unwrap();
@@ -193,7 +196,7 @@ fn foreign_samples_are_measured_like_others_and_the_report_shows_all() {
         json
     );
 
-    // A sample that is missing is named.
+    // The error names a missing sample.
     let gone = copied.join(format!("{}/1.png", first_input(&out)));
     fs::remove_file(gone).unwrap();
     let error = arena

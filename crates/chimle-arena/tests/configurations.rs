@@ -1,4 +1,4 @@
-//! The ready-made configurations can be read, and every method in them can be made.
+//! Tests that the ready-made configurations can be read, and that every method in them can be made.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn all_of_them_make_all_their_methods() {
         };
         for (name, section) in &config.methods {
             let kind = section.kind.as_deref().unwrap_or(name);
-            // These two need a file of weights to be made.
+            // These two methods need files of weights, so only their settings are read.
             let made = match kind {
                 "monce" => read::<MonceSettings>(&section.settings).map(drop),
                 "rfb-esrgan" => read::<RfbEsrganSettings>(&section.settings).map(drop),

@@ -1,7 +1,7 @@
-//! Every method is shown to work where it should succeed: on a mixture in two dimensions, drawn as tiny images, and on
-//! procedural scenes with one mode. A rival that is broken proves nothing.
+//! Tests that every method learns where it should succeed: on a mixture in two dimensions, drawn as tiny images, or on
+//! procedural scenes with one mode. A comparison with a broken rival would prove nothing.
 //!
-//! Each test also saves the method, loads it into a fresh one, and compares their samples.
+//! Each test also saves the method, loads it into a new instance, and compares their samples.
 
 use burn::backend::Autodiff;
 use burn_flex::Flex;
@@ -20,12 +20,12 @@ use chimle_core::{Colorization, Decompression, DistanceConfig, SuperResolution, 
 
 type B = Autodiff<Flex>;
 
-/// Held-out scenes are numbered from here.
+/// The number of the first held-out scene.
 const UNSEEN: u64 = 1 << 32;
 const HELD_OUT: usize = 6;
 const SAMPLES: usize = 16;
 
-/// A data set of procedural scenes, and what a method is told.
+/// Procedural scenes to train on, held-out scenes, and the context of a method.
 struct Arena {
     training: Dataset,
     held_out: Vec<Example>,
@@ -79,7 +79,8 @@ impl Arena {
         drawn
     }
 
-    /// Trains a method, and checks that a saved one continues with the same samples. Returns what it was before and after.
+    /// Trains a method, and checks that a saved and loaded copy draws the same samples. Returns the means before and after
+    /// training.
     fn train<M: Method>(&self, make: impl Fn() -> M, steps: u32) -> [Found; 2] {
         let mut method = make();
         let before = self.found(&self.sample(&method));
@@ -137,7 +138,7 @@ impl Arena {
 /// Means over held-out scenes.
 #[derive(Debug, Default)]
 struct Found {
-    /// The modes covered by the samples, of 4.
+    /// The number of modes that the samples cover.
     covered: f64,
     /// The distance of a sample from the nearest mode.
     distance: f64,
@@ -145,11 +146,12 @@ struct Found {
     of_input: f64,
 }
 
-/// The distance of the mean of all modes of the mixture from each of them: every tile is 64 of 255 from the level of the
-/// frame, over 3/4 x 3/4 of the image.
+/// The distance between the mean of all modes of the mixture and each mode. Every tile differs from the frame by 64 of
+/// 255, and the tiles cover 3/4 x 3/4 of the image.
 const OF_MEAN: f64 = 64.0 / 255.0 * 0.75;
 
-/// Checks that samples reach several modes of the mixture, nearer than the mean of all modes and than before training.
+/// Checks that samples cover several modes of the mixture, and are nearer to them than the mean of all modes and than the
+/// samples before training.
 fn reaches_modes(before: &Found, after: &Found) {
     assert!(after.covered >= 2.0, "{after:?}");
     assert!(after.distance < 0.8 * OF_MEAN, "{after:?}");
@@ -159,12 +161,12 @@ fn reaches_modes(before: &Found, after: &Found) {
     );
 }
 
-/// The root mean square difference.
+/// Returns the root mean square difference.
 fn apart(a: &Planes, b: &Planes) -> f64 {
     f64::from(a.mean_squared_distance(b).unwrap()).sqrt()
 }
 
-/// VGG16 with few channels and random weights, as tests have no files.
+/// Creates VGG16 with few channels and random weights, because tests have no files of weights.
 fn small_vgg16() -> Vgg16<B> {
     let config = Vgg16Config::new().with_widths([8, 8, 16, 16, 16]);
     config.init(&Default::default())
@@ -312,7 +314,7 @@ fn monce_reaches_modes_of_the_mixture() {
     reaches_modes(&before, &after);
 }
 
-/// NDM on tiles of 8 pixels, which its U-Net sees one by one.
+/// Trains NDM on images of 8 pixels. Its U-Net reads single pixels.
 fn train_ndm(task: impl Into<TaskHandle>, steps: u32, average: f64) -> [Found; 2] {
     let arena = Arena::new(task, 8, 2);
     let settings = NdmSettings {
@@ -355,7 +357,7 @@ fn ndm_covers_modes_of_the_mixture() {
     );
 }
 
-/// DDRM on scenes with one mode.
+/// Trains DDRM on scenes with one mode.
 fn train_ddrm(task: impl Into<TaskHandle>, steps: u32) -> [Found; 2] {
     let arena = Arena::with_one_mode(task, 16, 2);
     let settings = DdrmSettings {
@@ -383,8 +385,8 @@ fn ddrm_colors_scenes_with_one_mode() {
 #[test]
 #[ignore = "takes minutes: cargo test --release -p chimle-arena --test rivals -- --ignored"]
 fn ddrm_enlarges_and_removes_compression_of_scenes_with_one_mode() {
-    // A sample of the posterior lies the root of 2 times as far from the truth as the best estimate. Little of what JPEG takes
-    // away can be known, so a sample of it is about as far as the input.
+    // A sample of the posterior is sqrt(2) times as far from the truth as the best estimate. Little of the information
+    // that JPEG removes can be predicted, so for JPEG a sample is about as far from the truth as the input is.
     for (task, of_input) in [
         (TaskHandle::new(SuperResolution), 0.7),
         (TaskHandle::new(Decompression), 1.2),

@@ -1,4 +1,4 @@
-//! What can go wrong between images and a file, one line each.
+//! The errors of this crate. Each message is one line.
 
 use std::path::{Path, PathBuf};
 
@@ -10,27 +10,27 @@ pub enum Error {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The file's extension names no format that can be written.
+    /// The file's extension is not that of a supported format.
     #[error("{path}: its extension must be {needed}")]
     Extension {
         /// The file.
         path: PathBuf,
-        /// The extensions that would do.
+        /// The supported extensions.
         needed: &'static str,
     },
     /// An image has no pixels.
     #[error("{what} has no pixels")]
     NoPixels {
-        /// Which image.
+        /// The name of the image.
         what: String,
     },
-    /// An animation of no frames, or images side by side of which there are none.
+    /// No frames or no images were given.
     #[error("no {what} given: at least one is needed")]
     Nothing {
-        /// What there is none of.
+        /// What is missing: "frames" or "images".
         what: &'static str,
     },
     /// A frame differs in size from the first.
@@ -39,35 +39,35 @@ pub enum Error {
         .size.0, .size.1, .first.0, .first.1
     )]
     FrameSize {
-        /// Which frame, counted from 0.
+        /// The index of the frame, from 0.
         index: usize,
-        /// Its width and height.
+        /// The width and height of this frame.
         size: (u32, u32),
-        /// Width and height of the first frame.
+        /// The width and height of the first frame.
         first: (u32, u32),
     },
     /// An image is larger than its format allows.
     #[error("{width}x{height} pixels are too many for {format}")]
     TooLarge {
-        /// Width in pixels.
+        /// The width in pixels.
         width: u32,
-        /// Height in pixels.
+        /// The height in pixels.
         height: u32,
-        /// Which format.
+        /// The format.
         format: &'static str,
     },
-    /// An encoder or renderer refused.
+    /// An encoder or the renderer failed.
     #[error("cannot make {what}: {reason}")]
     Encode {
-        /// What was to be made.
+        /// The output that was requested.
         what: &'static str,
-        /// What the encoder said.
+        /// The error of the encoder or renderer.
         reason: String,
     },
 }
 
 impl Error {
-    /// Makes an error of writing a file.
+    /// Creates an error about writing a file.
     pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
         Self::Write {
             path: path.to_owned(),
@@ -75,7 +75,7 @@ impl Error {
         }
     }
 
-    /// What `what`'s encoder said.
+    /// Returns a function that creates an error from the message of `what`'s encoder.
     pub(crate) fn encode(what: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
         move |reason| Self::Encode {
             what,
@@ -89,7 +89,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     chimle_files::write(path, bytes).map_err(|source| Error::write(path, source))
 }
 
-/// The extension of `path` in lower case, empty where there is none.
+/// Returns the extension of `path` in lower case. It is empty if there is no extension.
 pub(crate) fn extension(path: &Path) -> String {
     path.extension()
         .map(|extension| extension.to_string_lossy().to_lowercase())

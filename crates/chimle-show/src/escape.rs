@@ -1,8 +1,8 @@
-//! Text made safe for the place it is written to.
+//! Escaping of text for HTML, XML and JSON in a script.
 
-/// `text` as the content or a quoted attribute of HTML or XML.
+/// Escapes `text` for the content or a quoted attribute of HTML or XML.
 ///
-/// Characters that XML 1.0 does not allow become U+FFFD.
+/// Replaces characters that XML 1.0 does not allow by U+FFFD.
 pub(crate) fn markup(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -22,10 +22,10 @@ pub(crate) fn markup(text: &str) -> String {
     escaped
 }
 
-/// JSON that can stand inside `<script>`: no `<` that could end the element, no line separator that a
-/// script may not hold.
+/// Escapes JSON for use inside `<script>`. The result has no `<` that could end the element, and no
+/// line separator that is forbidden in scripts.
 ///
-/// All of these can only occur inside strings, where JSON knows the escapes.
+/// These characters occur only inside JSON strings, where JSON allows escapes.
 pub(crate) fn json_in_script(json: String) -> String {
     const DANGEROUS: [char; 5] = ['<', '>', '&', '\u{2028}', '\u{2029}'];
     let mut escaped = String::new();

@@ -1,12 +1,15 @@
-//! What a run produced, made visible.
+//! Shows the results of a training run as HTML pages, plots and animations.
 //!
-//! - [`Page`] is one HTML file that needs nothing else: for each [`Input`] its conditioning and its samples, to be
-//!   compared in place, the truth once asked for, the curves, the [`Measure`]s and the settings.
+//! Use this crate to write reports from a program that has images and numbers. It takes images of the `image` crate and
+//! knows no tensors. It is not an interactive viewer: it only writes files.
+//!
+//! - [`Page`] is one self-contained HTML file. For each [`Input`] it shows the conditioning and the samples, which are
+//!   compared in place, and the truth on request. Curves, [`Measure`]s and settings follow.
 //! - [`Comparison`] is one HTML file that compares methods: tables, plots, and samples for the same inputs side by side.
-//! - [`Plot`] is a line plot, as SVG and as PNG. The SVG is written here, since the page needs classes and
-//!   `currentColor` in it, and [resvg](https://docs.rs/resvg) makes the PNG from that same SVG, so that there is one
-//!   drawing of a plot and not one for each format.
-//! - [`film`] is a sequence of [`Frame`]s as an animated GIF or PNG, and images side by side in a frame.
+//! - [`Plot`] is a line plot, as SVG or PNG. This crate writes the SVG itself, because a page needs classes and
+//!   `currentColor` in it. [resvg](https://docs.rs/resvg) renders the PNG from the same SVG, so both formats look alike.
+//! - [`film`] writes a sequence of [`Frame`]s as an animated GIF or PNG, and places images side by side in a frame.
+//! - [`TensorBoard`] writes event files of scalars.
 //!
 //! ```
 //! use chimle_show::{Frame, Input, Measure, Page, Plot, Series, film};
@@ -67,7 +70,7 @@ pub use page::{Compared, Comparison, Input, Measure, Page, Table};
 pub use plot::{Plot, Scale, Series};
 pub use tensorboard::TensorBoard;
 
-/// `image` as a PNG; `what` names it in the error where it has no pixels.
+/// Encodes `image` as a PNG. `what` names the image in the error if it has no pixels.
 fn png_bytes(image: &RgbImage, what: &str) -> Result<Vec<u8>, Error> {
     if image.is_empty() {
         return Err(Error::NoPixels { what: what.into() });

@@ -1,4 +1,5 @@
-//! SVG to pixels, with a font that is in the binary: the same picture on every machine.
+//! Rendering of SVG with a font that is part of the binary, so that the image is the same on every
+//! machine.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,10 +9,11 @@ use resvg::usvg::{Options, Tree, fontdb::Database};
 
 use crate::Error;
 
-/// About how wide a character is, in units of the font's size; text is laid out before its font is known.
+/// The approximate width of a character relative to the font size. Text is laid out before its font
+/// is known.
 pub(crate) const CHARACTER_WIDTH: f64 = 0.56;
 
-/// `svg` on white, `scale` pixels to a unit.
+/// Renders `svg` on white, with `scale` pixels per unit.
 pub(crate) fn render(svg: &str, scale: f32) -> Result<RgbImage, Error> {
     let options = Options {
         fontdb: fonts(),
@@ -36,7 +38,7 @@ pub(crate) fn render(svg: &str, scale: f32) -> Result<RgbImage, Error> {
     }))
 }
 
-/// DejaVu Sans Condensed alone, standing for every family.
+/// Returns a font database with only DejaVu Sans Condensed, which stands for every family.
 fn fonts() -> Arc<Database> {
     static FONTS: OnceLock<Arc<Database>> = OnceLock::new();
     FONTS

@@ -1,7 +1,8 @@
 //! Event files of scalars that TensorBoard reads.
 //!
-//! Such a file is a sequence of TFRecords, each a protocol buffer message `Event`. The crates that
-//! write them need `protoc` to build, or have had no release for years.
+//! An event file is a sequence of TFRecords, each of which is a protocol buffer message `Event`.
+//! This module writes them itself, because the existing crates need `protoc` to build, or have had
+//! no release for years.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -13,7 +14,7 @@ use prost::Message;
 
 use crate::error::Error;
 
-/// TensorFlow's `Event`, as far as it is used here. Field numbers are those of `event.proto`.
+/// The used part of TensorFlow's `Event`. Field numbers are those of `event.proto`.
 #[derive(Clone, PartialEq, Message)]
 struct Event {
     /// Seconds since 1970.
@@ -29,7 +30,7 @@ struct Event {
     session_log: Option<SessionLog>,
 }
 
-/// `summary.proto`.
+/// The `Summary` of `summary.proto`.
 #[derive(Clone, PartialEq, Message)]
 struct Summary {
     #[prost(message, repeated, tag = "1")]
@@ -50,7 +51,7 @@ struct SessionLog {
     status: i32,
 }
 
-/// `SessionLog.START`: TensorBoard drops what earlier files say of this step and later ones.
+/// `SessionLog.START`. TensorBoard drops the values of earlier files at this step and later steps.
 const START: i32 = 1;
 
 /// A file of scalars over steps.
@@ -72,8 +73,9 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Creates a new event file in a folder, which is made if it does not exist. Steps after `step`
-    /// in other files of the folder are void: the run is resumed from there.
+    /// Creates a new event file in a folder, and the folder if it does not exist. A run that is
+    /// resumed from `step` passes this step, and TensorBoard then ignores later steps in other
+    /// files of the folder.
     ///
     /// # Errors
     ///
@@ -99,7 +101,8 @@ impl TensorBoard {
         Ok(events)
     }
 
-    /// Writes scalars of one step, each with its name. A slash in a name groups the charts.
+    /// Writes named scalars of one step. TensorBoard groups charts by the part of a name before a
+    /// slash.
     ///
     /// # Errors
     ///
@@ -134,13 +137,13 @@ impl TensorBoard {
         record.extend_from_slice(&masked_crc(&length).to_le_bytes());
         record.extend_from_slice(&data);
         record.extend_from_slice(&masked_crc(&data).to_le_bytes());
-        // One call per record: a run that is killed leaves whole records.
+        // One call per record, so that a killed run leaves only whole records.
         let written = self.file.write_all(&record);
         written.map_err(|source| Error::write(&self.path, source))
     }
 }
 
-/// The checksum of TFRecord: CRC-32C, rotated and shifted by a constant.
+/// Computes the checksum of TFRecord: CRC-32C, rotated, plus a constant.
 fn masked_crc(data: &[u8]) -> u32 {
     crc32c::crc32c(data)
         .rotate_right(15)

@@ -1,4 +1,4 @@
-//! Animations, read back.
+//! Tests of animations, which are decoded again.
 
 mod scenes;
 
@@ -18,7 +18,8 @@ fn colorings(count: u32, milliseconds: u32) -> Vec<Frame> {
         .collect()
 }
 
-/// The frames of a GIF as they are seen, their delays in hundredths, and whether it repeats forever.
+/// Returns the displayed frames of a GIF, their delays in hundredths of a second, and whether the
+/// GIF repeats forever.
 fn read_gif(bytes: &[u8]) -> (Vec<RgbImage>, Vec<u16>, bool) {
     let mut decoder = gif::DecodeOptions::new();
     decoder.set_color_output(gif::ColorOutput::RGBA);
@@ -53,7 +54,7 @@ fn a_gif_keeps_frames_delays_and_colors_and_repeats() {
     let frames = colorings(6, 125);
     let (read, delays, forever) = read_gif(&film::gif(&frames).expect("a GIF"));
     assert_eq!(read.len(), 6);
-    // Hundredths, whose rounding errors do not add up.
+    // Delays are in hundredths of a second, and the rounding errors do not add up.
     assert_eq!(delays, [13, 12, 13, 12, 13, 12]);
     assert!(forever);
     for (read, frame) in read.iter().zip(&frames) {
@@ -186,7 +187,7 @@ fn images_side_by_side_stand_on_white_and_small_ones_are_enlarged() {
     .image(1.0)
     .expect("a picture");
     let both = film::beside(&[&sample, &curve], "step 1").expect("a picture");
-    // 16 pixels fit eight times into 140.
+    // 16 pixels fit eight times into a height of 140.
     let enlarged = both.pixels().filter(|pixel| pixel.0 == [200, 0, 0]).count();
     assert_eq!(enlarged, 128 * 128);
     assert_eq!(both.width(), 128 + 240 + 3 * 12);

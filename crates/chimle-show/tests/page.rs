@@ -1,4 +1,4 @@
-//! What the file of a page holds.
+//! Tests of the contents of a page's file.
 
 mod scenes;
 

@@ -1,4 +1,5 @@
-//! A page, gone through in Chromium by `browser/check.mjs`; passed over where that, Node or its driver is absent.
+//! Tests a page in Chromium with `browser/check.mjs`. The test is skipped if Chromium, Node or the
+//! driver is absent.
 
 mod scenes;
 

@@ -1,11 +1,11 @@
-//! Plots as SVG and as PNG.
+//! Tests of plots as SVG and as PNG.
 
 mod scenes;
 
 use chimle_show::{Error, Plot, Scale, Series};
 use roxmltree::Document;
 
-/// The data of every path of a class.
+/// Returns the data of every path of a class.
 fn paths(svg: &str, class: &str) -> Vec<String> {
     let document = Document::parse(svg).expect("XML");
     document
@@ -146,7 +146,7 @@ fn a_png_is_on_white_with_the_line_in_its_color() {
     assert_eq!(image.dimensions(), (1440, 800));
     assert_eq!(image.get_pixel(0, 0).0, [255; 3]);
     assert!(image.pixels().any(|pixel| pixel.0 == [0, 0x72, 0xb2]));
-    // Some of the title's pixels are dark: the font is there.
+    // Some pixels of the title are dark, so the font was found.
     let title = image::imageops::crop_imm(&image, 0, 0, 700, 60).to_image();
     assert!(title.pixels().filter(|pixel| pixel.0[0] < 80).count() > 200);
 }

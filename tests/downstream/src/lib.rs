@@ -1,7 +1,7 @@
 //! Trains a generator of points with `chimle-imle`, as a project outside of the workspace would.
 //!
-//! The generator has two levels: the first makes a point of its code, and the second moves the point
-//! by another code. The distance is the squared Euclidean distance.
+//! The generator has two levels: the first turns its code into a point, and the second moves the
+//! point according to its own code. The distance is the squared Euclidean distance.
 
 use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module};
@@ -21,28 +21,28 @@ pub type Training = Autodiff<Flex>;
 
 /// The number of values in the code of one level.
 const CODE: usize = 2;
-/// The candidates per level.
+/// The number of candidates per level.
 const POOLS: [usize; 2] = [12, 6];
 /// The number of steps taken with the chosen codes.
 const HOLD: usize = 5;
 /// The learning rate of Adam.
 const LEARNING_RATE: f64 = 3e-3;
 
-/// Two layers, `[rows, inputs]` to `[rows, 2]`.
+/// Two layers, from `[rows, inputs]` to `[rows, 2]`.
 #[derive(Module, Debug)]
 struct Level<B: Backend> {
     hidden: Linear<B>,
     point: Linear<B>,
 }
 
-/// Makes points in the plane from two codes.
+/// A generator of points in the plane, with one code per level.
 #[derive(Module, Debug)]
 pub struct Points<B: Backend> {
     levels: Vec<Level<B>>,
 }
 
 impl<B: Backend> Points<B> {
-    /// Creates a generator with fresh weights, from the random state of the backend.
+    /// Creates a generator with fresh weights, which are drawn from the backend's random state.
     pub fn new(hidden: usize, device: &B::Device) -> Self {
         let level = |inputs| Level {
             hidden: LinearConfig::new(inputs, hidden).init(device),
@@ -150,7 +150,7 @@ fn candidate(row: usize, index: usize) -> Candidate {
     }
 }
 
-/// Trains a generator on points `[n, 2]`. Returns it with the mean loss of each step.
+/// Trains a generator on points `[n, 2]`, and returns it with the mean loss of each step.
 ///
 /// # Errors
 ///
@@ -169,7 +169,7 @@ pub fn train(
     let objective = Objective {
         intermediate_supervision: true,
     };
-    // Each data point is an output of both levels, and has a pool of its own.
+    // Each data point is the target of both levels, and has its own pool.
     let count = data.dims()[0];
     let everything = Unconditional(count);
     let inputs: Vec<ExampleId> = (0..count as u64).map(ExampleId).collect();

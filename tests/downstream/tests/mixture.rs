@@ -1,4 +1,4 @@
-//! Training with a generator and a distance that no crate of the repository knows.
+//! Tests training with a generator and a distance from outside the repository's crates.
 
 use burn::tensor::Tensor;
 use burn_flex::Flex;
@@ -12,7 +12,7 @@ const SPREAD: f32 = 0.05;
 /// The number of training steps.
 const STEPS: usize = 3000;
 
-/// Draws as many points of each mode, `[4 * each, 2]`.
+/// Draws `each` points of every mode, `[4 * each, 2]`.
 fn mixture(each: usize) -> Tensor<Flex, 2> {
     let device = Default::default();
     let rows: Vec<Candidate> = (0..4 * each)

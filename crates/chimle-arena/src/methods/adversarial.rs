@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
 
-/// Sums a loss over the scales of a discriminator.
+/// Averages a loss over the patches of each scale, and sums it over the scales of a discriminator.
 fn over_scales<B: Backend>(
     verdicts: Vec<Tensor<B, 4>>,
     loss: impl Fn(Tensor<B, 4>) -> Tensor<B, 4>,
@@ -14,28 +14,29 @@ fn over_scales<B: Backend>(
     sum.expect("a discriminator has a scale")
 }
 
-/// The least-squares loss (Mao et al. 2017) of verdicts that should be `target`, averaged over patches and summed over
-/// scales.
+/// Computes the least-squares loss (Mao et al. 2017) of verdicts whose target is `target`, averaged
+/// over patches and summed over scales.
 pub fn least_squares<B: Backend>(verdicts: Vec<Tensor<B, 4>>, target: f64) -> Tensor<B, 1> {
     over_scales(verdicts, |verdict| (verdict - target).square())
 }
 
-/// The hinge loss of a discriminator for true images (Lim and Ye 2017).
+/// Computes the hinge loss of a discriminator for true images (Lim and Ye 2017).
 pub fn hinge_of_real<B: Backend>(verdicts: Vec<Tensor<B, 4>>) -> Tensor<B, 1> {
     over_scales(verdicts, |verdict| relu(-verdict + 1.0))
 }
 
-/// The hinge loss of a discriminator for made images.
+/// Computes the hinge loss of a discriminator for generated images.
 pub fn hinge_of_made<B: Backend>(verdicts: Vec<Tensor<B, 4>>) -> Tensor<B, 1> {
     over_scales(verdicts, |verdict| relu(verdict + 1.0))
 }
 
-/// The loss of a generator against a discriminator that is trained with the hinge loss.
+/// Computes the loss of a generator whose discriminator is trained with the hinge loss.
 pub fn hinge_of_generator<B: Backend>(verdicts: Vec<Tensor<B, 4>>) -> Tensor<B, 1> {
     over_scales(verdicts, |verdict| -verdict)
 }
 
-/// What a discriminator judges: the image alone, or the input and the image.
+/// Returns the input of a discriminator: the image alone, or the task's input concatenated with the
+/// image.
 pub fn judged<B: Backend>(input: Option<&Tensor<B, 4>>, image: Tensor<B, 4>) -> Tensor<B, 4> {
     match input {
         Some(input) => Tensor::cat(vec![input.clone(), image], 1),

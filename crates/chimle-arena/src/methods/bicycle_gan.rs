@@ -1,17 +1,17 @@
 //! BicycleGAN: Zhu et al., "Toward Multimodal Image-to-Image Translation", NeurIPS 2017, arXiv 1711.11586.
 //!
-//! The encoder E maps a true output y to a distribution of its code z. Two cycles are trained at once. cVAE-GAN goes from y
-//! by E to a code and back to y, cLR-GAN goes from a random code to an output and by E back to the code. The coefficients are
-//! those of the authors' release (commit 40b9d52):
+//! The encoder E maps a true output y to a distribution of its code z. Two cycles are trained at once. In cVAE-GAN, E maps y
+//! to a code, and G maps the code back to y. In cLR-GAN, G maps a random code to an output, and E maps the output back to the
+//! code. The coefficients are those of the authors' release (commit 40b9d52):
 //!
-//! min over G, E of GAN(D, G(x, E(y))) + GAN(D2, G(x, z)) + 10 |y - G(x, E(y))| + 0.01 KL(E(y) | N(0, 1)),
-//! and min over G alone of 0.5 |E(G(x, z)) - z| (equation 7; with a gradient to E the two hide the code in the image).
-//! The numbers of the other equations are not verified.
+//! min over G, E of GAN(D, G(x, E(y))) + GAN(D2, G(x, z)) + 10 |y - G(x, E(y))| + 0.01 KL(E(y) | N(0, 1)), and min over G
+//! alone of 0.5 |E(G(x, z)) - z| (equation 7). If E received this gradient too, G and E could hide the code in the image. The
+//! numbers of the other equations are not verified.
 //!
-//! Scaled down: the generator is the shared one, and z enters it by AdaIN and by concatenation in place of the U-Net's
-//! encoder blocks; there is no dropout; the divergence is averaged over the batch, because the release's effective batch is 1;
-//! the moving average of G is sampled, as for every method with this generator; weights begin with PyTorch's defaults and not
-//! with Xavier's at a gain of 0.02.
+//! Scaled down: the generator is the shared one, and z enters it by AdaIN and by concatenation, not in a U-Net's encoder
+//! blocks. There is no dropout. The divergence is averaged over the batch, because the release's effective batch is 1.
+//! Samples come from the moving average of G, as for every method with the shared generator. Initial weights are PyTorch's
+//! defaults, not Xavier's with a gain of 0.02.
 
 use std::path::Path;
 
@@ -41,11 +41,11 @@ pub(super) const BETAS: (f32, f32) = (0.5, 0.999);
 /// The channels of a signed image.
 pub(super) const IMAGE: usize = 3;
 
-/// Settings of BicycleGAN. The weights are those of the release.
+/// Settings of BicycleGAN. The default weights of the losses are those of the release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BicycleGanSettings {
-    /// The number of pairs of each cycle in a step.
+    /// The number of pairs per cycle in a step.
     pub batch: usize,
     /// Adam's learning rate at the beginning.
     pub rate: f64,
@@ -55,7 +55,7 @@ pub struct BicycleGanSettings {
     pub divergence: f64,
     /// The weight of the regression of z.
     pub latent: f64,
-    /// Whether the discriminators see the input next to the output. In the release they do not.
+    /// Whether the discriminators see the input as well as the output. In the release they do not.
     pub conditional: bool,
     /// The discriminators.
     pub discriminator: DiscriminatorConfig,
@@ -85,9 +85,9 @@ pub struct BicycleGan<B: TrainingBackend> {
     settings: BicycleGanSettings,
     generator: Trained<B, Generator<B>>,
     encoder: Trained<B, Encoder<B>>,
-    /// Judges outputs of encoded codes.
+    /// The discriminator of outputs made from encoded codes.
     of_encoded: Trained<B, Discriminator<B>>,
-    /// Judges outputs of random codes.
+    /// The discriminator of outputs made from random codes.
     of_random: Trained<B, Discriminator<B>>,
     seed: u64,
     device: B::Device,
@@ -120,7 +120,7 @@ impl<B: TrainingBackend> BicycleGan<B> {
         }
     }
 
-    /// What a discriminator judges of an image of these pairs.
+    /// Returns the input of a discriminator for images of these pairs.
     fn judged(&self, pairs: &Pairs<B>, image: Tensor<B, 4>) -> Tensor<B, 4> {
         judged(self.settings.conditional.then_some(&pairs.input), image)
     }
@@ -130,14 +130,14 @@ impl<B: TrainingBackend> Method for BicycleGan<B> {
     fn step(&mut self, feed: &mut Feed, progress: f64) -> Result<f32, Error> {
         let mut random = Random::new(self.seed, feed.position());
         let examples = feed.next(2 * self.settings.batch)?;
-        // One half is encoded. The other half gives the true outputs that random codes are compared with.
+        // The first half is encoded. The other half gives true outputs to the discriminator of random codes.
         let (encoded, others) = examples.split_at(self.settings.batch);
         let encoded = Pairs::<B>::of(encoded, self.space, &self.device)?;
         let others = Pairs::<B>::of(others, self.space, &self.device)?;
         let rate = constant_then_linear(self.settings.rate, progress);
         let settings = self.settings.clone();
 
-        // cVAE-GAN: y to its code and back.
+        // cVAE-GAN: y to a code and back.
         let code = self.encoder.network.forward(encoded.truth.clone());
         let z = code.draw(&mut random);
         let reconstructed = encoded.make(&self.generator.network, self.space, &z);
@@ -145,7 +145,7 @@ impl<B: TrainingBackend> Method for BicycleGan<B> {
         let fools_first = least_squares(self.of_encoded.frozen().forward(seen), 1.0);
         let difference = (encoded.truth.clone() - reconstructed.clone()).abs().mean();
 
-        // cLR-GAN: a random code to an output and back. E only passes the gradient on to G.
+        // cLR-GAN: a random code to an output and back. E is frozen, and only passes the gradient on to G.
         let z: Tensor<B, 2> = random.normal([encoded.len(), CODE], &self.device);
         let made = encoded.make(&self.generator.network, self.space, &z);
         let seen = self.judged(&encoded, made.clone());
@@ -163,7 +163,7 @@ impl<B: TrainingBackend> Method for BicycleGan<B> {
         self.generator.step(&mut gradients, rate);
         self.encoder.step(&mut gradients, rate);
 
-        // Both discriminators, after G and E.
+        // The step of both discriminators, after the step of G and E.
         let false_first = self.judged(&encoded, reconstructed.detach());
         let true_first = self.judged(&encoded, encoded.truth.clone());
         let first = &self.of_encoded.network;
@@ -179,7 +179,7 @@ impl<B: TrainingBackend> Method for BicycleGan<B> {
         Ok(value)
     }
 
-    /// E is not used.
+    /// Draws samples with random codes, without E.
     fn sample(
         &self,
         inputs: &[&Example],

@@ -1,18 +1,18 @@
 //! DivCo: Liu et al., "DivCo: Diverse Conditional Image Synthesis via Contrastive Generative Adversarial Network",
 //! CVPR 2021, arXiv 2103.07893.
 //!
-//! BicycleGAN without the regression of z, plus a contrast of codes. For a query code z, a positive code lies within 0.01 of
-//! it, and negative codes are drawn anew. With f the mean that E gives:
+//! BicycleGAN without the regression of z, plus a contrastive loss of codes. For a query code z, the positive code lies
+//! within 0.01 of z, and negative codes are drawn independently. With f the mean of the distribution from E, the loss is
 //!
-//! 0.3 times the mean over inputs of -log softmax of <f(G(x, z)), f(G(x, z_k))> / τ, the positive first, τ = 1, with a
-//! gradient to G alone. The numbers of the equations (3 and 4) are not verified.
+//! 0.3 times the mean over inputs of -log softmax of <f(G(x, z)), f(G(x, z_k))> / τ at the positive code, with τ = 1. Only G
+//! receives its gradient. The numbers of the equations (3 and 4) are not verified.
 //!
-//! In the authors' release (commit 0e61a2b) both paired models compute this loss and never call `backward` on it. Here it is
-//! trained; `contrast = 0` gives the method as released.
+//! In the authors' release (commit 0e61a2b), both models for paired data compute this loss but never call `backward` on it.
+//! Here the loss is minimized. `contrast = 0` gives the method as released.
 //!
-//! Scaled down: 4 negatives in place of 10, the shared generator, and the contrast averaged over the batch, which is 1 in the
-//! release. A negative is drawn anew while any of its values is within 0.01 of the query's; the release asks this of the
-//! whole batch at once.
+//! Scaled down: there are 4 negatives in place of 10, the generator is the shared one, and the contrastive loss is averaged
+//! over the batch, which has size 1 in the release. A negative code is redrawn while any of its values is within 0.01 of the
+//! query's value. The release makes this check for the whole batch at once.
 
 use std::path::Path;
 
@@ -40,14 +40,14 @@ use crate::schedule::constant_then_linear;
 use crate::space::Space;
 use crate::trained::Trained;
 
-/// How far a positive code lies from the query along an axis at most, and a negative one at least.
+/// The largest distance of a positive code from the query along an axis, and the smallest distance of a negative code.
 const RADIUS: f32 = 0.01;
 
-/// Settings of DivCo. The weights are those of the release.
+/// Settings of DivCo. The default weights of the losses are those of the release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DivcoSettings {
-    /// The number of pairs of each cycle in a step.
+    /// The number of pairs per cycle in a step.
     pub batch: usize,
     /// Adam's learning rate at the beginning.
     pub rate: f64,
@@ -55,15 +55,15 @@ pub struct DivcoSettings {
     pub reconstruction: f64,
     /// The weight of the divergence of E(y) from the prior.
     pub divergence: f64,
-    /// The weight of the contrast.
+    /// The weight of the contrastive loss.
     pub contrast: f64,
     /// The number of negative codes.
     pub negatives: usize,
-    /// The temperature of the contrast.
+    /// The temperature of the contrastive loss.
     pub temperature: f64,
-    /// Whether f is divided by its length. The release does not.
+    /// Whether f is divided by its length. In the release it is not.
     pub normalized: bool,
-    /// Whether the discriminators see the input next to the output.
+    /// Whether the discriminators see the input as well as the output.
     pub conditional: bool,
     /// The discriminators.
     pub discriminator: DiscriminatorConfig,
@@ -140,7 +140,7 @@ impl<B: TrainingBackend> Divco<B> {
         judged(self.settings.conditional.then_some(&pairs.input), image)
     }
 
-    /// The contrast of the query's outputs with those of other codes of the same inputs.
+    /// Computes the contrastive loss of the query's outputs, compared with the outputs of other codes for the same inputs.
     fn contrast(
         &self,
         pairs: &Pairs<B>,
@@ -173,7 +173,7 @@ impl<B: TrainingBackend> Divco<B> {
     }
 }
 
-/// Draws for each code its positive one and then negative ones, row by row.
+/// Draws a positive code and then negative codes for each code, row by row.
 fn other_codes(z: &[f32], others: usize, random: &mut Random) -> Vec<f32> {
     let mut codes = Vec::with_capacity(z.len() * others);
     for query in z.chunks_exact(CODE) {
@@ -197,7 +197,8 @@ fn other_codes(z: &[f32], others: usize, random: &mut Random) -> Vec<f32> {
     codes
 }
 
-/// The mean over rows of -log softmax of `<query, key> / temperature`, the positive key first: `[n, 1, d]` and `[n, k, d]`.
+/// Computes the mean over rows of -log softmax of `<query, key> / temperature` at the positive key, which comes first.
+/// `query` is `[n, 1, d]`, and `keys` is `[n, k, d]`.
 fn contrast_of<B: TrainingBackend>(
     query: Tensor<B, 3>,
     keys: Tensor<B, 3>,

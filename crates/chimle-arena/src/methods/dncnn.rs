@@ -1,13 +1,13 @@
 //! DnCNN: Zhang et al., "Beyond a Gaussian Denoiser: Residual Learning of Deep CNN for Image Denoising", TIP 2017,
 //! arXiv 1608.03981 (the number is not verified).
 //!
-//! A deterministic network R that finds what compression changed: output = input - R(input), trained with
-//! 1/(2N) times the sum of |R(input) - (input - clean)|^2 (equation 1, its number not verified). 3x3 convolutions of width
-//! 64; the first with ReLU, the inner ones with batch normalization and ReLU, the last alone. The depth is 20, as for the
-//! network that removes JPEG's blocks (cszn/DnCNN, commit e93b278).
+//! A deterministic network R predicts the change that compression made: output = input - R(input). It is trained with
+//! 1/(2N) times the sum of |R(input) - (input - clean)|^2 (equation 1; this number is not verified). All convolutions are
+//! 3x3 with width 64. The first is followed by ReLU, the inner ones by batch normalization and ReLU, and the last by
+//! nothing. The depth is 20, as in the network for JPEG deblocking (cszn/DnCNN, commit e93b278).
 //!
-//! Nothing is scaled down by default. It is trained on whole RGB images at the task's quality; the release's demo works on
-//! luma, and its training code for JPEG is absent.
+//! Nothing is scaled down by default. The network is trained on whole RGB images at the task's quality. The release's demo
+//! works on luma, and the release has no training code for JPEG.
 
 use std::path::Path;
 
@@ -69,7 +69,7 @@ impl<B: TrainingBackend> Dncnn<B> {
     ///
     /// # Errors
     ///
-    /// If the input is not an RGB image of the output's size, or there are fewer than two convolutions.
+    /// If the input is not an RGB image of the output's size, or `depth` is below 2, or `width` is 0.
     pub fn new(context: &Context<B>, settings: DncnnSettings) -> Result<Self, Error> {
         let task = &context.task;
         let fits = task.input_size() == InputSize::SameAsOutput
@@ -79,7 +79,7 @@ impl<B: TrainingBackend> Dncnn<B> {
             return Err(Error::DoesNotApply {
                 method: "dncnn",
                 task: task.to_string(),
-                reason: "it subtracts what an RGB image has too much",
+                reason: "it needs an RGB input of the output's size",
             });
         }
         if settings.depth < 2 || settings.width == 0 {
@@ -146,7 +146,7 @@ impl<B: TrainingBackend> Method for Dncnn<B> {
     }
 }
 
-/// R: `[n, 3, h, w]` to the same shape.
+/// The network R, from `[n, 3, h, w]` to the same shape.
 #[derive(Module, Debug)]
 struct Network<B: Backend> {
     first: Conv3x3<B>,
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn the_usual_size_is_that_of_the_paper() {
         let network = Network::<Flex>::new(&DncnnSettings::default(), &Default::default());
-        // Running means and variances are counted as parameters by Burn.
+        // Burn counts running means and variances as parameters.
         let running = 2 * 18 * 64;
         let count = network.num_params() - running;
         assert!((650_000..690_000).contains(&count), "{count}");

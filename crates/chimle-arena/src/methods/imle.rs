@@ -1,12 +1,11 @@
-//! CHIMLE and cIMLE: the library's search and objective on the shared generator.
+//! CHIMLE and cIMLE: the library's search and objective with the shared generator.
 //!
-//! min over θ of the sum over i of min over j of d(G(x_i, z_ij), y_i), with no discriminator (Li and Malik 2018). CHIMLE
-//! (Peng, Moazeni, Li 2022) searches the code level by level, cIMLE draws whole codes. Both have the same generator, the same
-//! distance and the same loss at every level, so only the search differs. By default cIMLE draws as many whole codes as
-//! cost what CHIMLE's pools cost.
+//! Both minimize, over θ, the sum over i of min over j of d(G(x_i, z_ij), y_i), with no discriminator (Li and Malik
+//! 2018). CHIMLE (Peng, Moazeni, Li 2022) searches the code level by level. cIMLE draws whole codes. Both have the same
+//! generator, the same distance and the same loss at every level, so only the search differs. By default, the number of
+//! whole codes of cIMLE is chosen so that its search costs as much as CHIMLE's.
 //!
-//! A round of examples is searched, and its codes are then held for some steps. A run that is resumed begins with a new
-//! round.
+//! A round of examples is searched, and its codes are then held for some steps. A resumed run starts with a new round.
 
 use std::path::Path;
 
@@ -43,7 +42,7 @@ const CHUNK: usize = 64;
 pub struct ChimleSettings {
     /// The number of candidates per level, coarse to fine.
     pub pools: Vec<usize>,
-    /// The schedule.
+    /// The schedule of rounds and steps.
     pub schedule: Schedule,
 }
 
@@ -51,22 +50,22 @@ pub struct ChimleSettings {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CimleSettings {
-    /// The number of whole codes for each input. Without it, as many as cost what these `pools` cost by the number of
-    /// pixels evaluated.
+    /// The number of whole codes for each input. Without it, the number at which the search evaluates as many pixels as
+    /// a hierarchical search with `pools`.
     pub candidates: Option<usize>,
-    /// The pools of CHIMLE that decide the number of candidates.
+    /// The pools of CHIMLE that determine the number of candidates, if `candidates` is not set.
     pub pools: Option<Vec<usize>>,
-    /// The schedule.
+    /// The schedule of rounds and steps.
     pub schedule: Schedule,
 }
 
-/// What is common to both.
+/// The schedule of rounds and steps, which CHIMLE and cIMLE share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Schedule {
     /// The number of inputs that are searched together.
     pub round: usize,
-    /// The number of steps with the codes of a round.
+    /// The number of steps taken with the codes of a round.
     pub steps_per_search: u64,
     /// The number of examples in a step.
     pub batch: usize,
@@ -104,18 +103,18 @@ pub struct Imle<B: TrainingBackend> {
     seed: u64,
     device: B::Device,
     round: Option<Round>,
-    /// The number of rounds drawn by this process.
+    /// The number of rounds that this process has drawn.
     rounds: u64,
 }
 
-/// Examples with the codes that were found for them.
+/// Examples with the codes that the search found for them.
 struct Round {
     examples: Vec<Example>,
-    /// The chosen candidate of each example at each level.
+    /// The index of the chosen candidate of each example at each level.
     chosen: Vec<Vec<usize>>,
     pool: SeededPool,
     random: Random,
-    /// The examples of the coming steps, from the end.
+    /// The examples of the next steps. The last one is used first.
     order: Vec<usize>,
     steps: u64,
 }
@@ -137,7 +136,7 @@ impl<B: TrainingBackend> Imle<B> {
     ///
     /// # Errors
     ///
-    /// As [`chimle`](Self::chimle).
+    /// The errors of [`chimle`](Self::chimle), and a `candidates` of 0.
     pub fn cimle(context: &Context<B>, settings: CimleSettings) -> Result<Self, Error> {
         let pools = settings.pools.unwrap_or_else(|| {
             let usual = ChimleSettings::default().pools.into_iter();
@@ -178,7 +177,7 @@ impl<B: TrainingBackend> Imle<B> {
         })
     }
 
-    /// Draws a round of examples, and finds the code of each whose output comes nearest to the truth.
+    /// Finds, for each example, the code whose output is nearest to the truth.
     fn search(&self, examples: Vec<Example>, seed: u64) -> Result<Round, Error> {
         let generator = self.generator.network.valid().fold();
         let distance = self.distance.valid();
@@ -210,7 +209,7 @@ impl<B: TrainingBackend> Imle<B> {
         })
     }
 
-    /// Takes a step on some examples of the round with their codes held.
+    /// Takes a training step on examples of the round, with their codes held.
     fn train(&mut self, rate: f64) -> f32 {
         let round = self.round.as_mut().expect("a search comes before a step");
         round.steps += 1;
@@ -261,7 +260,7 @@ impl Round {
     }
 }
 
-/// The number of whole codes that evaluate as many pixels as these pools do.
+/// Returns the number of whole codes that evaluate as many pixels as these pools do.
 fn whole_codes(pools: &[usize], sizes: &Sizes) -> usize {
     let areas: Vec<usize> = sizes.targets().iter().map(|(h, w)| h * w).collect();
     let evaluated: usize = pools.iter().zip(&areas).map(|(m, area)| m * area).sum();
@@ -269,7 +268,7 @@ fn whole_codes(pools: &[usize], sizes: &Sizes) -> usize {
     ((evaluated as f64 / whole as f64).round() as usize).max(1)
 }
 
-/// The value of a loss.
+/// Returns the value of a loss.
 pub(crate) fn number<B: TrainingBackend>(loss: &Tensor<B, 1>) -> f32 {
     let values = loss.clone().inner().into_data();
     values.iter::<f32>().next().unwrap_or(f32::NAN)
@@ -279,7 +278,7 @@ impl<B: TrainingBackend> Method for Imle<B> {
     fn step(&mut self, feed: &mut Feed, progress: f64) -> Result<f32, Error> {
         let is_over = |round: &Round| round.steps >= self.schedule.steps_per_search;
         if self.round.as_ref().is_none_or(is_over) {
-            // The position of the feed makes the candidates of every round other ones, also after a resumption.
+            // The seed depends on the feed's position, so every round has different candidates, even after a resume.
             let seed = Random::new(self.seed, feed.position()).seed();
             let examples = feed.next(self.schedule.round)?;
             self.round = Some(self.search(examples, seed)?);
@@ -317,7 +316,7 @@ impl<B: TrainingBackend> Method for Imle<B> {
     }
 }
 
-/// Draws samples with a code of its own for each level.
+/// Draws samples with an independent code for each level.
 fn sample_levels<B: Kernels>(
     generator: &Generator<B>,
     task: &TaskHandle,

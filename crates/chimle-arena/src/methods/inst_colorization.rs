@@ -1,14 +1,14 @@
 //! InstColorization: Su et al., "Instance-aware Image Colorization", CVPR 2020, arXiv 2005.10825.
 //!
-//! **Only the branch of the whole image is here.** The method has a second network for the boxes of objects and fuses both.
-//! Boxes come from a detector, and there is none at this scale. So what is measured is the network of Zhang et al. ("Real-Time
-//! User-Guided Image Colorization", 2017) that the method builds on, with the method's loss.
+//! **Only the whole-image branch is implemented.** The method has a second network for the boxes of objects, and fuses
+//! both. The boxes come from a detector, and no detector is available at this scale. So the arena measures the network of
+//! Zhang et al. ("Real-Time User-Guided Image Colorization", 2017), on which the method builds, with the method's loss.
 //!
-//! The loss is that of the authors' release (commit 1ce3d25): 10 times the mean over pixels of the sum over a and b of
-//! Huber's function of the difference, with ab/110 and δ = 1/110. The numbers of the equations are not verified.
+//! The loss is that of the authors' release (commit 1ce3d25): 10 times the Huber loss of the difference of ab/110, with δ =
+//! 1/110, summed over a and b and averaged over pixels. The numbers of the equations are not verified.
 //!
-//! Scaled down: an eighth of the channels; doublings by nearest neighbor and a 3x3 convolution in place of transposed
-//! convolutions. The hints and their mask, which the network takes as inputs, are zero as in the release.
+//! Scaled down: the network has an eighth of the channels, and upsamples by nearest neighbor and a 3x3 convolution in place
+//! of transposed convolutions. The hints and their mask, which are inputs of the network, are zero as in the release.
 
 use std::path::Path;
 
@@ -35,9 +35,9 @@ use crate::networks::{Conv3x3, Pointwise, enlarge};
 use crate::schedule::constant_then_linear;
 use crate::trained::Trained;
 
-/// What a and b are divided by.
+/// The divisor of a and b.
 const CHROMA: f64 = 110.0;
-/// Where Huber's function becomes a line.
+/// The threshold δ of the Huber loss.
 const DELTA: f64 = 1.0 / 110.0;
 /// The weight of the loss.
 const WEIGHT: f64 = 10.0;
@@ -79,14 +79,14 @@ impl<B: TrainingBackend> InstColorization<B> {
     ///
     /// # Errors
     ///
-    /// If the task adds no color to a lightness, or the image cannot be halved three times.
+    /// If the task is not colorization of a lightness image, or the image cannot be halved three times.
     pub fn new(context: &Context<B>, settings: InstColorizationSettings) -> Result<Self, Error> {
         let task = &context.task;
         if task.output_space() != OutputSpace::Lab {
             return Err(Error::DoesNotApply {
                 method: "inst-colorization",
                 task: task.to_string(),
-                reason: "it adds color to a lightness",
+                reason: "it adds color to a lightness image",
             });
         }
         let (height, width) = context.sizes.output();
@@ -95,7 +95,7 @@ impl<B: TrainingBackend> InstColorization<B> {
             .any(|side| side % (1 << HALVINGS) != 0)
         {
             let reason = format!(
-                "has {width}x{height} pixels, and inst-colorization needs sides that 8 divides"
+                "has {width}x{height} pixels, but inst-colorization needs sides that are multiples of 8"
             );
             return Err(Error::setting("data.size", reason));
         }
@@ -110,7 +110,7 @@ impl<B: TrainingBackend> InstColorization<B> {
     }
 }
 
-/// The lightness as the network sees it, (L - 50) / 100: `[n, 1, h, w]`.
+/// Returns the lightness that the network reads, (L - 50) / 100: `[n, 1, h, w]`.
 fn lightness<B: Backend>(examples: &[&Example], device: &B::Device) -> Tensor<B, 4> {
     let finest: Vec<&Planes> = examples
         .iter()
@@ -120,7 +120,7 @@ fn lightness<B: Backend>(examples: &[&Example], device: &B::Device) -> Tensor<B,
     lightness - 0.5
 }
 
-/// The true a and b over 110: `[n, 2, h, w]`.
+/// Returns the true a and b divided by 110: `[n, 2, h, w]`.
 fn true_chroma<B: Backend>(examples: &[&Example], device: &B::Device) -> Tensor<B, 4> {
     let chroma: Vec<Planes> = examples
         .iter()
@@ -130,10 +130,10 @@ fn true_chroma<B: Backend>(examples: &[&Example], device: &B::Device) -> Tensor<
     chroma / CHROMA
 }
 
-/// Huber's function: d^2 / (2 δ) below δ, else |d| - δ/2.
+/// Computes the Huber loss: d^2 / (2 δ) below δ, and |d| - δ/2 above.
 fn huber<B: Backend>(difference: Tensor<B, 4>) -> Tensor<B, 4> {
     let size = difference.abs();
-    // The square of what is below δ, and the line of what is above.
+    // The part below δ is quadratic, and the part above is linear.
     let below = size.clone().clamp_max(DELTA);
     below.clone().square() / (2.0 * DELTA) + (size - below)
 }
@@ -162,7 +162,7 @@ impl<B: TrainingBackend> Method for InstColorization<B> {
         let outputs = sample_rows(&self.task, inputs, 1, |examples, _| {
             let seen = lightness::<B::InnerBackend>(examples, &self.device);
             let chroma = network.forward(seen.clone());
-            // To network Lab: a' = a L' / 127.
+            // Converts to network Lab: a' = a L' / 127.
             let given = seen + 0.5;
             let scaled = chroma * (CHROMA / 127.0) * given.clone().clamp_min(0.01);
             lab_to_rgb(Tensor::cat(vec![given, scaled], 1))
@@ -188,16 +188,16 @@ impl<B: TrainingBackend> Method for InstColorization<B> {
     }
 }
 
-/// The network: (L - 50) / 100 to ab / 110 in (-1, 1).
+/// The network, from (L - 50) / 100 to ab / 110 in (-1, 1).
 #[derive(Module, Debug)]
 struct Network<B: Backend> {
-    /// Blocks 1 to 4, on sides that halve.
+    /// Blocks 1 to 4, each at half the side of the previous block.
     down: Vec<Block<B>>,
     /// Blocks 5 and 6, whose convolutions are dilated.
     dilated: Vec<Dilated<B>>,
     /// Block 7.
     seventh: Block<B>,
-    /// Blocks 8 to 10, on sides that double, each with a shortcut from the way down.
+    /// Blocks 8 to 10, each at twice the side of the previous block, with a shortcut from the downward path.
     up: Vec<Up<B>>,
     last: Pointwise<B>,
 }
@@ -209,20 +209,20 @@ struct Block<B: Backend> {
     norm: BatchNorm<B>,
 }
 
-/// The same with convolutions of dilation 2.
+/// Convolutions of dilation 2 with ReLU, then batch normalization.
 #[derive(Module, Debug)]
 struct Dilated<B: Backend> {
     layers: Vec<Conv2d<B>>,
     norm: BatchNorm<B>,
 }
 
-/// A doubling, a shortcut, and more convolutions.
+/// Upsampling by 2, a shortcut, and more convolutions.
 #[derive(Module, Debug)]
 struct Up<B: Backend> {
     doubling: Conv3x3<B>,
     shortcut: Conv3x3<B>,
     layers: Vec<Conv3x3<B>>,
-    /// The last of them has none.
+    /// `None` in the last block.
     norm: Option<BatchNorm<B>>,
 }
 
@@ -254,7 +254,7 @@ impl<B: Backend> Network<B> {
             norm: normed.then(|| norm(to)),
         };
         Self {
-            // The lightness, two hints and their mask.
+            // The inputs are the lightness, two hints and their mask.
             down: vec![
                 block(4, one, 2),
                 block(one, two, 2),
@@ -282,7 +282,7 @@ impl<B: Kernels> Network<B> {
         for (k, block) in self.down.iter().enumerate() {
             if k > 0 {
                 passed.push(map.clone());
-                // Every second pixel, as a pooling with a window of one pixel.
+                // Takes every second pixel: pooling with a window of one pixel.
                 map = max_pool2d(map, [1, 1], [2, 2], [0, 0], [1, 1], false);
             }
             map = block.forward(map);

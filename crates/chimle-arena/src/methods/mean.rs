@@ -1,7 +1,7 @@
 //! The mean: the shared generator trained by regression.
 //!
-//! The code is 0, and the mean squared error is minimized at every level. Its minimum is the mean of all plausible outputs,
-//! which is what a method gives that knows nothing of modes.
+//! The code is 0, and the mean squared error is minimized at every level. The minimum is the mean
+//! of all plausible outputs. So the mean is the baseline of a method that ignores modes.
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ impl Default for MeanSettings {
     }
 }
 
-/// The regression.
+/// The shared generator trained by regression.
 pub struct Mean<B: TrainingBackend> {
     task: TaskHandle,
     generator: Trained<B, Generator<B>>,

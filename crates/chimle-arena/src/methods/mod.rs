@@ -1,4 +1,4 @@
-//! The methods, each in a file of its own that reads like its paper, and the names by which they are found.
+//! The methods, each in its own file, and the table of their names.
 
 mod adversarial;
 mod bicycle_gan;
@@ -33,7 +33,7 @@ pub use msgan::{Msgan, MsganSettings};
 pub use ndm::{Ndm, NdmSettings};
 pub use rfb_esrgan::{RfbEsrgan, RfbEsrganSettings};
 
-/// What makes a method from its section of the configuration.
+/// A function that makes a method from its section of the configuration.
 pub type Maker<B> =
     Box<dyn Fn(&toml::Table, &Context<B>) -> Result<Box<dyn Method>, Error> + Send + Sync>;
 
@@ -43,7 +43,7 @@ pub struct Methods<B: TrainingBackend> {
 }
 
 impl<B: TrainingBackend> Methods<B> {
-    /// Returns no methods.
+    /// Creates an empty table of methods.
     pub fn none() -> Self {
         Self { makers: Vec::new() }
     }
@@ -91,7 +91,7 @@ impl<B: TrainingBackend> Methods<B> {
             })
     }
 
-    /// Adds a method. A method of the same name is replaced.
+    /// Adds a method. It replaces a method of the same name.
     pub fn with(
         mut self,
         name: impl Into<String>,
@@ -115,7 +115,8 @@ impl<B: TrainingBackend> Methods<B> {
     ///
     /// # Errors
     ///
-    /// If there is no method of this name, or its settings or the context do not fit it.
+    /// If there is no method of this name, its settings are not valid, or it does not fit the
+    /// context.
     pub fn make(
         &self,
         kind: &str,
@@ -125,7 +126,7 @@ impl<B: TrainingBackend> Methods<B> {
         let maker = self.makers.iter().find(|(name, _)| name == kind);
         let Some((_, maker)) = maker else {
             let known: Vec<&str> = self.names().collect();
-            let reason = format!("is no method: there is {}", known.join(", "));
+            let reason = format!("is no method: the methods are {}", known.join(", "));
             return Err(Error::setting(format!("methods.{kind}"), reason));
         };
         let named = |field: &str| format!("methods.{kind}.{field}");
@@ -139,7 +140,7 @@ impl<B: TrainingBackend> Methods<B> {
     }
 }
 
-/// Reads the settings of a method. Those that are absent have their defaults.
+/// Reads the settings of a method. Absent settings have their defaults.
 ///
 /// # Errors
 ///

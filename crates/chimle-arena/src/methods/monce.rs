@@ -1,19 +1,20 @@
 //! MoNCE: Zhan et al., "Modulated Contrast for Versatile Image Synthesis", CVPR 2022, arXiv 2203.09333.
 //!
-//! The perceptual loss of a conditional GAN is replaced by a contrast of patches: a patch of the output should resemble the
-//! patch of the truth at its place more than the truth's other patches do. At the deepest layer each negative is weighted by
-//! optimal transport. The coefficients are those of the authors' paired release (commit 6672c29):
+//! A contrastive loss of patches replaces the perceptual loss of a conditional GAN. A patch of the output should be more
+//! similar to the truth's patch at the same position than to the truth's other patches. At the deepest layer, each
+//! negative is weighted by optimal transport. The coefficients are those of the authors' release for paired data (commit
+//! 6672c29):
 //!
-//! hinge GAN + 10 feature matching (L1) + λ MoNCE, with λ from 10 to 100. MoNCE sums five layers of a frozen VGG with the
-//! weights 1/32, 1/16, 1/8, 1/4 and 1; features are divided by their length, and the temperature is 0.07.
+//! hinge GAN + 10 feature matching (L1) + λ MoNCE, with λ from 10 to 100. MoNCE is a sum over five layers of a frozen VGG
+//! with the weights 1/32, 1/16, 1/8, 1/4 and 1. Features are divided by their length, and the temperature is 0.07.
 //!
-//! The release draws samples only if its VAE is switched on, as it is here: an encoder of y with a divergence of weight
-//! 0.05. `vae = false` gives the deterministic form. How the authors of CHIMLE drew samples of MoNCE is not verified, and
-//! neither are the numbers of the equations (section 3).
+//! The release can draw different samples only if its VAE is switched on: an encoder of y with a divergence of weight
+//! 0.05. Here the VAE is on by default, and `vae = false` gives the deterministic form. It is not verified how the authors
+//! of CHIMLE drew samples of MoNCE. The numbers of the equations (section 3) are not verified either.
 //!
-//! Scaled down: the shared generator in place of SPADE's, without spectral normalization in the discriminator; VGG16 after
-//! relu1_2 to relu5_3 in place of VGG19 after relu1_1 to relu5_1; the factor 128 of the weights is half the number of
-//! positions, of which the release has 256.
+//! Scaled down: the shared generator replaces SPADE's, and the discriminator has no spectral normalization. Features are
+//! from VGG16 after relu1_2 to relu5_3, not from VGG19 after relu1_1 to relu5_1. The release multiplies the transport
+//! weights by 128 for its 256 positions; here the factor is half the number of positions.
 
 use std::path::Path;
 
@@ -46,13 +47,13 @@ use crate::trained::Trained;
 const BETAS: (f32, f32) = (0.0, 0.9);
 /// The weights of VGG's five blocks.
 const LAYERS: [f64; 5] = [1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0];
-/// The temperature of the contrast.
+/// The temperature of the contrastive loss.
 const TEMPERATURE: f64 = 0.07;
-/// The largest number of positions of a layer.
+/// The largest number of positions per layer.
 const POSITIONS: usize = 256;
-/// What a patch's similarity to its own place is set to before the transport, so that no weight goes there.
+/// The similarity of a patch to its own position in the transport problem, so low that this position gets no weight.
 const OWN_PLACE: f32 = -10.0;
-/// The number of Sinkhorn's iterations.
+/// The number of Sinkhorn iterations.
 const ITERATIONS: usize = 50;
 /// Keeps logarithms and quotients finite.
 const EPSILON: f64 = 1e-10;
@@ -69,13 +70,13 @@ pub struct MonceSettings {
     pub discriminator_rate: f64,
     /// The weight of feature matching.
     pub feature_matching: f64,
-    /// The weight of the contrast.
+    /// The weight of the contrastive loss.
     pub contrast: f64,
-    /// Whether a code is drawn. Without it, the method has one output per input.
+    /// Whether outputs depend on a random code. If not, the method has one output per input.
     pub vae: bool,
     /// The weight of the divergence of E(y) from the prior.
     pub divergence: f64,
-    /// The discriminator, which sees the input next to the output.
+    /// The discriminator, which sees the input as well as the output.
     pub discriminator: DiscriminatorConfig,
     /// The encoder.
     pub encoder: EncoderConfig,
@@ -111,7 +112,7 @@ pub struct Monce<B: TrainingBackend> {
 }
 
 impl<B: TrainingBackend> Monce<B> {
-    /// Creates the method with fresh weights. `vgg16` gives the features that are contrasted.
+    /// Creates the method with fresh weights. `vgg16` computes the features of the contrastive loss.
     pub fn new(context: &Context<B>, settings: MonceSettings, vgg16: Vgg16<B>) -> Self {
         let _beginning = context.seed_weights();
         let channels = context.task.conditioning_channels() + IMAGE;
@@ -132,7 +133,7 @@ impl<B: TrainingBackend> Monce<B> {
         }
     }
 
-    /// The contrast of made and true images, both signed.
+    /// Computes the contrastive loss of generated and true images, both as signed values.
     fn contrast(
         &self,
         made: Tensor<B, 4>,
@@ -158,7 +159,7 @@ impl<B: TrainingBackend> Monce<B> {
     }
 }
 
-/// Picks positions of a map and divides their features by their length: `[n, c, h, w]` to `[n, positions, c]`.
+/// Selects positions of a feature map and divides their features by their length: `[n, c, h, w]` to `[n, positions, c]`.
 fn patches_at<B: TrainingBackend>(map: Tensor<B, 4>, positions: &[usize]) -> Tensor<B, 3> {
     let [n, c, h, w] = map.dims();
     let device = map.device();
@@ -169,10 +170,11 @@ fn patches_at<B: TrainingBackend>(map: Tensor<B, 4>, positions: &[usize]) -> Ten
     normalized.select(2, indices).swap_dims(1, 2)
 }
 
-/// The contrast of patches: the mean over patches of -log softmax of their similarities, the patch of the truth at the
-/// same place being the positive one. Both are `[n, positions, c]` with features of length 1, and the truth is a constant.
+/// Computes the contrastive loss of patches: the mean over patches of -log softmax of the similarities at the positive,
+/// which is the truth's patch at the same position. Both arguments are `[n, positions, c]` with features of length 1. The
+/// truth receives no gradient.
 ///
-/// `modulated`: each negative is weighted by optimal transport, and the positive by its largest weight.
+/// If `modulated`, each negative is weighted by optimal transport, and the positive by the largest of these weights.
 fn patch_contrast<B: TrainingBackend>(
     made: Tensor<B, 3>,
     truth: Tensor<B, 3>,
@@ -197,8 +199,9 @@ fn patch_contrast<B: TrainingBackend>(
     -positive.sum() / (n * p) as f64
 }
 
-/// The weights of negatives, `[n, p, p]`: similarities without the own place, to which Sinkhorn's iterations give rows and
-/// columns of sum 1, times half the number of positions. They are constants.
+/// Computes the weights of the negatives, `[n, p, p]`. Sinkhorn iterations turn the similarities, without those of equal
+/// positions, into a matrix whose rows and columns sum to 1. The result is multiplied by half the number of positions. No
+/// gradient flows through the weights.
 fn transport<B: TrainingBackend>(
     similarities: Tensor<B, 3>,
     own: Tensor<B, 3, Bool>,
@@ -302,8 +305,8 @@ impl<B: TrainingBackend> Method for Monce<B> {
     }
 }
 
-/// The mean absolute difference of the discriminator's maps, all but the verdicts, averaged over scales and summed over
-/// layers. The maps of the truth are constants.
+/// Computes the mean absolute difference of the discriminator's feature maps without the verdicts, averaged over scales
+/// and summed over layers. The maps of the truth receive no gradient.
 fn feature_matching<B: TrainingBackend>(
     made: &[Vec<Tensor<B, 4>>],
     truth: &[Vec<Tensor<B, 4>>],
@@ -370,7 +373,7 @@ mod tests {
                 "{same} {other} {moved}"
             );
         }
-        // Without modulation it is the cross entropy by its definition.
+        // Without modulation, the loss is the cross entropy.
         let random = Tensor::<B, 3>::random(
             [1, 4, 5],
             Distribution::Normal(0.0, 1.0),

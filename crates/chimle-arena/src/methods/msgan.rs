@@ -4,11 +4,12 @@
 //! Two codes z1 and z2 are drawn for the same input, and their outputs G1 and G2 are pushed apart. The coefficients are
 //! those of the authors' release (commit e386c25):
 //!
-//! min over G of GAN(G1) + GAN(G2) + 10 |y - G1| + 1 / (r + 1e-5), with r = |G1 - G2| / |z1 - z2| (means). The paper
-//! maximizes r, the release minimizes its inverse. The numbers of the equations (1 and 2) are not verified.
+//! min over G of GAN(G1) + GAN(G2) + 10 |y - G1| + 1 / (r + 1e-5), with r = |G1 - G2| / |z1 - z2|, where |.| is the
+//! mean absolute value. The paper maximizes r, and the release minimizes its inverse. The numbers of the equations (1
+//! and 2) are not verified.
 //!
-//! Scaled down: the generator is the shared one, with z by AdaIN and by concatenation. The release takes r over the whole
-//! batch of 1; here r is taken for each input and the inverses are averaged.
+//! Scaled down: the generator is the shared one, and z enters it by AdaIN and by concatenation. The release computes r
+//! over the whole batch, which has size 1. Here r is computed for each input, and the inverses are averaged.
 
 use std::path::Path;
 
@@ -37,7 +38,7 @@ use crate::trained::Trained;
 /// Keeps the inverse of the ratio finite.
 const EPSILON: f64 = 1e-5;
 
-/// Settings of MSGAN. The weights are those of the release.
+/// Settings of MSGAN. The default weights of the losses are those of the release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MsganSettings {
@@ -45,11 +46,11 @@ pub struct MsganSettings {
     pub batch: usize,
     /// Adam's learning rate at the beginning.
     pub rate: f64,
-    /// The weight of the reconstruction of y by the first code.
+    /// The weight of the reconstruction of y from the first code.
     pub reconstruction: f64,
     /// The weight of the mode-seeking term.
     pub mode_seeking: f64,
-    /// The discriminator, which sees the input next to the output.
+    /// The discriminator, which sees the input as well as the output.
     pub discriminator: DiscriminatorConfig,
 }
 
@@ -97,7 +98,7 @@ impl<B: TrainingBackend> Msgan<B> {
     }
 }
 
-/// The mode-seeking term: the mean over inputs of `1 / (|G1 - G2| / |z1 - z2| + epsilon)`.
+/// Computes the mode-seeking term: the mean over inputs of `1 / (|G1 - G2| / |z1 - z2| + epsilon)`.
 pub fn mode_seeking<B: TrainingBackend>(
     images: [&Tensor<B, 4>; 2],
     codes: [&Tensor<B, 2>; 2],
@@ -136,7 +137,7 @@ impl<B: TrainingBackend> Method for Msgan<B> {
         let value = number(&loss);
         self.generator.step(&mut loss.backward(), rate);
 
-        // The true output counts once for each false one.
+        // The true output counts once for each of the two generated outputs.
         let network = &self.discriminator.network;
         let verdict = |image: Tensor<B, 4>, target| {
             least_squares(network.forward(judged(Some(&pairs.input), image)), target)
@@ -196,7 +197,7 @@ mod tests {
         let both = |a: f32, b: f32| Tensor::cat(vec![image(a), image(b)], 0);
         let first = Tensor::<B, 2>::from_floats([[0.0, 0.0], [1.0, 0.0]], &device);
         let second = Tensor::<B, 2>::from_floats([[1.0, 1.0], [0.0, 0.0]], &device);
-        // Ratios 0.5 / 1 and 0.25 / 0.5.
+        // The ratios are 0.5 / 1 and 0.25 / 0.5.
         let term = mode_seeking([&both(0.5, 0.0), &both(0.0, 0.25)], [&first, &second]);
         let expected = 1.0 / (0.5 + EPSILON);
         assert!((f64::from(term.into_scalar()) - expected).abs() < 1e-4);

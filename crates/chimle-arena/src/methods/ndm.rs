@@ -1,22 +1,23 @@
 //! NDM: Batzolis et al., "Non-uniform Diffusion Models", arXiv 2207.09786.
 //!
-//! A conditional score model in which the target u and the condition c both diffuse, c more slowly (their CMDE). The process
-//! is σ(t) = σ_min (σ_max / σ_min)^t with a σ_max of its own for each. The settings are those of the authors' release (commit
-//! c7bef56): values in a range of 1, σ_min = 5e-3, for u σ_max = the root of the number of values, for c 0.1 to 1.
+//! A conditional score model in which the target u and the condition c both diffuse, c more slowly (the paper's CMDE). The
+//! noise is σ(t) = σ_min (σ_max / σ_min)^t, and u and c have different σ_max. The settings are those of the authors' release
+//! (commit c7bef56): values have a range of 1, and σ_min = 5e-3; σ_max is the square root of the number of values for u, and
+//! 0.1 to 1 for c.
 //!
-//! Training: the network n(noisy u, noisy c, t) gives σ s for the score s, and C |n + ε|^2 is minimized with
-//! C = 2 ln(σ_max / σ_min) for each of u and c, averaged over all values of both.
+//! Training: the network n(noisy u, noisy c, t) predicts σ s, where s is the score. The loss is C |n + ε|^2 with C = 2
+//! ln(σ_max / σ_min) for each of u and c, averaged over all values of both.
 //!
-//! Sampling: u begins as N(0, σ_max^2). At each time, a Langevin step u += a s + (2a)^(1/2) ε with
-//! a = 2 (0.15 |ε| / |s|)^2, then a reverse step u += Δσ^2 s + Δσ ε. c_t = c + σ_c ε is drawn anew before each evaluation.
-//! The last mean is returned. Which variant the authors of CHIMLE compared with is not verified, and neither are the numbers
-//! of the equations (section 4).
+//! Sampling: u starts as N(0, σ_max^2). At each time, a Langevin step u += a s + (2a)^(1/2) ε with a = 2 (0.15 |ε| / |s|)^2
+//! is followed by a reverse step u += Δσ^2 s + Δσ ε. A new c_t = c + σ_c ε is drawn before each evaluation. The result is the
+//! mean of the last step, without its noise. It is not verified which variant the authors of CHIMLE compared with. The
+//! numbers of the equations (section 4) are not verified either.
 //!
-//! Scaled down: a U-Net of width 32 that sees 2x2 pixels as channels, in place of width 128; 50 times in place of 1,000, by
-//! the same formulas. Ours: the inputs and the output of the network are scaled as in Karras et al. (2022, table 1), because
-//! in the few minutes of training that the arena gives no network learns to return noise of a size of 100 exactly (the release
-//! feeds inputs as they are): n = -σ u / (σ^2 + d^2) + d F(u / (σ^2 + d^2)^(1/2)) / (σ^2 + d^2)^(1/2), with d = 1/2 and F the
-//! U-Net; for c likewise. In a task that adds color, u holds the two color channels.
+//! Scaled down: the U-Net has width 32 and reads 2x2 pixels as channels, in place of width 128. The sampler takes 50 times in
+//! place of 1,000, by the same formulas. Different from the release: the inputs and the output of the network are scaled as
+//! in Karras et al. (2022, table 1). The release does not scale inputs, but in a few minutes of training no network learns to
+//! predict noise with a deviation near 100 accurately. With d = 1/2 and F the U-Net, n = -σ u / (σ^2 + d^2) + d F(u / (σ^2 +
+//! d^2)^(1/2)) / (σ^2 + d^2)^(1/2), and likewise for c. In a task that adds color, u is the two color channels.
 
 use std::path::Path;
 
@@ -38,15 +39,15 @@ use crate::random::Random;
 use crate::space::{Space, signed_inputs};
 use crate::trained::Trained;
 
-/// The smallest noise of both.
+/// The smallest noise, σ_min, of both the target and the condition.
 const SMALLEST: f64 = 5e-3;
-/// The smallest time that is trained.
+/// The smallest time t in training.
 const FIRST_TIME: f64 = 1e-5;
 /// The signal-to-noise ratio of the Langevin step.
 const LANGEVIN: f64 = 0.15;
-/// The deviation of the data that the scales assume.
+/// The standard deviation of the data that the scaling assumes, d.
 const DATA: f64 = 0.5;
-/// Signed values have a range of 2, and the process is for a range of 1.
+/// The range of signed values. The process is defined for values with a range of 1.
 const RANGE: f64 = 2.0;
 
 /// Settings of NDM.
@@ -55,15 +56,16 @@ const RANGE: f64 = 2.0;
 pub struct NdmSettings {
     /// The number of pairs in a step.
     pub batch: usize,
-    /// Adam's learning rate, after a warm-up.
+    /// Adam's learning rate after the warm-up.
     pub rate: f64,
-    /// The number of steps over which the rate rises.
+    /// The number of steps in which the learning rate rises.
     pub warm_up: u64,
-    /// The decay of the moving average of the weights that is sampled.
+    /// The decay of the moving average of the weights. Samples come from the average.
     pub average: f64,
-    /// The largest noise of the condition: 1, 0.5 (super-resolution) and 0.1 or 1 (color) in the release.
+    /// The largest noise of the condition, σ_max. In the release it is 1, 0.5 (super-resolution), and 0.1 or 1
+    /// (colorization).
     pub condition_noise: f64,
-    /// The number of times of the sampler. Each takes two evaluations.
+    /// The number of times of the sampler. Each time takes two evaluations of the network.
     pub times: usize,
     /// The network.
     pub unet: UnetConfig,
@@ -95,14 +97,14 @@ pub struct Ndm<B: TrainingBackend> {
     device: B::Device,
 }
 
-/// The diffusion of the target and of the condition.
+/// The diffusion processes of the target and of the condition.
 #[derive(Clone, Copy, Debug)]
 struct Processes {
     target: Process,
     condition: Process,
 }
 
-/// σ(t) = smallest (largest / smallest)^t
+/// A diffusion process with the noise σ(t) = smallest (largest / smallest)^t.
 #[derive(Clone, Copy, Debug)]
 struct Process {
     largest: f64,
@@ -113,7 +115,7 @@ impl Process {
         SMALLEST * (self.largest / SMALLEST).powf(t)
     }
 
-    /// The weight of the loss.
+    /// Returns the weight of the loss, C.
     fn weight(self) -> f64 {
         2.0 * (self.largest / SMALLEST).ln()
     }
@@ -124,7 +126,7 @@ impl<B: TrainingBackend> Ndm<B> {
     ///
     /// # Errors
     ///
-    /// If the network cannot halve the images as often as it has to.
+    /// If the sides of the images cannot be halved as often as the network requires, or a setting is impossible.
     pub fn new(context: &Context<B>, settings: NdmSettings) -> Result<Self, Error> {
         check_sides(context, &settings.unet)?;
         if settings.condition_noise <= SMALLEST || settings.times == 0 {
@@ -157,7 +159,7 @@ impl<B: TrainingBackend> Ndm<B> {
     }
 }
 
-/// Checks that a U-Net fits the sides of a task's outputs.
+/// Checks that the sides of a task's outputs fit a U-Net.
 pub(super) fn check_sides<B: TrainingBackend>(
     context: &Context<B>,
     unet: &UnetConfig,
@@ -168,12 +170,12 @@ pub(super) fn check_sides<B: TrainingBackend>(
         return Ok(());
     }
     let reason = format!(
-        "halves the image to a {multiple}th, which {width}x{height} pixels do not allow: use fewer multipliers"
+        "need sides that are multiples of {multiple}, but the output has {width}x{height} pixels: use fewer multipliers"
     );
     Err(Error::setting("unet", reason))
 }
 
-/// Evaluates n(u, c, t): σ s of both, `[n, channels, h, w]`, with u first.
+/// Evaluates n(u, c, t), which is σ s of u and then of c, `[n, channels, h, w]`.
 fn evaluate<B: Kernels>(
     network: &Unet<B>,
     processes: Processes,
@@ -184,7 +186,7 @@ fn evaluate<B: Kernels>(
     let device = target.device();
     let free = target.dims()[1];
     let given = condition.dims()[1];
-    // σ^2 + d^2, a function of each row's time.
+    // Computes σ^2 + d^2 at a row's time.
     let variance = |process: Process, t: f64| process.sigma(t).powi(2) + DATA * DATA;
     let scale = |process: Process| {
         rows::<B>(
@@ -224,7 +226,7 @@ fn evaluate<B: Kernels>(
     Tensor::cat(parts, 1)
 }
 
-/// One number per row, to be multiplied with maps: `[n, 1, 1, 1]`.
+/// Returns one number per row, `[n, 1, 1, 1]`, which can be multiplied with feature maps.
 fn rows<B: Kernels>(values: impl Iterator<Item = f64>, device: &B::Device) -> Tensor<B, 4> {
     let values: Vec<f32> = values.map(|value| value as f32).collect();
     let count = values.len();
@@ -318,13 +320,13 @@ impl<B: TrainingBackend> Method for Ndm<B> {
     }
 
     fn load(&mut self, folder: &Path) -> Result<(), Error> {
-        // The warm-up is over by the first checkpoint, or nearly so.
+        // The warm-up is over, or nearly over, at the first checkpoint.
         self.steps = self.settings.warm_up;
         self.network.load(folder, "network", &self.device)
     }
 }
 
-/// Noise that is a function of the seed, the input and the sample, and not of the batch.
+/// Noise that depends on the seed, the input and the sample, and not on the batch.
 pub(super) struct RowNoise<'a, B: Kernels> {
     pool: SeededPool,
     candidates: &'a [Candidate],
@@ -342,7 +344,7 @@ impl<'a, B: Kernels> RowNoise<'a, B> {
         }
     }
 
-    /// Draws standard normal maps of this shape, one per row.
+    /// Draws standard normal maps of shape `[c, h, w]`, one per row.
     pub(super) fn next(&mut self, [c, h, w]: [usize; 3]) -> Tensor<B, 4> {
         let values: Tensor<B, 2> =
             self.pool
@@ -352,7 +354,7 @@ impl<'a, B: Kernels> RowNoise<'a, B> {
     }
 }
 
-/// Draws targets for signed inputs: signed values of the free channels.
+/// Draws targets for signed inputs, and returns the signed values of the free channels.
 fn draw<B: Kernels>(
     network: &Unet<B>,
     processes: Processes,
@@ -380,12 +382,12 @@ fn draw<B: Kernels>(
     for step in 0..count {
         let at = |step: usize| 1.0 - (1.0 - FIRST_TIME) * step as f64 / count as f64;
         let t = at(step);
-        // Langevin.
+        // The Langevin step.
         let s = score(u.clone(), t, noise);
         let epsilon = noise.next(shape);
         let a = (lengths(&epsilon) / (lengths(&s) + 1e-12) * LANGEVIN).square() * 2.0;
         u = u + s * a.clone() + epsilon * (a * 2.0).sqrt();
-        // The reverse step. From the last time it leads to no noise.
+        // The reverse step. The last one leads to σ = 0.
         let s = score(u.clone(), t, noise);
         let sigma = |t: f64| processes.target.sigma(t).powi(2);
         let next = if step + 1 == count {

@@ -1,4 +1,4 @@
-//! Pairs of inputs and truths as GANs see them.
+//! Batches of inputs and true outputs for GANs.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -12,7 +12,7 @@ use crate::space::{Space, signed_inputs};
 
 /// A batch of pairs.
 pub struct Pairs<B: Backend> {
-    /// What the shared generator is given, one tensor per level.
+    /// The conditioning of the shared generator, one tensor per level.
     pub conditioning: Vec<Tensor<B, 4>>,
     /// The signed inputs at the output's size, `[n, channels, h, w]`.
     pub input: Tensor<B, 4>,
@@ -25,7 +25,7 @@ impl<B: Backend> Pairs<B> {
     ///
     /// # Errors
     ///
-    /// If an input cannot be brought to the output's size.
+    /// If an input cannot be resized to the output's size.
     pub fn of(examples: &[Example], space: Space, device: &B::Device) -> Result<Self, Error> {
         let examples: Vec<&Example> = examples.iter().collect();
         Ok(Self {
@@ -42,7 +42,8 @@ impl<B: Backend> Pairs<B> {
 }
 
 impl<B: Kernels> Pairs<B> {
-    /// Makes G(x, z): signed images `[n, 3, h, w]`, one for each pair and its code in `z`, `[n, values]`.
+    /// Computes G(x, z): one signed image for each pair and its code. `z` is `[n, values]`, and the
+    /// images are `[n, 3, h, w]`.
     pub fn make(&self, generator: &Generator<B>, space: Space, z: &Tensor<B, 2>) -> Tensor<B, 4> {
         let raw = generate(generator, self.conditioning.clone(), z).pop();
         space.signed_of_raw(raw.expect("a generator has levels"))

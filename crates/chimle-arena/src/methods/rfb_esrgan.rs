@@ -1,14 +1,16 @@
 //! RFB-ESRGAN: Shang et al., "Perceptual Extreme Super Resolution Network with Receptive Field Block", CVPR workshops 2020,
 //! arXiv 2005.12597 (the number is not verified).
 //!
-//! A deterministic network for large enlargements: a trunk of RRDBs and of RRDBs whose convolutions are receptive field blocks,
-//! then enlargements by 2 that alternate between nearest neighbor and pixel shuffle. The network is that of the code at
-//! shinetzh/RFB-ESRGAN (commit a9279fe), which holds no training. The losses below are from memory and **not verified**:
-//! first L1 alone, then a perceptual loss on VGG + 5e-3 times the relativistic average GAN + 1e-2 times L1.
+//! A deterministic network for large scale factors. A trunk of RRDBs, and of RRDBs whose convolutions are receptive field
+//! blocks, is followed by upsampling layers of factor 2, which alternate between nearest neighbor and pixel shuffle. The
+//! network is that of the code at shinetzh/RFB-ESRGAN (commit a9279fe), which has no training code. The losses are from
+//! memory and **not verified**: first L1 alone, then a perceptual loss on VGG + 5e-3 times the relativistic average GAN
+//! loss + 1e-2 times L1.
 //!
-//! Scaled down: 3 RRDBs and 2 with receptive field blocks in place of 15 and 8, width 32 in place of 64, no ensemble of
-//! iterations. The residual factor is 0.2, as in ESRGAN; the released code has 1. The perceptual loss compares relu5_3 of
-//! VGG16 in place of VGG19's last convolution, and the discriminator judges patches.
+//! Scaled down: there are 3 RRDBs and 2 RRDBs of receptive field blocks in place of 15 and 8, the width is 32 in place of
+//! 64, and the weights of several iterations are not averaged into an ensemble. The residual scale is 0.2, as in ESRGAN;
+//! the released code has 1. The perceptual loss compares relu5_3 of VGG16, not the last convolution of VGG19. The
+//! discriminator judges patches.
 
 use std::path::Path;
 
@@ -41,7 +43,7 @@ use crate::trained::Trained;
 const BETAS: (f32, f32) = (0.9, 0.999);
 /// The negative slope of LeakyReLU.
 const SLOPE: f64 = 0.2;
-/// The residual factor.
+/// The residual scale.
 const RESIDUAL: f64 = 0.2;
 
 /// Settings of RFB-ESRGAN. The weights of the losses are not verified.
@@ -50,11 +52,11 @@ const RESIDUAL: f64 = 0.2;
 pub struct RfbEsrganSettings {
     /// The number of pairs in a step.
     pub batch: usize,
-    /// Adam's learning rate while L1 alone is trained.
+    /// Adam's learning rate while the loss is L1 alone.
     pub pretraining_rate: f64,
     /// Adam's learning rate afterwards, for both networks.
     pub rate: f64,
-    /// The share of the time in which L1 alone is trained.
+    /// The share of the time in which the loss is L1 alone.
     pub pretraining: f64,
     /// The weight of L1 afterwards.
     pub l1: f64,
@@ -68,7 +70,7 @@ pub struct RfbEsrganSettings {
     pub rrfdbs: usize,
     /// The number of channels of the trunk.
     pub width: usize,
-    /// The number of channels that a convolution of a dense block adds.
+    /// The growth channels: the number of channels that each convolution of a dense block adds.
     pub growth: usize,
     /// The discriminator.
     pub discriminator: DiscriminatorConfig,
@@ -104,7 +106,7 @@ pub struct RfbEsrgan<B: TrainingBackend> {
 }
 
 impl<B: TrainingBackend> RfbEsrgan<B> {
-    /// Creates the method with fresh weights. `vgg16` gives the features of the perceptual loss.
+    /// Creates the method with fresh weights. `vgg16` computes the features of the perceptual loss.
     ///
     /// # Errors
     ///
@@ -136,7 +138,7 @@ impl<B: TrainingBackend> RfbEsrgan<B> {
         })
     }
 
-    /// The adversarial loss of the network, with the perceptual loss and L1.
+    /// Computes the loss of the second stage: perceptual, adversarial and L1.
     fn second_stage(&self, made: &Tensor<B, 4>, truth: &Tensor<B, 4>) -> Tensor<B, 1> {
         let last = |maps: Vec<Tensor<B, 4>>| maps.into_iter().last().expect("five blocks");
         let features = last(self.vgg16.forward(made.clone().clamp(0.0, 1.0)));
@@ -145,7 +147,8 @@ impl<B: TrainingBackend> RfbEsrgan<B> {
         let perceptual = (features - Tensor::from_inner(of_truth)).abs().mean();
         let judge = self.discriminator.frozen();
         let (of_made, of_truth) = (judge.forward(made.clone()), judge.forward(truth.clone()));
-        // The made image should look truer than the true one on average, and the reverse.
+        // For the generator, the generated image should be judged truer than the average true image, and the true image
+        // less true than the average generated one.
         let adversarial = relativistic(&of_made, &of_truth);
         perceptual * self.settings.perceptual
             + adversarial * self.settings.adversarial
@@ -153,8 +156,9 @@ impl<B: TrainingBackend> RfbEsrgan<B> {
     }
 }
 
-/// The relativistic average loss (Jolicoeur-Martineau 2019): the cross entropy of `truer` less the mean of `other` being
-/// true, and of `other` less the mean of `truer` being false. Averaged over patches and summed over scales.
+/// Computes the relativistic average loss (Jolicoeur-Martineau 2019): the mean of two cross entropies, of `truer` minus the
+/// mean of `other` with the label "true", and of `other` minus the mean of `truer` with the label "false". It is averaged
+/// over patches and summed over scales.
 fn relativistic<B: Backend>(truer: &[Tensor<B, 4>], other: &[Tensor<B, 4>]) -> Tensor<B, 1> {
     let scales = truer.iter().zip(other).map(|(truer, other)| {
         let mean = |verdict: &Tensor<B, 4>| verdict.clone().mean().reshape([1, 1, 1, 1]);
@@ -228,14 +232,15 @@ impl<B: TrainingBackend> Method for RfbEsrgan<B> {
     }
 }
 
-/// The network: `[n, 3, h, w]` to `[n, 3, H, W]`, RGB in [0, 1].
+/// The network, from `[n, 3, h, w]` to `[n, 3, H, W]`, RGB in [0, 1].
 #[derive(Module, Debug)]
 struct Network<B: Backend> {
     first: Conv3x3<B>,
     rrdbs: Vec<Rrdb<B>>,
     rrfdbs: Vec<Rrfdb<B>>,
     after: ReceptiveField<B>,
-    /// One layer for each doubling. Odd ones make four times the channels, which are then shuffled.
+    /// One layer for each upsampling by 2. Layers with an odd index make four times the channels, which a pixel shuffle
+    /// then rearranges.
     doublings: Vec<ReceptiveField<B>>,
     fine: Conv3x3<B>,
     last: Conv3x3<B>,
@@ -339,8 +344,8 @@ impl<B: Backend> DenseFields<B> {
     }
 }
 
-/// A receptive field block (Liu et al. 2018): four branches that see differently far, joined by a 1x1 convolution, and a 1x1
-/// shortcut.
+/// A receptive field block (Liu et al. 2018): four branches with receptive fields of different sizes, joined by a 1x1
+/// convolution, and a 1x1 shortcut.
 #[derive(Module, Debug)]
 struct ReceptiveField<B: Backend> {
     branches: Vec<Branch<B>>,
@@ -348,14 +353,14 @@ struct ReceptiveField<B: Backend> {
     shortcut: Pointwise<B>,
 }
 
-/// A 1x1 reduction, then convolutions.
+/// A 1x1 convolution that reduces the channels, then further convolutions.
 #[derive(Module, Debug)]
 struct Branch<B: Backend> {
     reduction: Pointwise<B>,
     layers: Vec<Conv2d<B>>,
 }
 
-/// Kernel height and width, and dilation, of the convolutions of each branch.
+/// The kernel size (height and width) and the dilation of each convolution of each branch.
 const BRANCHES: [&[([usize; 2], usize)]; 4] = [
     &[([3, 3], 1)],
     &[([3, 1], 1), ([3, 3], 3)],

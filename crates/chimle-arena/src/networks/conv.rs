@@ -1,4 +1,4 @@
-//! Convolutions with plain weights, on the project's kernel.
+//! Convolutions without weight normalization, computed by the kernels of `chimle-kernels`.
 
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::Tensor;
@@ -10,7 +10,7 @@ const EPSILON: f64 = 1e-5;
 
 /// A 3x3 convolution of stride 1 with zero padding 1 and bias.
 ///
-/// On the CPU it is several times as fast as Burn's `Conv2d`, forward and backward.
+/// On the CPU, forward and backward passes are several times as fast as those of Burn's `Conv2d`.
 #[derive(Module, Debug)]
 pub struct Conv3x3<B: Backend> {
     /// `[outputs, inputs, 3, 3]`
@@ -25,7 +25,8 @@ impl<B: Backend> Conv3x3<B> {
         Self::scaled(inputs, outputs, 1.0, device)
     }
 
-    /// Creates a convolution whose weights are the default ones times `scale`. With 0 it returns 0 at first.
+    /// Creates a convolution whose weights are the default weights times `scale`. With a scale of 0, the
+    /// initial output is 0.
     pub fn scaled(inputs: usize, outputs: usize, scale: f64, device: &B::Device) -> Self {
         let shape = [outputs, inputs, 3, 3];
         let kaiming = Initializer::KaimingUniform {
@@ -45,19 +46,19 @@ impl<B: Backend> Conv3x3<B> {
 }
 
 impl<B: Kernels> Conv3x3<B> {
-    /// `[n, inputs, h, w]` to `[n, outputs, h, w]`.
+    /// Maps `[n, inputs, h, w]` to `[n, outputs, h, w]`.
     pub fn forward(&self, map: Tensor<B, 4>) -> Tensor<B, 4> {
         conv3x3(map, self.weight.val(), self.bias.val())
     }
 
-    /// [`forward`](Self::forward), then LeakyReLU with this slope. A slope of 0 gives ReLU.
+    /// Applies [`forward`](Self::forward), then LeakyReLU with this slope. A slope of 0 gives ReLU.
     pub fn forward_leaky(&self, map: Tensor<B, 4>, slope: f64) -> Tensor<B, 4> {
         let activation = Activation::LeakyRelu { slope };
         conv3x3_activated(map, self.weight.val(), self.bias.val(), activation)
     }
 }
 
-/// A 1x1 convolution: one matrix product.
+/// A 1x1 convolution, computed as one matrix product.
 #[derive(Module, Debug)]
 pub struct Pointwise<B: Backend> {
     /// `[outputs, inputs]`
@@ -85,7 +86,7 @@ impl<B: Backend> Pointwise<B> {
         }
     }
 
-    /// `[n, inputs, h, w]` to `[n, outputs, h, w]`.
+    /// Maps `[n, inputs, h, w]` to `[n, outputs, h, w]`.
     pub fn forward(&self, map: Tensor<B, 4>) -> Tensor<B, 4> {
         let [n, inputs, h, w] = map.dims();
         let weight = self.weight.val();
@@ -99,7 +100,8 @@ impl<B: Backend> Pointwise<B> {
     }
 }
 
-/// Instance normalization without gains and biases: every channel of every image gets mean 0 and variance 1.
+/// Applies instance normalization without gains and biases: every channel of every image gets mean 0 and
+/// variance 1.
 pub fn instance_norm<B: Kernels>(map: Tensor<B, 4>) -> Tensor<B, 4> {
     let [n, c, ..] = map.dims();
     let device = map.device();

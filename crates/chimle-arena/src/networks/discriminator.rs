@@ -1,4 +1,4 @@
-//! The patch discriminator (Isola et al. 2017) on one scale or two.
+//! The patch discriminator (Isola et al. 2017), on one or more scales.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -13,7 +13,7 @@ use super::pixels::stack_pixels;
 
 /// The negative slope of LeakyReLU.
 const SLOPE: f64 = 0.2;
-/// The number of layers that halve the side, unless the image is too small for them.
+/// The number of layers that halve the side. Small images have fewer.
 const HALVINGS: usize = 3;
 /// The smallest side of the map of verdicts.
 const SMALLEST_MAP: usize = 4;
@@ -24,7 +24,7 @@ const SMALLEST_MAP: usize = 4;
 pub struct DiscriminatorConfig {
     /// The number of channels of the first layer. They double with each halving.
     pub width: usize,
-    /// The number of scales. The second one sees the image at half its size, and has half the width.
+    /// The number of scales. Each further scale reads the image at half the size, with half the width.
     pub scales: usize,
 }
 
@@ -62,8 +62,8 @@ pub struct Discriminator<B: Backend> {
 }
 
 impl<B: Kernels> Discriminator<B> {
-    /// Judges images `[n, channels, h, w]`: for each scale the maps of all layers. The last map of a scale is the verdict,
-    /// `[n, 1, h', w']`.
+    /// Judges images `[n, channels, h, w]`, and returns the maps of all layers for each scale. The last map of
+    /// a scale is the verdict, `[n, 1, h', w']`: one score per patch.
     pub fn layers(&self, images: Tensor<B, 4>) -> Vec<Vec<Tensor<B, 4>>> {
         let mut images = Some(images);
         let count = self.scales.len();
@@ -77,7 +77,7 @@ impl<B: Kernels> Discriminator<B> {
         judged.collect()
     }
 
-    /// Judges images: the verdict of each scale.
+    /// Judges images, and returns the verdict of each scale.
     pub fn forward(&self, images: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
         let layers = self.layers(images).into_iter();
         layers
@@ -113,13 +113,14 @@ impl<B: Backend> PatchDiscriminator<B> {
 }
 
 impl<B: Kernels> PatchDiscriminator<B> {
-    /// Returns the maps of all layers. The last one is the verdict.
+    /// Returns the maps of all layers. The last map is the verdict.
     pub fn layers(&self, images: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
         let mut maps: Vec<Tensor<B, 4>> = Vec::new();
         let mut map = images;
         for (k, layer) in self.halvings.iter().enumerate() {
             let stacked = stack_pixels(map);
-            // The first layer is not normalized, so that the discriminator sees levels and not only contrasts.
+            // The first layer is not normalized, so that the discriminator sees absolute values and not only
+            // contrasts.
             map = match k {
                 0 => layer.forward_leaky(stacked, SLOPE),
                 _ => leaky_relu(instance_norm(layer.forward(stacked)), SLOPE),

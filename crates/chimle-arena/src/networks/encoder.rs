@@ -1,4 +1,4 @@
-//! The encoder of an image to the distribution of a code.
+//! The encoder from an image to the distribution of a code.
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
@@ -14,14 +14,15 @@ use crate::random::Random;
 
 /// The negative slope of LeakyReLU.
 const SLOPE: f64 = 0.2;
-/// The logarithm of a variance is kept within these bounds, so that its exponential is finite.
+/// The bounds of the logarithm of a variance, which keep its exponential finite.
 const LOG_VARIANCE: (f64, f64) = (-12.0, 8.0);
 
 /// Settings of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EncoderConfig {
-    /// The number of channels of the first layer. They double with each block, up to four times as many.
+    /// The number of channels of the first layer. They double with each block, up to four times this
+    /// number.
     pub width: usize,
     /// The number of residual blocks. Each halves the side.
     pub blocks: usize,
@@ -60,7 +61,7 @@ impl EncoderConfig {
     }
 }
 
-/// A residual encoder with two heads: E(y) of BicycleGAN.
+/// A residual encoder with two heads, the E of BicycleGAN.
 #[derive(Module, Debug)]
 pub struct Encoder<B: Backend> {
     first: Conv3x3<B>,
@@ -77,7 +78,7 @@ struct Block<B: Backend> {
     shortcut: Pointwise<B>,
 }
 
-/// A normal distribution with independent values for each row.
+/// A normal distribution with independent values, one distribution per row.
 #[derive(Clone, Debug)]
 pub struct Normal<B: Backend> {
     /// `[n, code]`
@@ -87,7 +88,7 @@ pub struct Normal<B: Backend> {
 }
 
 impl<B: Kernels> Encoder<B> {
-    /// Encodes images `[n, channels, h, w]`.
+    /// Encodes images `[n, channels, h, w]` to one distribution each.
     pub fn forward(&self, images: Tensor<B, 4>) -> Normal<B> {
         let first = self.first.forward(stack_pixels(images));
         let map = self.blocks.iter().fold(first, |map, block| {

@@ -1,4 +1,4 @@
-//! The networks that only rivals need.
+//! The networks that only the rival methods need.
 
 mod conv;
 mod discriminator;

@@ -1,15 +1,16 @@
-//! Changes of a map's side that compute nothing.
+//! Resizing operations on maps that only rearrange or copy pixels.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 
-/// Stacks each 2x2 pixels of a map as channels: `[n, c, h, w]` to `[n, 4c, h/2, w/2]`.
+/// Stacks each 2x2 block of pixels as channels: `[n, c, h, w]` to `[n, 4c, h/2, w/2]`.
 ///
-/// A 3x3 convolution of the result sees 6x6 pixels and has stride 2. It stands for the 4x4 convolution of stride 2 of the
-/// papers, of which it is a superset, because the project's 3x3 kernel is several times as fast as Burn's strided
-/// convolution on the CPU (`cargo run --release -p chimle-arena --example convolutions`).
+/// A 3x3 convolution of the result has stride 2 and sees 6x6 pixels. It replaces the papers' 4x4 convolution of
+/// stride 2 and can represent the same functions. The reason is speed: on the CPU, the 3x3 kernel of
+/// `chimle-kernels` is several times as fast as Burn's strided convolution (`cargo run --release -p chimle-arena
+/// --example convolutions`).
 pub fn stack_pixels<B: Backend>(map: Tensor<B, 4>) -> Tensor<B, 4> {
     let [n, c, h, w] = map.dims();
     map.reshape([n, c, h / 2, 2, w / 2, 2])
@@ -17,7 +18,7 @@ pub fn stack_pixels<B: Backend>(map: Tensor<B, 4>) -> Tensor<B, 4> {
         .reshape([n, 4 * c, h / 2, w / 2])
 }
 
-/// Undoes [`stack_pixels`], which is a pixel shuffle (Shi et al. 2016): `[n, 4c, h, w]` to `[n, c, 2h, 2w]`.
+/// Reverses [`stack_pixels`]. This is the pixel shuffle (Shi et al. 2016): `[n, 4c, h, w]` to `[n, c, 2h, 2w]`.
 pub fn shuffle_pixels<B: Backend>(map: Tensor<B, 4>) -> Tensor<B, 4> {
     let [n, c, h, w] = map.dims();
     map.reshape([n, c / 4, 2, 2, h, w])

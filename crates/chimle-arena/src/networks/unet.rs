@@ -1,4 +1,4 @@
-//! The U-Net of denoising diffusion (Ho et al. 2020), as small as a CPU needs it.
+//! The U-Net of denoising diffusion (Ho et al. 2020), small enough to be trained on a CPU.
 
 use burn::module::Module;
 use burn::nn::{GroupNorm, GroupNormConfig, Linear, LinearConfig};
@@ -13,7 +13,7 @@ use super::pixels::{enlarge, shuffle_pixels, stack_pixels};
 
 /// The largest number of groups of a group normalization.
 const GROUPS: usize = 8;
-/// The longest wave of the time's embedding, relative to the shortest.
+/// The longest wavelength of the time embedding, relative to the shortest.
 const LONGEST_WAVE: f64 = 10_000.0;
 
 /// Settings of a U-Net.
@@ -24,10 +24,10 @@ pub struct UnetConfig {
     pub width: usize,
     /// The channels at each side, as multiples of the width, fine to coarse.
     pub multipliers: Vec<usize>,
-    /// The number of residual blocks at each side on the way down. On the way up there is one more.
+    /// The number of residual blocks at each side on the way down. On the way up there is one block more per side.
     pub blocks: usize,
-    /// The number of times that 2x2 pixels are stacked as channels before the network sees them. Each makes the network
-    /// about four times as fast. The papers' networks see single pixels, which is 0.
+    /// The number of times that 2x2 pixels are stacked as channels at the input. Each time makes the network about four
+    /// times as fast. The papers' networks read single pixels, which is 0.
     pub stacked: usize,
 }
 
@@ -43,12 +43,12 @@ impl Default for UnetConfig {
 }
 
 impl UnetConfig {
-    /// Returns what the sides of an image must be a multiple of.
+    /// Returns the number that must divide the sides of an image.
     pub fn multiple(&self) -> usize {
         1 << (self.stacked + self.multipliers.len().max(1) - 1)
     }
 
-    /// Creates a network from `inputs` to `outputs` channels. Its last layer returns 0 at first.
+    /// Creates a network from `inputs` to `outputs` channels. Its initial output is 0.
     pub fn init<B: Backend>(&self, inputs: usize, outputs: usize, device: &B::Device) -> Unet<B> {
         let pixels = 1usize << (2 * self.stacked);
         let embedding = 4 * self.width;
@@ -100,7 +100,8 @@ impl UnetConfig {
     }
 }
 
-/// A U-Net that is told the time: residual blocks with group normalization and SiLU, self-attention at the coarsest side.
+/// A U-Net that depends on the time, with residual blocks, group normalization, SiLU, and self-attention at the
+/// coarsest side.
 #[derive(Module, Debug)]
 pub struct Unet<B: Backend> {
     time: Vec<Linear<B>>,
@@ -154,7 +155,7 @@ impl<B: Kernels> Unet<B> {
         (0..self.stacked).fold(last, |map, _| shuffle_pixels(map))
     }
 
-    /// Sines and cosines of the time (Vaswani et al. 2017), then two layers: `[n, 4 width]`.
+    /// Computes sines and cosines of the time (Vaswani et al. 2017), then applies two layers: `[n]` to `[n, 4 width]`.
     fn embedding(&self, times: Tensor<B, 1>) -> Tensor<B, 2> {
         let device = times.device();
         let half = self.width / 2;
@@ -173,7 +174,7 @@ impl<B: Kernels> Unet<B> {
     }
 }
 
-/// A residual block that is told the time.
+/// A residual block that depends on the time.
 #[derive(Module, Debug)]
 struct Block<B: Backend> {
     norms: Vec<GroupNorm<B>>,

@@ -10,13 +10,14 @@ pub use one_mode::OneMode;
 pub use simulated_night::SimulatedNightToDay;
 pub use tiles::Tiles;
 
-/// Makes the arena's tasks known by their names: `simulated-night-to-day` and `tiles`.
+/// Registers the arena's tasks `simulated-night-to-day` and `tiles`.
 ///
-/// It can be called any number of times. A task of the program that already has one of the names stays.
+/// It can be called any number of times. If the program has already registered a task with one of
+/// these names, that task stays.
 pub fn register_tasks() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // The only error is that a name is taken.
+        // The only possible error is that the name is taken.
         let _ = chimle_core::register(SimulatedNightToDay);
         let _ = chimle_core::register(Tiles);
     });

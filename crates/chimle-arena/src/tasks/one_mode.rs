@@ -1,14 +1,15 @@
-//! Procedural scenes with a single answer.
+//! Procedural scenes with a single output.
 
 use chimle_core::data::procedural::Scene;
 use chimle_core::data::{DataError, InputSize, OutputSpace, Planes, Sizes};
 use chimle_core::{Task, TaskHandle};
 use image::RgbImage;
 
-/// A task whose procedural scenes have their first output alone.
+/// A task whose procedural scenes keep only their first output.
 ///
-/// The input then determines the output, up to what a degradation really loses. A method that cannot learn this is broken,
-/// whether it has one output per input or many. Photographs are as in the task itself, and so is the name.
+/// The input then determines the output, except for details that the degradation destroys. Every correct
+/// method can learn this, whether it has one output per input or many. Photographs and the name are those
+/// of the wrapped task.
 #[derive(Debug)]
 pub struct OneMode(pub TaskHandle);
 

@@ -1,4 +1,4 @@
-//! A night that is made from a photograph.
+//! A task whose nights are simulated from photographs.
 
 use chimle_core::Task;
 use chimle_core::data::procedural::{self, Scene};
@@ -8,22 +8,22 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 
-/// The share of the light that is left, at least and at most.
+/// The smallest and the largest share of the light that is left.
 const LIGHT: (f64, f64) = (0.06, 0.16);
 /// The share of a color's saturation that is left.
 const SATURATION: f64 = 0.25;
-/// What the light is multiplied by in red, green and blue.
+/// The factors of the light in red, green and blue.
 const TINT: [f64; 3] = [0.75, 0.85, 1.3];
-/// The deviation of the noise, in the values of the picture.
+/// The standard deviation of the noise, for values in [0, 1].
 const NOISE: f64 = 0.03;
-/// The exponent between light and the values of a picture.
+/// The exponent that converts pixel values to light.
 const GAMMA: f64 = 2.2;
 
-/// A simulated night to the photograph it was made from.
+/// The task that maps a simulated night to the photograph from which it was made.
 ///
-/// The photograph is darkened, most of its color is taken away, and it is tinted blue and gets noise: how much light is left
-/// and the noise depend on the seed. It is **not** a photograph by night: there are no lamps, and shadows and sky are those of
-/// the day. So results must be called those of a simulated night.
+/// The photograph is darkened, loses most of its saturation, is tinted blue, and gets noise. The remaining light and the
+/// noise depend on the seed. The result is **not** a night photograph: there are no lamps, and the shadows and the sky are
+/// those of the day. So results must always be labeled as simulated night.
 #[derive(Clone, Copy, Debug)]
 pub struct SimulatedNightToDay;
 
@@ -49,7 +49,7 @@ impl Task for SimulatedNightToDay {
         Ok(night)
     }
 
-    /// A picture of shapes. Its plausible outputs are not known.
+    /// Returns an image of shapes, whose plausible outputs are not known.
     fn scene(&self, sizes: &Sizes, number: u64) -> Result<Scene, DataError> {
         Ok(procedural::picture(sizes, number))
     }

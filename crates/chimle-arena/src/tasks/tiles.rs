@@ -1,23 +1,24 @@
-//! A mixture in two dimensions, as tiny images.
+//! A mixture in two dimensions, drawn as tiny images.
 
 use chimle_core::Task;
 use chimle_core::data::procedural::{MODES, Scene};
 use chimle_core::data::{DataError, Planes, Sizes};
 use image::{Rgb, RgbImage};
 
-/// The level of the frame around the tiles.
+/// The gray value of the frame around the tiles.
 const FRAME: u8 = 128;
-/// How far the level of a tile is from the frame's, in the output and in the input.
+/// The difference between the gray values of a tile and the frame, in the output and in the input.
 const STEP: u8 = 64;
 const STEP_OF_INPUT: u8 = 20;
 /// The places where the two tiles can meet, in eighths of the width.
 const SPLITS: [u32; 3] = [3, 4, 5];
 
-/// Two tiles in a frame, each of which is light or dark: four equally likely modes, the corners of a square.
+/// A task with two tiles in a frame, each of which is light or dark. The four equally likely modes are the corners of a
+/// square.
 ///
-/// The input shows where the tiles are, and not how light they are. So each output is a point in two dimensions, drawn as
-/// an image that any of the arena's networks can learn. Whoever covers all modes has learned that the tiles are independent.
-/// There are only procedural scenes of it.
+/// The input shows the positions of the tiles, but not whether they are light or dark. So each output is a point in two
+/// dimensions, drawn as an image that every network of the arena can learn. A method that covers all modes has learned
+/// that the tiles are independent. The task has only procedural scenes.
 #[derive(Clone, Copy, Debug)]
 pub struct Tiles;
 
@@ -26,7 +27,7 @@ impl Task for Tiles {
         "tiles"
     }
 
-    /// The picture itself: only scenes have inputs of their own.
+    /// Returns the image itself, because only procedural scenes have inputs.
     fn degrade(&self, picture: &RgbImage, _: &Sizes, _: u64) -> Result<Planes, DataError> {
         Ok(Planes::from_rgb(picture))
     }

@@ -5,13 +5,14 @@ use png::{BitDepth, BlendOp, ColorType, Compression, DisposeOp, Encoder, Encodin
 use super::{Frame, changes, common_size};
 use crate::Error;
 
-/// `frames` as the bytes of an animated PNG that repeats forever.
+/// Encodes `frames` as an animated PNG that repeats forever.
 ///
-/// A program that does not know animation shows the first frame. Delays are exact up to 65 seconds.
+/// A program that does not support animation shows the first frame. Delays are exact up to 65
+/// seconds.
 ///
 /// # Errors
 ///
-/// No frames, and frames that differ in size or have no pixels.
+/// If there are no frames, or frames differ in size or have no pixels.
 pub fn apng(frames: &[Frame]) -> Result<Vec<u8>, Error> {
     let size = common_size(frames)?;
     encode(frames, size).map_err(|error| Error::encode("an animated PNG")(&error))
@@ -45,7 +46,7 @@ fn encode(frames: &[Frame], (width, height): (u32, u32)) -> Result<Vec<u8>, Enco
     Ok(bytes)
 }
 
-/// Seconds as a fraction of 16-bit numbers.
+/// Returns a delay in seconds as a fraction of 16-bit numbers.
 fn fraction(milliseconds: u32) -> (u16, u16) {
     u16::try_from(milliseconds).map_or_else(
         |_| (u16::try_from(milliseconds / 1000).unwrap_or(u16::MAX), 1),

@@ -9,15 +9,16 @@ const MARGIN: u32 = 12;
 const LINE_HEIGHT: u32 = 22;
 const FONT_SIZE: f64 = 15.0;
 
-/// `images` from left to right on white, and `caption` beneath.
+/// Draws `images` from left to right on white, with `caption` below.
 ///
-/// An image at most half as high as the highest is enlarged by a whole factor, its pixels staying squares; each
-/// stands halfway up. The caption is broken into lines where it is too long, none if it is empty. Frames of one
-/// animation agree in size as long as their images do and their captions take as many lines.
+/// An image that is at most half as high as the highest image is enlarged by an integer factor, without
+/// smoothing. Images are centered vertically. A long caption is broken into lines, and an empty caption takes
+/// no space. Frames of an animation have the same size if their images have the same sizes and their captions
+/// take the same number of lines.
 ///
 /// # Errors
 ///
-/// No images, one without pixels, and a caption that cannot be drawn.
+/// If there are no images, an image has no pixels, or the caption cannot be drawn.
 pub fn beside(images: &[&RgbImage], caption: &str) -> Result<RgbImage, Error> {
     if images.is_empty() {
         return Err(Error::Nothing { what: "images" });
@@ -87,7 +88,7 @@ fn caption_picture(caption: &str, width: u32) -> Result<Option<RgbImage>, Error>
     raster::render(&svg, 1.0).map(Some)
 }
 
-/// `text` in lines of at most `room` characters; a longer word has a line of its own.
+/// Breaks `text` into lines of at most `room` characters. A longer word gets its own line.
 fn lines(text: &str, room: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

@@ -1,16 +1,17 @@
-//! One picture turning into the next.
+//! Cross-dissolves between images.
 
 use image::{Rgb, RgbImage};
 
 use super::Frame;
 
-/// Pictures between one and the next.
+/// The number of blended frames between two images.
 const BETWEEN: u32 = 5;
 
-/// Shows each image for `hold` milliseconds and lets it dissolve into the next within `change` milliseconds, the last
-/// into the first, so that the film has no end.
+/// Shows each image for `hold` milliseconds and dissolves it into the next image within `change` milliseconds. The
+/// last image dissolves into the first, so the film can repeat without a jump.
 ///
-/// Of one image there is one frame. Images that differ in size are refused by what writes the frames.
+/// For one image, the result is one frame. Images of different sizes are not rejected here, but when the frames
+/// are encoded.
 pub fn dissolve(images: &[RgbImage], hold: u32, change: u32) -> Vec<Frame> {
     let held = |image: &RgbImage| Frame {
         image: image.clone(),
@@ -30,7 +31,8 @@ pub fn dissolve(images: &[RgbImage], hold: u32, change: u32) -> Vec<Frame> {
     shown.collect()
 }
 
-/// The picture `step / steps` of the way from one to another of the same size. (From one of another size, itself.)
+/// Returns the image that is `step / steps` of the way from one image to the other. If their sizes differ, the
+/// first image is returned.
 fn blend(from: &RgbImage, to: &RgbImage, step: u32, steps: u32) -> RgbImage {
     let mut blended = from.clone();
     if from.dimensions() != to.dimensions() {

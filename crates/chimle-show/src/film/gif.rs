@@ -6,17 +6,18 @@ use super::palette::Palette;
 use super::{Frame, changes, common_size};
 use crate::Error;
 
-/// Programs show a frame of a shorter delay for 100 ms.
+/// The shortest delay. Programs show a frame with a shorter delay for 100 ms.
 const SHORTEST_HUNDREDTHS: u16 = 2;
 
-/// `frames` as the bytes of an animated GIF that repeats forever.
+/// Encodes `frames` as an animated GIF that repeats forever.
 ///
-/// Delays are rounded to hundredths of a second in such a way that the animation keeps its length; each is at least
-/// 20 ms, since programs slow shorter ones down.
+/// Delays are rounded to hundredths of a second, so that the rounding errors do not add up over the
+/// animation. Each delay is at least 20 ms, because programs slow down shorter delays.
 ///
 /// # Errors
 ///
-/// No frames, frames that differ in size or have no pixels, and a side over 65,535 pixels.
+/// If there are no frames, frames differ in size or have no pixels, or a side is over 65,535
+/// pixels.
 pub fn gif(frames: &[Frame]) -> Result<Vec<u8>, Error> {
     let (width, height) = common_size(frames)?;
     let side = |side: u32| {
@@ -47,7 +48,7 @@ fn encode(frames: &[Frame], (width, height): (u16, u16)) -> Result<Vec<u8>, gif:
             .pixels(&frame.image)
             .map(|(x, y, color)| palette.index(x, y, color))
             .collect();
-        // Within the whole, whose sides fit.
+        // The rectangle lies within the frame, whose sides fit into 16 bits.
         let within = |length: u32| length as u16;
         encoder.write_frame(&gif::Frame {
             delay,

@@ -1,8 +1,8 @@
-//! Animated GIF and animated PNG, images side by side in a frame, and images that dissolve into each other.
+//! Animated GIF and PNG, images side by side in a frame, and images that dissolve into each other.
 //!
-//! A GIF has 256 colors; [`gif`] chooses them once for the whole animation, so that what stands still keeps its
-//! colors from frame to frame. An animated PNG keeps every color and is some times larger. Both hold, of each frame
-//! after the first, only the rectangle that changed, and repeat forever.
+//! A GIF has 256 colors. [`gif`] chooses them once for the whole animation, so pixels that do not change keep their
+//! color in all frames. An animated PNG keeps all colors, but the file is several times larger. Both formats store
+//! only the changed rectangle of each frame after the first, and both repeat forever.
 
 mod apng;
 mod beside;
@@ -21,20 +21,22 @@ pub use gif::gif;
 
 use crate::{Error, error};
 
-/// A picture of an animation.
+/// A frame of an animation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
-    /// The picture.
+    /// The image.
     pub image: RgbImage,
-    /// How long it is shown.
+    /// The duration for which the frame is shown, in milliseconds.
     pub milliseconds: u32,
 }
 
-/// Writes `frames` to `path`: as a GIF, or as an animated PNG (`.png`, `.apng`), by the extension.
+/// Writes `frames` to `path`, as a GIF (`.gif`) or as an animated PNG (`.png`, `.apng`), depending on the
+/// extension.
 ///
 /// # Errors
 ///
-/// No frames, frames that differ in size or have no pixels, any other extension, and a file that cannot be written.
+/// If there are no frames, frames differ in size or have no pixels, the extension is a different one, or the file
+/// cannot be written.
 pub fn save(frames: &[Frame], path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref();
     let bytes = match error::extension(path).as_str() {
@@ -50,7 +52,7 @@ pub fn save(frames: &[Frame], path: impl AsRef<Path>) -> Result<(), Error> {
     error::write(path, &bytes)
 }
 
-/// The size that all frames have.
+/// Returns the size that all frames share.
 fn common_size(frames: &[Frame]) -> Result<(u32, u32), Error> {
     let first = frames
         .first()
@@ -75,7 +77,7 @@ fn common_size(frames: &[Frame]) -> Result<(u32, u32), Error> {
     }
 }
 
-/// A rectangle of a frame.
+/// A rectangle in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rectangle {
     left: u32,
@@ -85,7 +87,8 @@ struct Rectangle {
 }
 
 impl Rectangle {
-    /// What must be drawn to make `next` of `previous`: everything where there is none, one pixel where they agree.
+    /// Returns the rectangle that must be redrawn to turn `previous` into `next`. It is the whole frame if there is
+    /// no previous frame, and one pixel if both frames are equal.
     fn changed(previous: Option<&RgbImage>, next: &RgbImage) -> Self {
         let (width, height) = next.dimensions();
         let Some(previous) = previous else {
@@ -114,7 +117,7 @@ impl Rectangle {
         }
     }
 
-    /// The pixels of `image` within it, row by row.
+    /// Returns the pixels of `image` within the rectangle, row by row.
     fn pixels(self, image: &RgbImage) -> impl Iterator<Item = (u32, u32, [u8; 3])> {
         (self.top..self.top + self.height).flat_map(move |y| {
             (self.left..self.left + self.width).map(move |x| (x, y, image.get_pixel(x, y).0))
@@ -122,7 +125,7 @@ impl Rectangle {
     }
 }
 
-/// The frames, each with what changed since the one before.
+/// Returns the frames, each with the rectangle that changed since the previous frame.
 fn changes(frames: &[Frame]) -> impl Iterator<Item = (&Frame, Rectangle)> {
     frames.iter().enumerate().map(|(index, frame)| {
         let previous = index.checked_sub(1).map(|before| &frames[before].image);

@@ -8,13 +8,13 @@ use super::Frame;
 
 const MOST_COLORS: usize = 256;
 
-/// A color this frequent (a background, the lines of a plot) is kept as it is.
+/// The share of pixels from which a color (a background, the lines of a plot) is kept exactly.
 const FREQUENT_SHARE: f64 = 0.004;
 
-/// At most so many colors are kept for being frequent.
+/// The largest number of frequent colors that are kept exactly.
 const MOST_FREQUENT: usize = 48;
 
-/// About how many pixels the palette is learned from.
+/// The approximate number of pixels from which the palette is learned.
 const LEARNED_FROM: usize = 400_000;
 
 /// The order in which the cells of an 8 by 8 square are filled (Bayer 1973).
@@ -29,14 +29,15 @@ const BAYER: [[u8; 8]; 8] = [
     [63, 31, 55, 23, 61, 29, 53, 21],
 ];
 
-/// Colors for all frames of an animation, and which stands for which pixel.
+/// The colors for all frames of an animation, and the assignment of pixels to them.
 ///
-/// Exact where the frames have 256 colors or fewer. Otherwise frequent colors are exact, and between the others
-/// pixels are dithered with a fixed pattern: unlike error diffusion it leaves a pixel that does not change as it is.
+/// If the frames have at most 256 colors, all colors are exact. Otherwise frequent colors are exact, and the
+/// other pixels are dithered with a fixed pattern. Unlike error diffusion, a fixed pattern leaves a pixel the
+/// same in all frames in which it does not change.
 pub(super) struct Palette {
     colors: Vec<[u8; 3]>,
     exact: HashMap<[u8; 3], u8>,
-    /// How far the pattern moves a pixel at most, in each channel.
+    /// The largest change that dithering makes to a channel of a pixel.
     reach: f64,
     nearest: HashMap<[u8; 3], u8>,
 }
@@ -75,12 +76,12 @@ impl Palette {
         }
     }
 
-    /// Red, green, blue of each color in turn.
+    /// Returns the red, green and blue values of all colors.
     pub fn bytes(&self) -> Vec<u8> {
         self.colors.concat()
     }
 
-    /// The index of the color that stands for `color` at `(x, y)`.
+    /// Returns the index of the palette color for `color` at `(x, y)`.
     pub fn index(&mut self, x: u32, y: u32, color: [u8; 3]) -> u8 {
         if let Some(&index) = self.exact.get(&color) {
             return index;
@@ -101,7 +102,7 @@ impl Palette {
 
 fn learned(frames: &[Frame], exact: &HashMap<[u8; 3], u8>, count: usize) -> Vec<[u8; 3]> {
     let pixels: usize = frames.iter().map(|frame| frame.image.pixels().len()).sum();
-    // Odd, so that it does not run down the columns of images whose width is a power of two.
+    // The stride is odd, so that it does not sample only a few columns of images whose width is a power of two.
     let every = (pixels / LEARNED_FROM) | 1;
     let rgba: Vec<u8> = frames
         .iter()
@@ -130,7 +131,7 @@ fn nearest(colors: &[[u8; 3]], color: [u8; 3]) -> u8 {
         .map_or(0, |(index, _)| index)
 }
 
-/// The mean distance from a color to the nearest other one, in each channel.
+/// Returns the mean distance between a color and its nearest other color, per channel.
 fn spacing(colors: &[[u8; 3]]) -> f64 {
     let distances = colors.iter().enumerate().filter_map(|(index, &color)| {
         colors

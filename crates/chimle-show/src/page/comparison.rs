@@ -1,7 +1,7 @@
-//! One HTML file in which methods are compared: tables, plots, and what each made of the same inputs.
+//! One HTML file that compares methods: tables, plots, and each method's samples for the same inputs.
 //!
-//! A [`Comparison`] needs no script: everything can be read, searched and printed as it is. The pictures of a method for an
-//! input are one strip.
+//! A [`Comparison`] has no script, so the whole page can be read, searched and printed. The samples
+//! of a method for an input are drawn as one strip.
 
 use std::path::Path;
 
@@ -14,56 +14,56 @@ use crate::{Error, Plot, error};
 const PAGE: &str = include_str!("comparison.html");
 const OWN_STYLE: &str = include_str!("comparison.css");
 
-/// The space between the pictures of a strip, in pixels.
+/// The space between the images of a strip, in pixels.
 const GAP: u32 = 2;
 
-/// Methods compared with each other, as one HTML file.
+/// A comparison of methods, as one HTML file.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Comparison {
-    /// Its heading.
+    /// The heading.
     pub title: String,
     /// Paragraphs below the heading.
     pub summary: Vec<String>,
     /// Tables, in the order shown.
     pub tables: Vec<Table>,
-    /// Plots, drawn over the width of the page; their own width and height do not count.
+    /// Plots, drawn over the width of the page. Their own width and height are ignored.
     pub curves: Vec<Plot>,
-    /// Inputs with what each method made of them.
+    /// Inputs with the samples of each method.
     pub inputs: Vec<Compared>,
-    /// What a reader should know. Shown last.
+    /// Remarks, which are shown last.
     pub notes: Vec<String>,
 }
 
 /// A table. The first cell of a row is its heading. A line break in a cell is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Table {
-    /// Its heading.
+    /// The heading.
     pub title: String,
     /// The headings of the columns.
     pub head: Vec<String>,
-    /// The rows, each with a cell for every column.
+    /// The rows, each with one cell per column.
     pub rows: Vec<Vec<String>>,
 }
 
-/// An input, and the pictures that methods made of it.
+/// An input, and the samples of each method for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
-    /// What it is called.
+    /// The name of the input.
     pub name: String,
-    /// What the methods were given, of any size.
+    /// The conditioning image that the methods were given, of any size.
     pub conditioning: RgbImage,
     /// The true image.
     pub truth: RgbImage,
-    /// The name of each method with its pictures, all of one size.
+    /// The name of each method with its samples, all of the same size.
     pub rows: Vec<(String, Vec<RgbImage>)>,
 }
 
 impl Comparison {
-    /// The page.
+    /// Returns the page as HTML.
     ///
     /// # Errors
     ///
-    /// [`Error::NoPixels`], naming the input, if one of the images is empty.
+    /// [`Error::NoPixels`] if an image is empty. The error names the input.
     pub fn html(&self) -> Result<String, Error> {
         let paragraphs = |texts: &[String]| -> String {
             let texts = texts.iter();
@@ -100,7 +100,7 @@ impl Comparison {
     ///
     /// # Errors
     ///
-    /// As [`Comparison::html`], and a file that cannot be written.
+    /// The errors of [`Comparison::html`], and [`Error::Write`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         error::write(path.as_ref(), self.html()?.as_bytes())
     }
@@ -159,7 +159,8 @@ impl Compared {
     }
 }
 
-/// Pictures side by side. Those of another size than the first are resized without smoothing.
+/// Draws images side by side. Images that differ in size from the first are resized without
+/// smoothing.
 fn strip(pictures: &[RgbImage]) -> RgbImage {
     let Some(first) = pictures.first() else {
         return RgbImage::new(0, 0);

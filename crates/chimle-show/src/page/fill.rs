@@ -1,6 +1,8 @@
-//! A template's slots, `{{name}}`, filled in one pass: what is put into one is not searched for others.
+//! Filling of a template's slots, `{{name}}`, in one pass. Inserted values are not searched for
+//! further slots.
 
-/// `template` with each `{{name}}` replaced by the value of that name; a slot of no such name stays.
+/// Replaces each `{{name}}` in `template` by the value of that name. A slot without a value stays as
+/// it is.
 pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::new();
     let mut rest = template;

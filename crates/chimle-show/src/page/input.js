@@ -1,24 +1,24 @@
-// An input: its stage and its strips of images.
+// An input, with its stage and its strips of images.
 
 const title = document.querySelector("h1").textContent;
 const large = document.getElementById("large");
 const startsTouch = (event) => event.pointerType === "touch" || event.pointerType === "pen";
 
-/** An image at most this large on its longer side is enlarged in squares, a larger one smoothly. */
+/** The longest side of images that are enlarged without smoothing. Larger images are smoothed. */
 const SMALL_IMAGE = 128;
 
-/** Few tiles are wider, so that they fill two rows beside the stage. */
+/** Few tiles are drawn wider, so that they fill two rows next to the stage. */
 const TILES = [{ most: 8, width: "10rem" }, { most: 10, width: "8.25rem" }];
 
-/** A finger's way in pixels from one sample to the next. */
+/** The distance in pixels that a finger moves from one sample to the next. */
 const SWIPE = 28;
 
 /**
- * One input: which of its images is shown, and what shows them. Image 0 is the conditioning, then come the samples,
+ * An input: the image that is shown, and the elements that show it. Image 0 is the conditioning. The samples follow, and
  * then the truths.
  */
 class Input {
-  /** The one that keys act on: pointed at or focused last. */
+  /** The input that keys act on: the one last pointed at or focused. */
   static active = null;
 
   constructor(outline, index) {
@@ -32,7 +32,7 @@ class Input {
     return samples > 0 ? 1 : 0;
   }
 
-  /** How many images can be gone through: without the truths as long as these are hidden. */
+  /** The number of images that can be browsed. Hidden truths are not counted. */
   get reachable() {
     return this.revealed ? this.count : 1 + this.samples;
   }
@@ -90,7 +90,7 @@ class Input {
     }
   }
 
-  /** A row of all images; `chosen` is called when one is clicked. */
+  /** Creates a row of all images. `chosen` is called when an image is clicked. */
   strip(chosen) {
     const list = document.createElement("ul");
     list.className = "strip";
@@ -102,7 +102,7 @@ class Input {
       item.querySelector(".label").textContent = this.shortLabel(image);
       item.querySelector("img").alt = "";
       tile.setAttribute("aria-label", this.label(image));
-      // The large view, when it closes, gives the focus back to the tile that opened it.
+      // When the large view closes, it returns the focus to the tile that opened it.
       const usable = () => !shown || large.contains(tile);
       tile.addEventListener("focus", () => usable() && this.show(image));
       tile.addEventListener("pointerenter", (event) => !startsTouch(event) && usable() && this.show(image));
@@ -117,7 +117,7 @@ class Input {
       list.append(item);
       return { item, tile, picture: item.querySelector("img"), mark };
     });
-    // A finger that slides over the tiles shows one after the other.
+    // A finger that slides over the tiles shows one image after the other.
     list.addEventListener("pointermove", (event) => {
       if (!startsTouch(event)) return;
       const item = document.elementFromPoint(event.clientX, event.clientY)?.closest("li");
@@ -127,7 +127,7 @@ class Input {
     return list;
   }
 
-  /** Decodes the images, once. */
+  /** Decodes the images on the first call. */
   load() {
     if (this.images) return;
     this.images = readImages(this.index);
@@ -170,7 +170,7 @@ class Input {
     this.refresh();
   }
 
-  /** Goes `by` images on, and takes the keyboard's focus along where it is in a strip. */
+  /** Moves forward by `by` images, and moves the keyboard focus too if it is in a strip. */
   step(by) {
     this.show(Math.min(Math.max(this.current + by, 0), this.reachable - 1));
     const strip = this.strips.find(({ list }) => list.contains(document.activeElement));
@@ -199,7 +199,7 @@ class Input {
       this.current = 1 + this.samples;
       this.beforeTruth = before;
     }
-    // Asked for again and again, the truth and the sample before it take turns.
+    // Repeated requests alternate between the truth and the sample shown before.
     if (this.current >= this.reachable) this.current = this.beforeTruth ?? this.first(this);
     this.refresh();
     showRevealed();
@@ -211,16 +211,16 @@ class Input {
   }
 }
 
-// The pictures.
+// The images.
 
-/** Shows `url` at once: its tile has loaded it, or is about to. */
+/** Shows `url` at once, because its tile has already loaded it or is loading it. */
 function setPicture(picture, url, alt) {
   if (picture.src !== url) picture.src = url;
   picture.alt = alt;
   whenSized(picture);
 }
 
-/** Marks an image that is small and shown larger, once its size is known. */
+/** Marks an image that is enlarged without smoothing, once its size is known. */
 function whenSized(picture) {
   const mark = () => {
     const longer = Math.max(picture.naturalWidth, picture.naturalHeight);
@@ -235,7 +235,7 @@ function showMark(button, input) {
   button.setAttribute("aria-pressed", favorites.has(input.index, input.current));
 }
 
-/** A finger that goes sideways over `element` goes through the images; what follows is then no click. */
+/** Lets a finger that moves sideways over `element` browse the images. The event at the end is then not a click. */
 function followSwipe(element, input) {
   let from = null;
   let swiped = false;

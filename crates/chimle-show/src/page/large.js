@@ -45,7 +45,10 @@ function refreshLarge() {
   largeParts.strip.querySelector(".current")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
-/** As large as there is room: small images by a whole factor, so that their squares are alike. */
+/**
+ * Makes the image as large as the window allows. Small images are enlarged by an integer factor, so that all their pixels
+ * have the same size.
+ */
 function fitLarge() {
   const { clientWidth, clientHeight } = largeParts.space;
   let factor = Math.min(clientWidth / shown.width, clientHeight / shown.height);

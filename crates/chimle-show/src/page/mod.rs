@@ -1,9 +1,9 @@
-//! One HTML file in which a person looks through what a run produced.
+//! One HTML file for browsing the results of a run.
 //!
-//! A [`Page`] shows, for each [`Input`], its conditioning and its samples: one large picture that changes in place
-//! to whatever sample is pointed at, so that the eye sees the difference. The truth stays hidden until it is asked
-//! for. Favorites can be marked, are kept by the browser, and are saved as PNG. The file holds all it needs and
-//! opens without a server or a network; images are decoded as they come into view.
+//! A [`Page`] shows the conditioning and the samples of each [`Input`]. One large image changes in place to the
+//! sample under the pointer, which makes differences easy to see. The truth is hidden until the reader asks for
+//! it. Favorites can be marked, are stored by the browser, and can be saved as PNG. The file is self-contained and
+//! opens without a server or a network. Images are decoded when they come into view.
 
 mod comparison;
 mod fill;
@@ -30,50 +30,50 @@ const SCRIPT: &str = concat!(
     include_str!("page.js"),
 );
 
-/// Width and height of a curve on a screen, and on a phone, in CSS pixels.
+/// The width and height of a curve in CSS pixels, on a wide screen and on a phone.
 const CURVE_SIZES: [(&str, (u32, u32)); 2] = [("wide", (960, 400)), ("narrow", (340, 300))];
 
-/// What a run produced, as one HTML file.
+/// The results of a run, as one HTML file.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Page {
-    /// Its heading, and the beginning of the names of saved images.
+    /// The heading, which is also the prefix of the names of saved images.
     pub title: String,
-    /// Names and values, in the order shown.
+    /// The settings of the run as names and values, in the order shown.
     pub settings: Vec<(String, String)>,
     /// The held-out inputs, in the order shown.
     pub inputs: Vec<Input>,
-    /// Plots, drawn over the width of the page; their own width and height do not count.
+    /// Plots, drawn over the width of the page. Their own width and height are ignored.
     pub curves: Vec<Plot>,
-    /// What was measured, in the order shown.
+    /// The measures, in the order shown.
     pub measures: Vec<Measure>,
 }
 
-/// An input and what a model made of it.
+/// An input and a model's samples for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Input {
-    /// What it is called.
+    /// The name of the input.
     pub name: String,
-    /// What the model was given, of any size; shown as large as the samples.
+    /// The conditioning image that the model was given, of any size. It is shown at the size of the samples.
     pub conditioning: RgbImage,
-    /// The true image; several where several are equally true, none where it is not known.
+    /// The true images. There are several if several are equally plausible, and none if the truth is not known.
     pub truths: Vec<RgbImage>,
-    /// The images made from it.
+    /// The samples.
     pub samples: Vec<RgbImage>,
 }
 
 /// A row of the table of measures.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Measure {
-    /// What was measured.
+    /// The name of the measure.
     pub name: String,
-    /// The number, as it is to be read.
+    /// The value, formatted for the reader.
     pub value: String,
-    /// How sure it is, for example `0.109 to 0.125`. May be empty.
+    /// The interval of the value, for example `0.109 to 0.125`. May be empty.
     pub interval: String,
 }
 
 impl Measure {
-    /// A row of these three texts.
+    /// Creates a row from these three texts.
     pub fn new(
         name: impl Into<String>,
         value: impl Into<String>,
@@ -87,7 +87,7 @@ impl Measure {
     }
 }
 
-/// What the script knows of an input before it decodes its images.
+/// The data of an input that the script reads before it decodes the images.
 #[derive(Serialize)]
 struct Outline<'a> {
     name: &'a str,
@@ -106,11 +106,11 @@ struct Images {
 }
 
 impl Page {
-    /// The page.
+    /// Returns the page as HTML.
     ///
     /// # Errors
     ///
-    /// [`Error::NoPixels`], naming the input, if one of the images is empty.
+    /// [`Error::NoPixels`] if an image is empty. The error names the input.
     pub fn html(&self) -> Result<String, Error> {
         let mut fingerprint = DefaultHasher::new();
         self.title.hash(&mut fingerprint);
@@ -145,12 +145,12 @@ impl Page {
     ///
     /// # Errors
     ///
-    /// As [`Page::html`], and a file that cannot be written.
+    /// The errors of [`Page::html`], and [`Error::Write`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         error::write(path.as_ref(), self.html()?.as_bytes())
     }
 
-    /// How many inputs there are and how many samples of each.
+    /// Returns a text with the number of inputs and the number of samples of each.
     fn summary(&self) -> String {
         let counts = || self.inputs.iter().map(|input| input.samples.len());
         let inputs = counted(self.inputs.len(), "input");
@@ -168,7 +168,7 @@ impl Page {
         }
     }
 
-    /// Links to the parts, where there are several.
+    /// Returns links to the parts of the page, if there are several.
     fn navigation(&self) -> String {
         let links: Vec<_> = [
             ("inputs", "Samples", !self.inputs.is_empty()),
@@ -313,7 +313,7 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
-/// A section of the page, or nothing where it has no content.
+/// Returns a section of the page. It is empty if there is no content.
 fn section(id: &str, heading: &str, content: &str) -> String {
     if content.is_empty() {
         return String::new();

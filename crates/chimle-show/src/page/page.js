@@ -43,7 +43,7 @@ saveAll.addEventListener("click", async () => {
   else if (entries.length > 1) download(await zip(distinct(entries)), `${fileName(title, "favorites")}.zip`);
 });
 
-/** Entries of one name numbered apart. */
+/** Numbers entries with the same name. */
 function distinct(entries) {
   const counts = new Map();
   return entries.map(({ name, file }) => {

@@ -1,16 +1,16 @@
 "use strict";
 
-// The images as files, which of them are favorites, and saving them.
+// The images as files, the favorites, and saving.
 
 const readJson = (id) => JSON.parse(document.getElementById(id).textContent);
 
-/** A data URI of a PNG as a file in memory. */
+/** Converts a data URI of a PNG to a file in memory. */
 function fileOf(uri) {
   const text = atob(uri.slice(uri.indexOf(",") + 1));
   return new Blob([Uint8Array.from(text, (character) => character.charCodeAt(0))], { type: "image/png" });
 }
 
-/** The images of input `index`: the conditioning, the samples, the truths, each as a file and its address. */
+/** Returns the images of input `index` (conditioning, samples and truths), each as a file and its address. */
 function readImages(index) {
   const { conditioning, samples, truths } = readJson(`images-${index}`);
   document.getElementById(`images-${index}`).remove();
@@ -20,7 +20,7 @@ function readImages(index) {
   });
 }
 
-/** The favorites, `input:sample`, kept by the browser where it allows that. */
+/** The favorites as `input:sample`, stored by the browser if it allows that. */
 const favorites = {
   key: `chimle-show ${document.body.dataset.run}`,
   marked: new Set(),
@@ -29,7 +29,7 @@ const favorites = {
     try {
       this.marked = new Set(JSON.parse(localStorage.getItem(this.key) ?? "[]"));
     } catch {
-      // They last as long as the page then.
+      // The favorites then last only until the page is closed.
     }
   },
 
@@ -39,7 +39,7 @@ const favorites = {
     try {
       localStorage.setItem(this.key, JSON.stringify([...this.marked]));
     } catch {
-      // As above.
+      // Storing is not allowed: see above.
     }
   },
 
@@ -48,7 +48,7 @@ const favorites = {
   },
 };
 
-/** Letters and digits of any script, the rest as single hyphens. */
+/** Keeps letters and digits of any script, and replaces everything else by single hyphens. */
 const fileName = (...parts) =>
   parts
     .map((part) => part.normalize("NFC").replace(/[^\p{L}\p{N}.]+/gu, "-").replace(/^[-.]+|[-.]+$/g, "").slice(0, 80))
@@ -74,13 +74,13 @@ function crc32(bytes) {
   return ~crc >>> 0;
 }
 
-/** Little-endian numbers, given as pairs of a value and its size in bytes. */
+/** Encodes little-endian numbers, given as pairs of a value and its size in bytes. */
 function numbers(...pairs) {
   return Uint8Array.from(pairs.flatMap(([value, size]) =>
     Array.from({ length: size }, (_, byte) => (value >>> (8 * byte)) & 255)));
 }
 
-/** One ZIP file of `entries`, {name, file}; PNG does not shrink further, so they are stored as they are. */
+/** Creates one ZIP file of `entries`, {name, file}. They are stored without compression, because PNG is already compressed. */
 async function zip(entries) {
   const parts = [];
   const directory = [];
@@ -88,7 +88,7 @@ async function zip(entries) {
   for (const { name, file } of entries) {
     const bytes = new Uint8Array(await file.arrayBuffer());
     const title = new TextEncoder().encode(name);
-    // Version 2.0, names in UTF-8, stored, 1 January 1980.
+    // Version 2.0, names in UTF-8, no compression, 1 January 1980.
     const shared = numbers([20, 2], [0x800, 2], [0, 2], [0, 2], [33, 2],
       [crc32(bytes), 4], [bytes.length, 4], [bytes.length, 4], [title.length, 2], [0, 2]);
     parts.push(numbers([0x04034b50, 4]), shared, title, bytes);

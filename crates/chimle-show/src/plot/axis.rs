@@ -1,16 +1,16 @@
-//! One axis: which values it covers, where a value lies on it, and its ticks.
+//! One axis of a plot: its range, the position of a value on it, and its ticks.
 
-/// How values are spread over an axis.
+/// The scale of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scale {
-    /// Equal differences take equal lengths.
+    /// Equal differences have equal lengths.
     #[default]
     Linear,
-    /// Equal ratios take equal lengths. Values of 0 and below cannot be shown and leave a gap.
+    /// Equal ratios have equal lengths. Values of 0 and below cannot be shown and leave a gap.
     Log,
 }
 
-/// An axis from `low` to `high`, which differ.
+/// An axis from `low` to `high`. The two values differ.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Axis {
     scale: Scale,
@@ -18,24 +18,25 @@ pub(super) struct Axis {
     high: f64,
 }
 
-/// A value of an axis and what is written beside it.
+/// A value on an axis, with its label.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tick {
     pub value: f64,
     pub label: String,
 }
 
-/// Beyond it (and below its inverse, on a logarithmic axis) differences overflow.
+/// The largest absolute value that is shown. Beyond it, and below its inverse on a logarithmic axis,
+/// differences overflow.
 const LARGEST: f64 = 1e300;
 
-/// Under this share of the values' size, their range is that of rounding errors.
+/// The smallest range relative to the size of the values. A smaller range is due to rounding errors.
 const SMALLEST_RANGE: f64 = 1e-9;
 
-/// The share of a step by which a value may miss a tick and still count as on it.
+/// The tolerance for a value that lies on a tick, as a share of a step.
 const SLACK: f64 = 1e-6;
 
 impl Axis {
-    /// The axis that covers `values`, those aside that it cannot show.
+    /// Creates the axis that covers all of `values` that it can show.
     pub fn covering(scale: Scale, values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = values
             .filter(|&value| shown(scale, value))
@@ -45,7 +46,8 @@ impl Axis {
         Self::between(scale, (low, high))
     }
 
-    /// The axis between two values; one around them where they agree, and a default where they do not make a range.
+    /// Creates the axis between two values. If the values are equal, the axis extends around them. If they
+    /// are not a valid range, a default range is used.
     pub fn between(scale: Scale, (low, high): (f64, f64)) -> Self {
         let usable = shown(scale, low) && shown(scale, high) && low <= high;
         let (low, high) = match scale {
@@ -61,14 +63,14 @@ impl Axis {
         Self { scale, low, high }
     }
 
-    /// The axis, extended to round values.
+    /// Extends the axis to round values.
     pub fn rounded(self, count: usize) -> Self {
         let (low, high) = match self.scale {
             Scale::Log if self.decades() > 1.0 => (
                 exponent(self.low).map_or(self.low, |power| round_below(self.low, power)),
                 exponent(self.high).map_or(self.high, |power| round_above(self.high, power)),
             ),
-            // Twice, since the ticks of a wider axis may be wider apart.
+            // Two passes, because a wider axis can have a larger distance between ticks.
             _ => (0..2).fold((self.low, self.high), |(low, high), _| {
                 let step = Self { low, high, ..self }.step(count);
                 (
@@ -83,12 +85,13 @@ impl Axis {
         }
     }
 
-    /// Its lowest and highest value.
+    /// Returns the lowest and the highest value.
     pub fn ends(&self) -> (f64, f64) {
         (self.low, self.high)
     }
 
-    /// Where `value` lies: 0 at the low end, 1 at the high end; `None` for what cannot be shown.
+    /// Returns the position of `value`: 0 at the low end, 1 at the high end, and `None` if the value cannot
+    /// be shown.
     pub fn place(&self, value: f64) -> Option<f64> {
         if !shown(self.scale, value) {
             return None;
@@ -99,8 +102,8 @@ impl Axis {
         })
     }
 
-    /// About `count` round values: multiples of 1, 2 or 5 times a power of ten; on a logarithmic axis of more
-    /// than a decade, these numbers themselves.
+    /// Returns about `count` round values. They are multiples of 1, 2 or 5 times a power of ten. On a
+    /// logarithmic axis of more than a decade, they are 1, 2 or 5 times a power of ten.
     pub fn ticks(&self, count: usize) -> Vec<Tick> {
         if self.scale == Scale::Log && self.decades() > 1.0 {
             return self.log_ticks(count);
@@ -124,7 +127,7 @@ impl Axis {
         self.high.log10() - self.low.log10()
     }
 
-    /// The distance between ticks that makes about `count` of them.
+    /// Returns the distance between ticks at which there are about `count` ticks.
     fn step(&self, count: usize) -> f64 {
         let rough = (self.high - self.low) / count.max(1) as f64;
         let power = 10f64.powf(rough.log10().floor());
@@ -169,7 +172,7 @@ fn exponent(value: f64) -> Option<i32> {
     power.is_finite().then(|| (power + 1e-9).floor() as i32)
 }
 
-/// `factor` times ten to the `power`, the nearest double.
+/// Returns the double that is nearest to `factor` times ten to the `power`.
 fn times_power(factor: u32, power: i32) -> f64 {
     format!("{factor}e{power}").parse().unwrap_or(f64::NAN)
 }
@@ -190,7 +193,7 @@ fn round_above(value: f64, power: i32) -> f64 {
         .unwrap_or(value)
 }
 
-/// `value`, a multiple of `step`, with as many digits as `step` needs.
+/// Formats `value`, a multiple of `step`, with as many digits as `step` needs.
 fn label(value: f64, step: f64, largest: f64) -> String {
     let digit = exponent(step).unwrap_or(0);
     let written = if value.abs() < step / 2.0 {
@@ -213,7 +216,7 @@ fn power_label(factor: u32, power: i32) -> String {
     written.replace('-', "\u{2212}")
 }
 
-/// A comma before each group of three digits, from ten thousand on.
+/// Inserts commas between groups of three digits, for numbers from ten thousand on.
 fn grouped(number: &str) -> String {
     let (whole, rest) = number.split_at(number.find('.').unwrap_or(number.len()));
     let digits = whole.trim_start_matches('-').len();

@@ -1,12 +1,12 @@
-//! A series as the path of an SVG.
+//! A series as an SVG path.
 
 use std::fmt::Write;
 
-/// Points on the canvas, and gaps where there is `None`, as the data of a `<path>`.
+/// Returns the data of a `<path>` through points on the canvas. `None` is a gap.
 ///
-/// Of the points that fall into one column of pixels only the first, the lowest, the highest and the last are kept:
-/// the line looks the same and its length is bounded by the width of the plot. A point between two gaps becomes a
-/// line of no length, which round caps show as a dot.
+/// If several points fall into one column of pixels, only the first, the lowest, the highest and the last are
+/// kept. The line looks the same, and the size of the data is bounded by the width of the plot. A point between
+/// two gaps becomes a line of length 0, which round caps show as a dot.
 pub(super) fn path(points: impl Iterator<Item = Option<(f64, f64)>>) -> String {
     let mut path = String::new();
     let mut run = Vec::new();

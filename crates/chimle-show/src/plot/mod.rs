@@ -1,8 +1,8 @@
 //! Line plots, as SVG and as PNG.
 //!
-//! A [`Plot`] is a title, two axes and its [`Series`]. Its colors are told apart by people who are color-blind
-//! (Okabe and Ito's), and from the seventh series on lines are dashed as well. A value that is not a number, or
-//! that a logarithmic axis cannot show, leaves a gap. Any number of points is drawn, also none or one.
+//! A [`Plot`] has a title, two axes and [`Series`]. Its colors (Okabe and Ito's) can be told apart by
+//! color-blind people, and from the seventh series on, lines are also dashed. A value that is NaN, or that a
+//! logarithmic axis cannot show, leaves a gap. A series can have any number of points, including none or one.
 
 mod axis;
 mod line;
@@ -16,7 +16,7 @@ pub use axis::Scale;
 
 use crate::{Error, error, raster};
 
-/// Pixels of a PNG to a unit of a plot's width and height.
+/// The number of pixels of a PNG per CSS pixel.
 const PNG_SCALE: f32 = 2.0;
 
 /// A line plot.
@@ -43,25 +43,25 @@ const PNG_SCALE: f32 = 2.0;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plot {
-    /// What it shows; written above it. May be empty.
+    /// The title above the plot. May be empty.
     pub title: String,
-    /// What runs along the horizontal axis.
+    /// The label of the horizontal axis.
     pub x_label: String,
-    /// What runs along the vertical axis.
+    /// The label of the vertical axis.
     pub y_label: String,
-    /// How values are spread over the horizontal axis.
+    /// The scale of the horizontal axis.
     pub x_scale: Scale,
-    /// How values are spread over the vertical axis.
+    /// The scale of the vertical axis.
     pub y_scale: Scale,
-    /// The ends of the horizontal axis, where the points should not decide.
+    /// The ends of the horizontal axis. If `None`, the points determine them.
     pub x_range: Option<(f64, f64)>,
-    /// The ends of the vertical axis, where the points should not decide.
+    /// The ends of the vertical axis. If `None`, the points determine them.
     pub y_range: Option<(f64, f64)>,
-    /// The lines, in the order of the legend. One alone has no legend.
+    /// The lines, in the order of the legend. A single line has no legend.
     pub series: Vec<Series>,
-    /// Width in CSS pixels, at least 160.
+    /// The width in CSS pixels, at least 160.
     pub width: u32,
-    /// Height in CSS pixels, at least 120.
+    /// The height in CSS pixels, at least 120.
     pub height: u32,
 }
 
@@ -85,16 +85,16 @@ impl Default for Plot {
 /// One line of a [`Plot`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Series {
-    /// What the legend calls it.
+    /// The name in the legend.
     pub name: String,
-    /// Its points (x, y), joined in this order.
+    /// The points (x, y), joined in this order.
     pub points: Vec<(f64, f64)>,
-    /// Points drawn faintly behind it: what `points` was smoothed from. May be empty.
+    /// Points drawn faintly behind the line: the values before smoothing. May be empty.
     pub raw: Vec<(f64, f64)>,
 }
 
 impl Series {
-    /// A line through `points`.
+    /// Creates a line through `points`.
     pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         Self {
             name: name.into(),
@@ -103,9 +103,10 @@ impl Series {
         }
     }
 
-    /// `points` drawn faintly, and before them their running mean, whose weights fall by e every `span` points.
+    /// Creates a line of the exponential moving average of `points`, with `points` drawn faintly behind it. The
+    /// weights fall by a factor of e every `span` points.
     ///
-    /// Each mean is over the points so far alone, its weights adding up to one from the first point on. A y that
+    /// Each mean covers only the points so far, with weights that sum to one from the first point on. A y that
     /// is not finite is left out of the means and leaves a gap.
     pub fn smoothed(
         name: impl Into<String>,
@@ -135,30 +136,32 @@ impl Series {
 }
 
 impl Plot {
-    /// The plot as one `<svg>` element, which is also a whole SVG file.
+    /// Returns the plot as one `<svg>` element, which is also a complete SVG file.
     ///
-    /// Text and axes are in `currentColor`, line `k` has the class `series-(k % 6)` and the background the class
-    /// `paper`, so that the style sheet of a page around it can change them.
+    /// Text and axes are in `currentColor`, line `k` has the class `series-(k % 6)`, and the background has the
+    /// class `paper`. So the style sheet of a page can change all colors.
     pub fn svg(&self) -> String {
         svg::draw(self)
     }
 
-    /// The plot on white, `scale` pixels to a CSS pixel.
+    /// Renders the plot on white, with `scale` pixels per CSS pixel.
     ///
-    /// Text is in DejaVu Sans: Latin, Greek, Cyrillic and mathematical signs; of other scripts it shows empty boxes.
+    /// Text is in DejaVu Sans, which has Latin, Greek, Cyrillic and mathematical characters. Other characters
+    /// appear as empty boxes.
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`] if the picture would have no pixels, or too many for the memory.
+    /// [`Error::Encode`] if the image would have no pixels, or too many for the memory.
     pub fn image(&self, scale: f32) -> Result<RgbImage, Error> {
         raster::render(&self.svg(), scale)
     }
 
-    /// Writes the plot to `path`: as SVG, or as PNG at two pixels to a CSS pixel, by the extension.
+    /// Writes the plot to `path`, as SVG (`.svg`) or as PNG (`.png`, two pixels per CSS pixel), depending on the
+    /// extension.
     ///
     /// # Errors
     ///
-    /// Any other extension, and a file that cannot be written.
+    /// If the extension is a different one, or the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
         match error::extension(path).as_str() {
@@ -174,8 +177,8 @@ impl Plot {
         }
     }
 
-    /// The plot with its points up to `x` alone, and the axes of the whole: a frame of an animation in which the
-    /// lines grow.
+    /// Returns the plot with only its points up to `x`, but with the axes of the whole plot: a frame of an
+    /// animation in which the lines grow.
     pub fn until(&self, x: f64) -> Self {
         let (horizontal, vertical) = svg::axes(self);
         let upto = |points: &[(f64, f64)]| {

@@ -12,7 +12,7 @@ const COLORS: [&str; 6] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00",
 ];
 
-/// How the lines of each further round of [`COLORS`] are dashed.
+/// The dash pattern of each pass over [`COLORS`].
 const DASHES: [&str; 3] = ["none", "7 5", "2 4.5"];
 
 const FONT_SIZE: f64 = 12.0;
@@ -20,14 +20,15 @@ const TITLE_SIZE: f64 = 15.0;
 const LEGEND_ROW: f64 = 20.0;
 const SWATCH: f64 = 18.0;
 
-/// Distances between ticks that read well, in CSS pixels.
+/// The desired distance between ticks, in CSS pixels.
 const X_TICK_DISTANCE: f64 = 70.0;
 const Y_TICK_DISTANCE: f64 = 50.0;
 
-/// How far lines may reach beyond the axes: half the width of a dot at an end of one.
+/// The distance by which lines may extend beyond the axes, in CSS pixels: the radius of a dot at the end of
+/// a line.
 const BLEED: f64 = 4.0;
 
-/// A line of at most so many points shows each as a dot.
+/// The largest number of points of a line whose points are drawn as dots.
 const MOST_MARKED: usize = 24;
 
 #[derive(Clone, Copy)]
@@ -37,7 +38,7 @@ enum Line {
     Dots,
 }
 
-/// The rectangle that the lines are drawn in.
+/// The rectangle in which the lines are drawn.
 struct Area {
     left: f64,
     top: f64,
@@ -52,7 +53,8 @@ struct Entry {
     row: usize,
 }
 
-/// The two axes: the horizontal one ends at the first and last value, the vertical one at round values.
+/// Returns the two axes. The horizontal axis ends at the smallest and the largest value, and the vertical
+/// axis at round values.
 pub(super) fn axes(plot: &Plot) -> (Axis, Axis) {
     let points = || {
         plot.series
@@ -110,7 +112,8 @@ pub(super) fn draw(plot: &Plot) -> String {
         (&vertical, &y_ticks),
     );
 
-    // A nested canvas cuts off what lies outside the axes; a clip path would need an id unique in the page.
+    // A nested `<svg>` clips the lines at the axes. A clip path would need an id that is unique in the
+    // page.
     put(
         &mut svg,
         format_args!(
@@ -124,7 +127,7 @@ pub(super) fn draw(plot: &Plot) -> String {
     );
     let place = |&(x, y): &(f64, f64)| {
         let (x, y) = (horizontal.place(x)?, vertical.place(y)?);
-        // Far outside, coordinates would lose the precision that joins them to those within.
+        // Coordinates far outside are clamped, because large values would lose precision.
         let (x, y) = (x.clamp(-50.0, 50.0), y.clamp(-50.0, 50.0));
         Some((BLEED + x * area.width, BLEED + (1.0 - y) * area.height))
     };
@@ -167,7 +170,7 @@ fn title_height(plot: &Plot) -> f64 {
     if plot.title.is_empty() { 8.0 } else { 32.0 }
 }
 
-/// What a screen reader says of the plot.
+/// Returns the description of the plot for screen readers.
 fn description(plot: &Plot) -> String {
     let names: Vec<_> = plot
         .series
@@ -188,7 +191,7 @@ fn description(plot: &Plot) -> String {
         .join(": ")
 }
 
-/// Where each name stands: in rows from the left, as many to a row as fit.
+/// Places the names of the legend in rows, from the left, with as many names per row as fit.
 fn legend(series: &[Series], width: f64) -> Vec<Entry> {
     if series.len() < 2 {
         return Vec::new();
@@ -290,7 +293,7 @@ fn draw_axes(
                 "<path class=\"axis\" d=\"M{x:.1} {bottom:.1}v5\" stroke=\"currentColor\" stroke-opacity=\"0.6\"/>\n"
             ),
         );
-        // A label whose middle is at the edge would be cut off.
+        // Labels near the right edge are moved to the left, so that they are not cut off.
         let half = text_width(&tick.label) / 2.0;
         let x = x.min(right + 18.0 - half);
         let attributes = "class=\"tick\" text-anchor=\"middle\" opacity=\"0.75\"";
@@ -349,7 +352,7 @@ fn text_width(text: &str) -> f64 {
     FONT_SIZE * CHARACTER_WIDTH * text.chars().count() as f64
 }
 
-/// `text`, or as much of it as `room` characters hold.
+/// Shortens `text` to at most `room` characters.
 fn shortened(text: &str, room: f64) -> String {
     let room = room.max(1.0) as usize;
     if text.chars().count() <= room {

@@ -1,9 +1,9 @@
-// Goes through a page of chimle-show in Chromium as a person would, and says what is not as it should be.
+// Tests a page of chimle-show in Chromium as a user would operate it, and reports what is wrong.
 //
 //   CHROMIUM=/usr/bin/chromium node check.mjs PAGE.html
 //
-// The page needs an input of at least three samples and a truth that comes first. With SCREENSHOTS naming a folder,
-// pictures of the page are left there.
+// The first input of the page must have at least three samples and a truth. If SCREENSHOTS names a
+// folder, screenshots of the page are written there.
 
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readFile, readdir, rm } from "node:fs/promises";
@@ -19,7 +19,7 @@ const first = { ...outlines[0], ...embedded("images-0") };
 const downloads = await mkdtemp(join(tmpdir(), "chimle-show-"));
 const problems = [];
 
-/** What the script element of this id holds. */
+/** Returns the content of the script element with this id. */
 function embedded(id) {
   return JSON.parse(html.match(new RegExp(`id="${id}">(.*?)</script>`, "s"))[1]);
 }
@@ -28,7 +28,7 @@ const pngOf = (uri) => Buffer.from(uri.slice(uri.indexOf(",") + 1), "base64");
 
 const browser = await puppeteer.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  // Without a mouse at the machine, Chromium has to be told that there is one.
+  // On a machine without a mouse, Chromium must be told that there is one.
   args: ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb",
     "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"],
 });
@@ -49,7 +49,7 @@ async function open({ width = 1440, height = 900, scheme = "light", touch = fals
   return page;
 }
 
-/** After the pictures in view have been decoded. */
+/** Waits until the images in view are decoded. */
 const settled = (page) => page.evaluate(async () => {
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   const loading = [...document.images].filter((image) => image.src && !image.complete);
@@ -62,7 +62,7 @@ const attribute = (page, selector, name) => page.$eval(selector, (element, name)
 const isOpen = (page) => page.$eval("#large", (dialog) => dialog.open);
 const focused = (page) => page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent.trim());
 
-/** The bytes of the file that a download of `name` leaves. */
+/** Returns the bytes of the downloaded file `name`. */
 async function downloaded(page, name, act) {
   const session = await page.createCDPSession();
   await session.send("Browser.setDownloadBehavior", { behavior: "allow", downloadPath: downloads });
@@ -247,7 +247,8 @@ const touchChecks = {
       const box = await (await page.$(selector)).boundingBox();
       return [box.x + box.width / 2, box.y + box.height / 2];
     };
-    // In steps and coming to rest: otherwise Chromium takes the next tap for the end of a fling.
+    // The finger moves in steps and rests at the end. Otherwise Chromium takes the next tap for the end
+    // of a fling.
     const slide = async ([fromX, fromY], [toX, toY]) => {
       await page.touchscreen.touchStart(fromX, fromY);
       for (let step = 1; step <= 8; step += 1) {

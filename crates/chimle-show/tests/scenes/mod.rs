@@ -1,11 +1,11 @@
-//! Made-up inputs and samples: a few discs on a slope of color, in as many colorings as are asked for.
+//! Generated inputs and samples: a few discs on a color gradient, in any number of colorings.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use chimle_show::{Input, Measure, Page, Plot, Scale, Series};
 use image::{Rgb, RgbImage, imageops};
 
-/// `k`-th coloring of the scene `seed`, without repeating itself soon.
+/// Draws the `k`-th coloring of the scene `seed`. Small values of `k` give different colorings.
 pub fn scene(width: u32, height: u32, seed: u32, k: u32) -> RgbImage {
     let hue = |offset: f32| {
         let angle = k as f32 * 2.4 + offset;
@@ -29,7 +29,7 @@ pub fn scene(width: u32, height: u32, seed: u32, k: u32) -> RgbImage {
     })
 }
 
-/// What is left of `image` without its colors, `width` pixels wide.
+/// Returns a gray version of `image`, `width` pixels wide.
 pub fn gray(image: &RgbImage, width: u32) -> RgbImage {
     let height = image.height() * width / image.width();
     let small = imageops::resize(image, width, height, imageops::FilterType::Triangle);
@@ -49,7 +49,7 @@ pub fn input(name: &str, size: (u32, u32), seed: u32, samples: u32, truths: u32)
     }
 }
 
-/// Two loss curves, one of them noisy and smoothed.
+/// Returns a plot of two loss curves, one of which is noisy and smoothed.
 pub fn loss() -> Plot {
     let falling = |step: u32| 0.28 + 0.5 * (-f64::from(step) / 150.0).exp();
     let noise =
@@ -69,7 +69,8 @@ pub fn loss() -> Plot {
     }
 }
 
-/// Small and large, square and not, with no, one and several truths, and names that are markup.
+/// Returns a page with small and large images, square and not, with no, one and several truths, and
+/// with names that contain markup.
 pub fn page() -> Page {
     Page {
         title: "Colorization & <friends>".into(),

@@ -1,17 +1,17 @@
 //! DDRM: Kawar et al., "Denoising Diffusion Restoration Models", NeurIPS 2022, arXiv 2201.11793; for JPEG arXiv 2209.11888.
 //!
-//! An unconditional diffusion model of the outputs (DDPM: Ho et al. 2020) is trained once, and the posterior given a
-//! degradation y = Hx + σ_Y n is sampled with no training for the task. With the singular value decomposition H = U S V^T, the
+//! An unconditional diffusion model of the outputs (DDPM: Ho et al. 2020) is trained. Samples of the posterior given a
+//! degraded image y = Hx + σ_Y n then need no training for the task. With the singular value decomposition H = U S V^T, the
 //! sampler works on the components of V^T x. The formulas and settings are those of the authors' releases (commits 32b6b3c
-//! and e3704ce): η = 0.85, η_b = 1, 20 times; for JPEG η = 1, η_b = 0.4. The numbers of the paper's equations (4 and 5) and of
-//! its theorem (3.2) are not verified.
+//! and e3704ce): η = 0.85, η_b = 1 and 20 times; for JPEG, η = 1 and η_b = 0.4. The numbers of the paper's equations (4 and
+//! 5) and of its theorem (3.2) are not verified.
 //!
-//! Where a task has no such H, as night to day, DDRM does not apply.
+//! DDRM does not apply to a task without such an H, for example night to day.
 //!
-//! Scaled down: the U-Net has width 32 and sees 2x2 pixels as channels. Ours: in colorization the model is of network Lab, so
-//! that H selects the lightness; σ_Y covers the rounding of inputs to 8 bits. The U-Net F gives ε_θ by
-//! ε_θ = (1 - ᾱ)^(1/2) x_t + ᾱ^(1/2) F(x_t, t) (Salimans and Ho 2022), and predictions are clipped to [-1, 1], because a
-//! network that was trained for minutes and gives ε_θ itself is far off at the first times.
+//! Scaled down: the U-Net has width 32 and reads 2x2 pixels as channels. Different from the releases: in colorization, the
+//! model's images are in network Lab, so that H selects the lightness, and σ_Y covers the rounding of inputs to 8 bits. The
+//! U-Net F predicts ε_θ = (1 - ᾱ)^(1/2) x_t + ᾱ^(1/2) F(x_t, t) (Salimans and Ho 2022), and predictions of x are clipped to
+//! [-1, 1]. After minutes of training, a network that predicts ε_θ directly is far off at the first times of the sampler.
 
 mod operator;
 
@@ -39,30 +39,30 @@ use crate::space::{Space, signed_inputs};
 use crate::trained::Trained;
 use operator::Spectrum;
 
-/// The number of times of the diffusion.
+/// The number of times (steps) of the diffusion.
 const TIMES: usize = 1000;
-/// β of the first and of the last time, with a line between them.
+/// β at the first and at the last time. β is linear in between.
 const BETAS: (f64, f64) = (1e-4, 0.02);
-/// The deviation of what rounding to 8 bits adds, for values in [-1, 1].
+/// The standard deviation of the rounding error of 8-bit values, scaled to [-1, 1].
 const ROUNDING: f64 = 2.0 / 255.0 / 3.464;
 
 /// Settings of DDRM.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DdrmSettings {
-    /// The number of images in a step of the diffusion model.
+    /// The number of images in a training step.
     pub batch: usize,
     /// Adam's learning rate.
     pub rate: f64,
-    /// The decay of the moving average of the weights that is sampled.
+    /// The decay of the moving average of the weights. Samples come from the average.
     pub average: f64,
     /// The number of times of the sampler.
     pub times: usize,
-    /// η. Without it, the release's: 0.85, and 1 for JPEG.
+    /// η. The default is the release's: 0.85, and 1 for JPEG.
     pub eta: Option<f64>,
-    /// η_b. Without it, the release's: 1, and 0.4 for JPEG.
+    /// η_b. The default is the release's: 1, and 0.4 for JPEG.
     pub eta_b: Option<f64>,
-    /// The time from which the sampler starts for JPEG, of 1,000.
+    /// The time at which the sampler starts for JPEG, of 1,000.
     pub start: usize,
     /// The network.
     pub unet: UnetConfig,
@@ -95,15 +95,15 @@ pub struct Ddrm<B: TrainingBackend> {
     device: B::Device,
 }
 
-/// How the posterior is sampled.
+/// The kind of degradation, which decides how the posterior is sampled.
 enum Degradation<B: Kernels> {
-    /// A linear degradation by its singular value decomposition.
+    /// A linear degradation, with its singular value decomposition.
     Linear(Spectrum<B>),
     /// JPEG compression, which is not linear.
     Jpeg,
 }
 
-/// ᾱ of each time.
+/// The noise schedule: ᾱ at each time.
 struct Diffusion {
     alpha_bar: Vec<f64>,
 }
@@ -121,18 +121,18 @@ impl Diffusion {
         }
     }
 
-    /// ᾱ of a time; 1 for `None`, which stands for the data.
+    /// Returns ᾱ at a time. `None` stands for the data, where ᾱ is 1.
     fn alpha_bar(&self, time: Option<usize>) -> f64 {
         time.map_or(1.0, |time| self.alpha_bar[time])
     }
 
-    /// σ_t = ((1 - ᾱ_t) / ᾱ_t)^(1/2): the noise of x_t / ᾱ_t^(1/2).
+    /// Returns σ_t = ((1 - ᾱ_t) / ᾱ_t)^(1/2), the noise of x_t / ᾱ_t^(1/2).
     fn sigma(&self, time: Option<usize>) -> f64 {
         let alpha_bar = self.alpha_bar(time);
         ((1.0 - alpha_bar) / alpha_bar).sqrt()
     }
 
-    /// ᾱ^(1/2) and (1 - ᾱ)^(1/2) of each row's time, to be multiplied with maps: `[n, 1, 1, 1]`.
+    /// Returns ᾱ^(1/2) and (1 - ᾱ)^(1/2) at each row's time, `[n, 1, 1, 1]`, which can be multiplied with images.
     fn shares<B: Kernels>(&self, times: &[usize], device: &B::Device) -> [Tensor<B, 4>; 2] {
         let alpha_bars = || times.iter().map(|&time| self.alpha_bar(Some(time)));
         let rows = |values: Vec<f32>| {
@@ -144,7 +144,7 @@ impl Diffusion {
         ]
     }
 
-    /// ε_θ(x_t, t) = (1 - ᾱ)^(1/2) x_t + ᾱ^(1/2) F(x_t, t).
+    /// Computes ε_θ(x_t, t) = (1 - ᾱ)^(1/2) x_t + ᾱ^(1/2) F(x_t, t).
     fn noise<B: Kernels>(
         &self,
         network: &Unet<B>,
@@ -159,7 +159,7 @@ impl Diffusion {
     }
 }
 
-/// `count` uniform times below `end`, from the last to the first.
+/// Returns `count` evenly spaced times below `end`, from the last to the first.
 fn uniform_times(end: usize, count: usize) -> Vec<usize> {
     let stride = (end / count.clamp(1, end)).max(1);
     let mut times: Vec<usize> = (0..end).step_by(stride).collect();
@@ -172,7 +172,7 @@ impl<B: TrainingBackend> Ddrm<B> {
     ///
     /// # Errors
     ///
-    /// If the task has no linear degradation and is not JPEG, or the network does not fit the image.
+    /// If the task's degradation is neither linear nor JPEG, the network does not fit the image, or a setting is impossible.
     pub fn new(context: &Context<B>, settings: DdrmSettings) -> Result<Self, Error> {
         check_sides(context, &settings.unet)?;
         if settings.times == 0 || settings.start == 0 || settings.start > TIMES {
@@ -227,7 +227,7 @@ impl<B: TrainingBackend> Ddrm<B> {
         }
     }
 
-    /// Draws from the posterior of a linear degradation (DDRM's definition): signed images.
+    /// Draws signed images from the posterior given a linear degradation (DDRM's definition).
     fn draw_linear(
         &self,
         spectrum: &Spectrum<B::InnerBackend>,
@@ -239,7 +239,7 @@ impl<B: TrainingBackend> Ddrm<B> {
             self.settings.eta.unwrap_or(0.85),
             self.settings.eta_b.unwrap_or(1.0),
         );
-        // What is observed of each component, ȳ.
+        // The observed components, ȳ.
         let observed = spectrum.observed(examples, &self.device);
         let [_, c, h, w] = observed.dims();
         let times = uniform_times(TIMES, self.settings.times);
@@ -291,7 +291,7 @@ impl<B: TrainingBackend> Ddrm<B> {
         spectrum.image(components)
     }
 
-    /// Draws from the posterior of JPEG compression: signed images.
+    /// Draws signed images from the posterior given a JPEG image.
     fn draw_jpeg(
         &self,
         examples: &[&Example],
@@ -324,7 +324,7 @@ impl<B: TrainingBackend> Ddrm<B> {
         Ok(x)
     }
 
-    /// Dec(Enc(x)) of signed images.
+    /// Compresses and decompresses signed images: Dec(Enc(x)).
     fn compressed(
         &self,
         images: &Tensor<B::InnerBackend, 4>,
@@ -345,13 +345,13 @@ impl<B: TrainingBackend> Ddrm<B> {
     }
 }
 
-/// What the network predicts of x_t.
+/// The network's prediction from x_t.
 struct Prediction<B: Kernels> {
     noise: Tensor<B, 4>,
     data: Tensor<B, 4>,
 }
 
-/// The factors of x̂, ȳ, ε̂ and fresh noise in the next components.
+/// The factors of x̂, ȳ, ε̂ and new noise in the next components.
 struct Coefficients<B: Kernels>([Tensor<B, 4>; 4]);
 
 impl<B: Kernels> Coefficients<B> {
@@ -381,7 +381,7 @@ impl<B: Kernels> Coefficients<B> {
 }
 
 impl<B: TrainingBackend> Method for Ddrm<B> {
-    /// Trains the diffusion model: the mean of |ε - ε_θ(x_t, t)|^2.
+    /// Takes a training step of the diffusion model. The loss is the mean of |ε - ε_θ(x_t, t)|^2.
     fn step(&mut self, feed: &mut Feed, _: f64) -> Result<f32, Error> {
         let mut random = Random::new(self.seed, feed.position());
         let examples = feed.next(self.settings.batch)?;

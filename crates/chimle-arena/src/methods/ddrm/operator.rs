@@ -1,4 +1,4 @@
-//! Degradations by their singular value decomposition.
+//! Linear degradations, with their singular value decomposition.
 
 use burn::tensor::{Tensor, TensorData};
 use chimle_core::data::{Example, Planes, Sizes, stack};
@@ -7,18 +7,18 @@ use faer::Mat;
 
 use crate::error::Error;
 
-/// The reach of Pillow's bicubic kernel, in pixels of the smaller image.
+/// The radius of Pillow's bicubic kernel, in pixels of the smaller image.
 const SUPPORT: f64 = 2.0;
 
 /// A linear degradation H = U S V^T of signed images `[3, h, w]`. The components of an image are V^T x.
 pub(super) struct Spectrum<B: Kernels> {
-    /// The singular value of each component, 0 where nothing is observed.
+    /// The singular value of each component, 0 if the component is not observed.
     singular: Planes,
     kind: Kind<B>,
 }
 
 enum Kind<B: Kernels> {
-    /// The first channel is given. U and V are the identity.
+    /// The first channel is observed. U and V are the identity.
     FirstChannel,
     /// Rows and columns are reduced separately.
     Reduction { rows: Axis<B>, columns: Axis<B> },
@@ -28,13 +28,13 @@ enum Kind<B: Kernels> {
 struct Axis<B: Kernels> {
     /// `[small, small]`
     u: Tensor<B, 2>,
-    /// `[large, large]`, the columns of the singular values first.
+    /// `[large, large]`. The columns that belong to singular values come first.
     v: Tensor<B, 2>,
     singular: Vec<f64>,
 }
 
 impl<B: Kernels> Spectrum<B> {
-    /// Observes the first channel: the lightness of network Lab.
+    /// Creates the degradation that keeps only the first channel, the lightness of network Lab.
     pub(super) fn first_channel(sizes: &Sizes, _: &B::Device) -> Self {
         let (height, width) = sizes.output();
         Self {
@@ -43,7 +43,7 @@ impl<B: Kernels> Spectrum<B> {
         }
     }
 
-    /// Observes the image that Pillow's bicubic filter brings down, without its rounding.
+    /// Creates the degradation by Pillow's bicubic downsampling, without its rounding.
     pub(super) fn bicubic(sizes: &Sizes, device: &B::Device) -> Result<Self, Error> {
         let ((height, width), (small_height, small_width)) = (sizes.output(), sizes.input());
         let rows = Axis::new(height, small_height, device)?;
@@ -58,12 +58,12 @@ impl<B: Kernels> Spectrum<B> {
         })
     }
 
-    /// The singular value of each component.
+    /// Returns the singular value of each component.
     pub(super) fn singular(&self) -> &Planes {
         &self.singular
     }
 
-    /// V^T x: images to components, both `[n, 3, h, w]`.
+    /// Computes V^T x: the components of images, both `[n, 3, h, w]`.
     pub(super) fn components(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
         match &self.kind {
             Kind::FirstChannel => images,
@@ -73,7 +73,7 @@ impl<B: Kernels> Spectrum<B> {
         }
     }
 
-    /// V x̄: components to images.
+    /// Computes V x̄: the images of components.
     pub(super) fn image(&self, components: Tensor<B, 4>) -> Tensor<B, 4> {
         match &self.kind {
             Kind::FirstChannel => components,
@@ -83,7 +83,8 @@ impl<B: Kernels> Spectrum<B> {
         }
     }
 
-    /// ȳ = U^T y / s of the inputs of examples, 0 where nothing is observed: `[n, 3, h, w]`.
+    /// Computes ȳ = U^T y / s from the inputs of examples, `[n, 3, h, w]`. It is 0 for components that
+    /// are not observed.
     pub(super) fn observed(&self, examples: &[&Example], device: &B::Device) -> Tensor<B, 4> {
         let Planes {
             height: h,
@@ -118,7 +119,7 @@ impl<B: Kernels> Spectrum<B> {
     }
 }
 
-/// left · map · right for every channel.
+/// Computes left · map · right for every channel.
 fn between<B: Kernels>(left: Tensor<B, 2>, map: Tensor<B, 4>, right: Tensor<B, 2>) -> Tensor<B, 4> {
     left.unsqueeze::<4>()
         .matmul(map)
@@ -132,7 +133,7 @@ impl<B: Kernels> Axis<B> {
         let svd = matrix.svd().map_err(|error| {
             Error::setting(
                 "task",
-                format!("has a degradation without singular values: {error:?}"),
+                format!("has a degradation whose singular values cannot be computed: {error:?}"),
             )
         })?;
         let tensor = |rows: usize, columns: usize, value: &dyn Fn(usize, usize) -> f64| {
@@ -150,7 +151,8 @@ impl<B: Kernels> Axis<B> {
     }
 }
 
-/// The weights of Pillow's bicubic reduction of one axis, `[small, large]`: Keys' kernel with a = -0.5, widened by the scale.
+/// Returns the weights of Pillow's bicubic downsampling along one axis, `[small, large]`: Keys' kernel
+/// with a = -0.5, widened by the scale.
 fn reduction(large: usize, small: usize) -> Vec<f64> {
     let scale = large as f64 / small as f64;
     let mut weights = vec![0.0; small * large];
@@ -225,7 +227,8 @@ mod tests {
             };
             assert_eq!(known, expected);
             for ((s, a), b) in singular.iter().zip(observed).zip(values(components)) {
-                // The input is rounded to 8 bits twice, and its mean over modes is taken.
+                // The tolerance covers the input, which is rounded to 8 bits twice and averaged over
+                // modes.
                 let close = (s * (a - b)).abs() < 0.03;
                 assert!(if *s > 0.0 { close } else { a == 0.0 }, "{s} {a} {b}");
             }
