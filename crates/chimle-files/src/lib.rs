@@ -1,9 +1,14 @@
-//! Files that are there whole or not at all.
+//! Files that are written completely or not at all.
 //!
-//! A program that is stopped while it writes a file leaves half a file, and the previous contents are lost.
+//! If a program is stopped while it writes a file, half of the file is missing and the previous contents are lost.
 //! [`write()`] and [`write_with`] prevent this: they write a temporary file in the same folder, sync it to the disk,
 //! rename it to its final name and sync the folder. A reader finds either the previous file or the complete new one.
-//! [`sync_folder`] is the last of these steps alone, for programs that rename files themselves.
+//! [`sync_folder`] performs only the last of these steps, for programs that rename files themselves.
+//!
+//! Use this crate for files that are written as a whole, such as checkpoints and reports. It is not meant for large
+//! files that change in small places, because every write makes a complete copy.
+//!
+//! # Example
 //!
 //! ```
 //! use std::io::Write;
@@ -25,8 +30,8 @@
 //!
 //! # Details
 //!
-//! - If anything fails, or the closure panics, the temporary file is removed. A process that is killed can leave one;
-//!   it is called `.chimle-*.tmp` and can be deleted, also by [`remove_temporary_files`].
+//! - If anything fails, or the closure panics, the temporary file is removed. A process that is killed can leave a
+//!   temporary file, `.chimle-*.tmp`. Such files can be deleted, and [`remove_temporary_files`] does so.
 //! - A new file has the usual permissions: on Unix 0o666 less the umask. A replaced file keeps its permissions. It
 //!   belongs to the user who writes it, and other hard links to the previous file keep the previous contents.
 //! - A file is replaced even if it is write-protected, as long as its folder can be written to.
@@ -41,27 +46,29 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What the name of a temporary file begins and ends with.
+/// The beginning and the end of the name of a temporary file.
 const TEMPORARY: (&str, &str) = (".chimle-", ".tmp");
 
-/// The most symbolic links that are followed, which is Linux's own limit.
+/// The largest number of symbolic links that are followed, which is Linux's own limit.
 const MAX_LINKS: usize = 40;
 
 /// Writes `bytes` to the file at `path`.
 ///
 /// # Errors
-/// If the file cannot be written. The previous file, if any, is then unchanged. The only exception is a folder that
-/// cannot be synced: the new file is then in place, but might not survive a power failure.
+///
+/// If the file cannot be written. The previous file, if any, is then unchanged. There is one exception: if the folder
+/// cannot be synced, the new file is in place, but might not survive a power failure.
 pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> {
     write_with(path, |file| file.write_all(bytes.as_ref()))
 }
 
-/// Writes what the closure produces to the file at `path`.
+/// Writes the bytes that the closure produces to the file at `path`.
 ///
 /// Small writes are cheap, because they are collected in a buffer. The closure need not flush it.
 ///
 /// # Errors
-/// If the closure returns an error, or as [`write()`].
+///
+/// If the closure returns an error. Otherwise as [`write()`].
 pub fn write_with(
     path: impl AsRef<Path>,
     contents: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
@@ -69,7 +76,7 @@ pub fn write_with(
     let path = path.as_ref();
     let existing = match fs::metadata(path) {
         Ok(existing) if existing.is_dir() => return Err(ErrorKind::IsADirectory.into()),
-        // Renaming a file to its name would remove the device or pipe.
+        // Renaming a file to the name of a device or pipe would remove the device or pipe.
         Ok(existing) if !existing.is_file() => {
             return fill(&File::options().write(true).open(path)?, contents);
         }
@@ -94,17 +101,18 @@ pub fn write_with(
     file.sync_all()?;
     let temporary = temporary.into_temp_path();
     fs::rename(&temporary, &target)?;
-    // It has another name now, so there is nothing to remove.
+    // The file has its final name now, so no temporary file must be removed.
     drop(temporary.keep());
     sync_folder(folder)
 }
 
-/// Makes the renames and new files of a folder survive a power failure.
+/// Makes renames and new files in a folder survive a power failure.
 ///
 /// An empty path is the current folder. Where folders cannot be synced (on Windows, on some network file systems, or
 /// in a folder that this user cannot read), the function does nothing.
 ///
 /// # Errors
+///
 /// If the folder does not exist (on Unix), or the disk fails.
 pub fn sync_folder(folder: impl AsRef<Path>) -> io::Result<()> {
     if !cfg!(unix) {
@@ -124,10 +132,11 @@ pub fn sync_folder(folder: impl AsRef<Path>) -> io::Result<()> {
     }
 }
 
-/// Removes the temporary files in a folder that have not been written to for `age`. A process that is
-/// killed leaves one. Returns the files that could not be removed.
+/// Removes the temporary files in a folder that have not been written to for `age`. Returns the files that could not be
+/// removed.
 ///
-/// Subfolders are not searched. A folder that is missing or cannot be read holds none.
+/// Temporary files are left by processes that were killed. Subfolders are not searched. If the folder is missing or
+/// cannot be read, nothing is removed.
 pub fn remove_temporary_files(
     folder: impl AsRef<Path>,
     age: Duration,
@@ -139,7 +148,7 @@ pub fn remove_temporary_files(
         let is_temporary =
             name.starts_with(TEMPORARY.0.as_bytes()) && name.ends_with(TEMPORARY.1.as_bytes());
         let written = entry.metadata().and_then(|metadata| metadata.modified());
-        // A time in the future is no age.
+        // A file with a time in the future is not old.
         let is_old = written.is_ok_and(|written| written.elapsed().is_ok_and(|past| past >= age));
         is_temporary && is_old
     });
@@ -150,7 +159,7 @@ pub fn remove_temporary_files(
     failures.collect()
 }
 
-/// Writes what the closure produces, through a buffer.
+/// Writes the bytes that the closure produces, through a buffer.
 fn fill(
     file: &File,
     contents: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
@@ -170,13 +179,14 @@ fn keep_permissions(file: &File, existing: &Metadata) -> io::Result<()> {
     file.set_permissions(permissions)
 }
 
-/// Returns the path that symbolic links at `path` lead to, or `path` itself if it is none. Nothing needs to be there.
+/// Returns the path to which symbolic links at `path` lead, or `path` itself if it is no link. The result need not
+/// exist.
 fn follow_links(path: &Path) -> io::Result<PathBuf> {
     let mut target = path.to_owned();
     for _ in 0..=MAX_LINKS {
         match fs::read_link(&target) {
             Ok(next) => target = folder_of(&target).join(next),
-            // It is no link, or there is nothing.
+            // The path is no link, or it does not exist.
             Err(_) => return Ok(target),
         }
     }

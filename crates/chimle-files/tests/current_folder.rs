@@ -1,4 +1,4 @@
-//! A path without a folder. The test stands alone because it changes the folder of the whole process.
+//! A path without a folder. The test has a file of its own because it changes the current folder of the whole process.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What is at a path after a write, and what is not.
+//! The contents of a path and its folder after a write.
 
 use std::fs;
 use std::io::{Error, ErrorKind, Write};
@@ -10,14 +10,14 @@ use std::time::Duration;
 use chimle_files::{remove_temporary_files, sync_folder, write, write_with};
 use tempfile::TempDir;
 
-/// A folder with the file `a.txt`, which contains "previous and longer".
+/// Creates a folder with the file `a.txt`, which contains "previous and longer".
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.txt"), "previous and longer").unwrap();
     folder
 }
 
-/// The names in a folder, hidden files included.
+/// Returns the names in a folder, hidden files included.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<String> = entries
@@ -114,7 +114,7 @@ fn a_folder_at_the_path_is_an_error() {
     assert_eq!(names(folder.path()), ["a.txt", "sub"]);
 }
 
-/// The closure puts a folder in the place of the file, so that all is written and then cannot be renamed.
+/// The closure creates a folder at the file's path, so the temporary file is written but cannot be renamed.
 #[test]
 fn a_rename_that_fails_leaves_no_temporary_file() {
     let folder = folder();
@@ -162,7 +162,7 @@ fn a_symbolic_link_stays_and_its_target_is_replaced() {
     let folder = folder();
     let sub = folder.path().join("sub");
     fs::create_dir(&sub).unwrap();
-    // Two links in a row, one of them relative to another folder than the current one.
+    // Two links in a row. One of them is relative to a folder that is not the current one.
     symlink("../a.txt", sub.join("link")).unwrap();
     symlink(sub.join("link"), folder.path().join("first")).unwrap();
     write(folder.path().join("first"), "new").unwrap();

@@ -1,4 +1,4 @@
-//! How the nearest candidate is chosen for each observed output, level by level or at once.
+//! The choice of the nearest candidate for each observed output, level by level or for whole codes.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::neighbors::Neighbors;
 use crate::rows::{Rows, Selection};
 use crate::target::Target;
 
-/// What stays the same during one search.
+/// The inputs and settings of one search.
 pub(crate) struct Run<'a, B: Backend, G, D: Distance<B>, P> {
     pub(crate) generator: &'a G,
     pub(crate) distance: &'a D,
@@ -30,12 +30,13 @@ pub(crate) struct Run<'a, B: Backend, G, D: Distance<B>, P> {
 
 /// The distinct prefixes that were chosen so far.
 pub(crate) struct Front<S> {
-    /// The generator after each prefix, one row per prefix. `None` after the last level.
+    /// The generator's state after each prefix, one row per prefix. `None` after the last level.
     pub(crate) state: Option<S>,
     pub(crate) prefixes: Vec<Prefix>,
 }
 
-/// Codes that some of an input's observed outputs have all chosen, at all levels so far.
+/// The codes chosen so far, one per level, and the observed outputs of one input that all chose
+/// them.
 #[derive(Clone)]
 pub(crate) struct Prefix {
     pub(crate) input: usize,
@@ -58,7 +59,8 @@ where
     D: Distance<B, Output = G::Output>,
     P: CodePool<B>,
 {
-    /// Evaluates each level over the prefixes chosen below it. A prefix is never evaluated again.
+    /// Evaluates each level from the prefixes chosen at the levels below. No prefix is evaluated
+    /// twice.
     pub(crate) fn hierarchical(
         &self,
         start: G::State,
@@ -103,7 +105,7 @@ where
         Ok(found)
     }
 
-    /// Compares all candidates of `level`, and notes what each observed output chose.
+    /// Compares all candidates of `level`, and records the choice of each observed output.
     fn level(
         &self,
         level: usize,
@@ -116,7 +118,7 @@ where
         let shortlist = self.neighbors.shortlist();
         let projection = shortlist.map(|shortlist| self.projection(level, shortlist));
         let projection = projection.transpose()?;
-        // As many prefixes together as have their whole pools in one chunk.
+        // A group holds as many prefixes as fit into one chunk with their whole pools.
         for group in ranges(
             front.prefixes.len(),
             (self.chunks[level] / candidates).max(1),
@@ -158,7 +160,7 @@ where
         Ok(nearest.conclude(group, found))
     }
 
-    /// Whether nothing continues from the states after `level`.
+    /// Returns whether `level` is the last one, so that no level continues from its states.
     pub(crate) fn is_last(&self, level: usize) -> bool {
         level + 1 == self.generator.levels()
     }
@@ -183,8 +185,9 @@ where
         self.generator.code(state, values)
     }
 
-    /// The features with which a group's candidates are compared: first those of every prefix's
-    /// first observed output, then those of the second ones, and so on.
+    /// Returns the features with which a group's candidates are compared. The first comparison
+    /// holds the first observed output of every prefix, the second comparison holds the second
+    /// ones, and so on.
     fn comparisons(&self, level: usize, group: &Front<G::State>) -> Vec<Comparison<D::Features>> {
         let features = &self.target.levels()[level];
         let most = group.prefixes.iter().map(|prefix| prefix.outputs.len());
@@ -200,8 +203,9 @@ where
             .collect()
     }
 
-    /// Measures the distance of each candidate's output to each observed output of its prefix: a
-    /// pool of `count` distances for each, by prefix and place. An output with NaN has distance NaN.
+    /// Measures the distance of each candidate's output to each observed output of its prefix.
+    /// Returns `count` distances for each observed output of each prefix. If an output contains
+    /// NaN, its distance is NaN.
     fn measure(
         &self,
         comparisons: &[Comparison<D::Features>],
@@ -225,7 +229,7 @@ where
                 .compare(&features, &comparison.target)
                 .mask_fill(diverged, f32::NAN)
         });
-        // Read back once.
+        // All distances are read back in one transfer.
         let measured = Tensor::cat(measured.collect(), 0).into_data();
         let measured: Vec<f32> = measured.iter::<f32>().collect();
 
@@ -274,16 +278,16 @@ where
 
 /// Observed outputs, at most one per prefix of a group.
 struct Comparison<F> {
-    /// The prefixes that have one.
+    /// The prefixes that have an observed output here.
     rows: Vec<usize>,
-    /// Whether these are all.
+    /// Whether `rows` holds every prefix of the group.
     all: bool,
     /// The features of the observed outputs.
     target: F,
 }
 
 impl<S> Front<S> {
-    /// The front before the first level: one prefix per input that has an observed output.
+    /// Creates the front before the first level: one prefix per input that has an observed output.
     fn new<B: Backend>(start: S, inputs: &[usize]) -> Self
     where
         S: Rows<B>,
@@ -315,7 +319,7 @@ impl<S> Front<S> {
         }
     }
 
-    /// The state that each pick continues from.
+    /// Returns the states that the picks continue from, one row per pick.
     fn continued<B: Backend>(&self, picks: &[Pick]) -> S
     where
         S: Rows<B>,
@@ -380,8 +384,8 @@ impl<S> Nearest<S> {
         }
     }
 
-    /// Compares `count` more candidates of each prefix, which lead to the rows of `state`. Of equal
-    /// candidates the first is kept.
+    /// Takes the distances of `count` more candidates of each prefix. `state` has one row per
+    /// candidate. Among equal candidates, the first is kept.
     fn offer<B: Backend>(&mut self, distances: Vec<Vec<Vec<f32>>>, count: usize, state: Option<S>)
     where
         S: Rows<B>,
@@ -401,7 +405,7 @@ impl<S> Nearest<S> {
         }
     }
 
-    /// Keeps the states that are still the nearest of some observed output, and only these rows.
+    /// Keeps only the states of candidates that are still the nearest to some observed output.
     fn keep<B: Backend>(&mut self, offered: S)
     where
         S: Rows<B>,
@@ -425,7 +429,7 @@ impl<S> Nearest<S> {
         self.state = Some(S::concat(parts));
     }
 
-    /// Notes what was chosen, and returns the front that continues from the chosen states.
+    /// Records the choices, and returns the front that continues from the chosen states.
     fn conclude(self, group: &Front<S>, found: &mut [Chosen]) -> Front<S> {
         let mut prefixes: Vec<Option<Prefix>> = vec![None; self.kept];
         for best in self.best {
@@ -446,7 +450,7 @@ impl<S> Nearest<S> {
     }
 }
 
-/// `0..len` in pieces of at most `size`.
+/// Splits `0..len` into ranges of at most `size`.
 pub(crate) fn ranges(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
     (0..len)
         .step_by(size)

@@ -8,8 +8,8 @@ pub struct Chosen {
     /// The distance of every candidate, at each level where candidates were compared: all levels
     /// in the hierarchical search, the last level in the flat one.
     ///
-    /// A distance is NaN where it was not measured. With [`Neighbors`](crate::Neighbors) other than
-    /// exact, most are not.
+    /// A distance that was not measured is NaN. Only the [exact](crate::Neighbors::Exact) search
+    /// measures all distances. The other settings of [`Neighbors`](crate::Neighbors) measure a few.
     pub distances: Vec<Vec<f32>>,
 }
 

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::rows::{Rows, Selection};
 
-/// The identity of an input. Its codes depend on it and not on the input's place in a batch.
+/// The identity of an input. The codes of an input depend on its identity and not on its position
+/// in a batch.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -34,7 +35,7 @@ pub struct Candidate {
     pub index: usize,
 }
 
-/// A supply of candidate codes, by input, level and candidate.
+/// A source of candidate codes, addressed by input, level and candidate index.
 pub trait CodePool<B: Backend> {
     /// Returns one code of `level` (from 0) per candidate, as values `[candidates, len]`.
     ///
@@ -48,22 +49,24 @@ pub trait CodePool<B: Backend> {
     ) -> Tensor<B, 2>;
 }
 
-/// Standard normal codes. Each is a function of the seed, the input, the level and the candidate.
+/// A pool of standard normal codes that are drawn from a seed.
 ///
-/// So the codes do not depend on the batches in which they are drawn, they are the same on every
-/// device, and a chosen code is remembered by its index. Codes are drawn on all cores.
+/// Each code is a function of the seed, the input, the level and the candidate index. Codes
+/// therefore do not depend on the batches in which they are drawn, and they are the same on every
+/// device. A chosen code can be stored as its index. Codes are drawn on all CPU cores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeededPool {
     seed: u64,
 }
 
 impl SeededPool {
-    /// Creates the pool of a seed.
+    /// Creates the pool for a seed.
     pub fn new(seed: u64) -> Self {
         Self { seed }
     }
 
-    /// The random numbers of one code. Every combination of the four numbers has its own key.
+    /// Returns the random numbers of one code. Every combination of seed, input, level and
+    /// candidate index has its own key.
     fn stream(self, level: usize, candidate: Candidate) -> ChaCha8Rng {
         let mut key = [0; 32];
         let parts = [
@@ -99,7 +102,7 @@ impl<B: Backend> CodePool<B> for SeededPool {
     }
 }
 
-/// Codes that were made elsewhere.
+/// A pool of codes that were made elsewhere.
 #[derive(Clone, Debug)]
 pub struct GivenPool<B: Backend> {
     /// One tensor per level, `[examples, candidates, code]`. The first index is the [`ExampleId`].

@@ -7,8 +7,8 @@ use crate::rows::Rows;
 
 /// A distance between outputs of a generator: the search minimizes it and training lowers it.
 ///
-/// What a distance needs to know of an output is computed once, as [`Features`](Self::Features).
-/// The features of a target are then compared with those of many candidates.
+/// The features of an output are computed once, as [`Features`](Self::Features). The features of a
+/// target are then compared with those of many candidates.
 ///
 /// # Examples
 ///
@@ -38,26 +38,28 @@ use crate::rows::Rows;
 pub trait Distance<B: Backend> {
     /// A batch of outputs.
     type Output;
-    /// What the distance needs to know of a batch of outputs, one row per output.
+    /// The features of a batch of outputs, one row per output: all that [`compare`](Self::compare)
+    /// needs.
     type Features: Rows<B> + Send;
 
     /// Computes the features of outputs.
     fn features(&self, output: Self::Output) -> Self::Features;
 
-    /// Compares the features of n candidates with those of g targets: distances `[n]`.
+    /// Compares the features of n candidates with those of g targets, and returns the distances
+    /// `[n]`.
     ///
-    /// n is a multiple c of g, and the candidates lie target by target: candidate j is compared
-    /// with target j / c. With g = n this compares one to one.
+    /// n is a multiple of g. The candidates are ordered by target, c = n / g of them per target, so
+    /// candidate j is compared with target j / c. If g = n, the comparison is one to one.
     ///
     /// # Panics
     ///
-    /// Implementations may panic if n is not a multiple of g, or the features do not fit each other.
+    /// Implementations may panic if n is not a multiple of g, or the features do not fit together.
     fn compare(&self, candidates: &Self::Features, targets: &Self::Features) -> Tensor<B, 1>;
 
     /// Returns the features as points `[n, d]` whose squared Euclidean distance is this distance.
     ///
-    /// Only a [shortlist](crate::Shortlist) needs it. The default is `None`: the distance is not of
-    /// this kind.
+    /// Only a [shortlist](crate::Shortlist) needs this embedding. The default returns `None`: the
+    /// distance has no embedding.
     fn embed(&self, features: &Self::Features) -> Option<Tensor<B, 2>> {
         let _ = features;
         None
@@ -74,10 +76,10 @@ pub trait Distance<B: Backend> {
     }
 }
 
-/// A distance on a backend that differentiates, with its counterpart on the backend below.
+/// A distance on an autodiff backend, with its counterpart on the inner backend.
 ///
-/// The search and the features of targets need no graph, so they are computed by
-/// [`valid`](Self::valid).
+/// The search and the features of targets need no autodiff graph, so they are computed with the
+/// distance that [`valid`](Self::valid) returns.
 pub trait TrainingDistance<B: AutodiffBackend>: Distance<B> {
     /// The same distance without autodiff.
     type Valid: Distance<B::InnerBackend>;

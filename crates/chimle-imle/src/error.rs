@@ -1,4 +1,4 @@
-//! Why a search could not choose.
+//! The errors of the latent search.
 
 use chimle_knn::KnnError;
 
@@ -13,7 +13,7 @@ pub enum SearchError {
         "the distance of candidate {candidate} of level {level} to example {example} is {value}"
     )]
     NotFinite {
-        /// The example.
+        /// The identity of the input.
         example: ExampleId,
         /// The level, from 1.
         level: usize,
@@ -33,7 +33,7 @@ pub enum SearchError {
     /// A shortlist needs a distance with an [embedding](crate::Distance::embed).
     #[error("search: a shortlist needs the L2 distance or LPIPS, whose features can be projected")]
     NotEuclidean,
-    /// A setting of the shortlist cannot work.
+    /// A setting of the shortlist is invalid.
     #[error("search: {0}")]
     Shortlist(#[from] KnnError),
     /// The shortlist would hold no candidates.

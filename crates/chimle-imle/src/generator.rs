@@ -12,8 +12,8 @@ use crate::rows::Rows;
 /// selected, so the search evaluates a chosen prefix once and continues from it with many codes.
 ///
 /// A generator of one level gives plain cIMLE. With the conditioning [`Unconditional`] it gives
-/// IMLE. Codes and outputs are associated types: a point in the plane is an output as much as an
-/// image is.
+/// IMLE. Codes and outputs are associated types: an output can be an image, a point in the plane,
+/// or any other batch of tensors.
 ///
 /// [`Unconditional`]: crate::Unconditional
 ///
@@ -56,9 +56,9 @@ use crate::rows::Rows;
 /// }
 /// ```
 pub trait StagedGenerator<B: Backend> {
-    /// What the generator is given for a batch of inputs.
+    /// The conditioning of a batch of inputs.
     type Conditioning;
-    /// A generator that is evaluated up to some level, for a batch.
+    /// The state of a batch between two levels.
     type State: Rows<B>;
     /// A batch of latent codes of one level.
     type Code;
@@ -76,7 +76,7 @@ pub trait StagedGenerator<B: Backend> {
 
     /// Returns the number of values in one code of the next level.
     ///
-    /// It is called only while there is a next level.
+    /// This function is called only if there is a next level.
     fn code_len(&self, state: &Self::State) -> usize;
 
     /// Builds codes of the next level from standard normal values `[rows, code_len]`.
@@ -84,12 +84,12 @@ pub trait StagedGenerator<B: Backend> {
     /// A generator with another prior transforms the values here.
     fn code(&self, state: &Self::State, values: Tensor<B, 2>) -> Self::Code;
 
-    /// Evaluates the next level: the state after it, and its outputs.
+    /// Evaluates the next level and returns the state after it and its outputs.
     ///
     /// `code` has one row per row of the state.
     fn advance(&self, state: Self::State, code: Self::Code) -> (Self::State, Self::Output);
 
-    /// Evaluates every level: the outputs of all levels, coarse to fine.
+    /// Evaluates every level and returns the outputs of all levels, coarse to fine.
     ///
     /// `code` returns the codes of a level, given its index from 0 and the state before it.
     fn evaluate(
@@ -111,12 +111,12 @@ pub trait StagedGenerator<B: Backend> {
 
 /// A batch of outputs of a generator.
 ///
-/// Implemented for tensors of any rank.
+/// The trait is implemented for tensors of any rank.
 pub trait Output<B: Backend>: Clone {
     /// Returns which rows hold NaN, `[rows]`.
     ///
     /// The activations of a perceptual distance can turn NaN into a number, so the search and the
-    /// loss ask the output itself.
+    /// loss check the output itself.
     fn has_nan(&self) -> Tensor<B, 1, Bool>;
 }
 

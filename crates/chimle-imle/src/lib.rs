@@ -12,25 +12,26 @@
 //!
 //! # Main types
 //!
-//! - [`StagedGenerator`] is what the search needs of a network: it begins with a conditioning and
-//!   is evaluated level by level. One level gives cIMLE. The conditioning [`Unconditional`] gives
-//!   IMLE.
-//! - [`Distance`] is what the search minimizes. [`TrainingDistance`] is its form for a backend that
-//!   differentiates.
-//! - [`Rows`] is what both need of their batches: rows can be selected and joined.
+//! - [`StagedGenerator`] is the trait of a network that the search can evaluate: it begins with a
+//!   conditioning and is evaluated level by level. One level gives cIMLE. The conditioning
+//!   [`Unconditional`] gives IMLE.
+//! - [`Distance`] is the trait of a distance that the search minimizes. [`TrainingDistance`]
+//!   extends it to autodiff backends.
+//! - [`Rows`] is the trait of the batches that generators and distances hold: rows can be selected
+//!   and joined.
 //! - [`Search`] finds the codes, with [`Strategy::Hierarchical`] (CHIMLE) or [`Strategy::Flat`]
 //!   (cIMLE).
-//! - A [`Target`] holds what the search looks for: one observed output per input, or a set of them
-//!   that share the input's candidates.
-//! - A [`CodePool`] is where candidates come from. [`SeededPool`] draws them from a seed, so a
-//!   chosen code is remembered by its index. [`GivenPool`] holds codes that were made elsewhere.
+//! - A [`Target`] holds the features of the observed outputs: one output per input, or several that
+//!   share the input's candidates.
+//! - A [`CodePool`] supplies the candidates. [`SeededPool`] draws them from a seed, so a chosen
+//!   code can be stored as its index. [`GivenPool`] holds codes that were made elsewhere.
 //! - [`Objective`] is the training loss, with or without intermediate supervision.
 //! - [`nearest`] is an exact search among the rows of any two tensors, on their own device.
 //!
 //! # Example
 //!
-//! One search with a generator of two levels. A point in the plane is refined twice, and the search
-//! finds the codes that bring it near three observed points:
+//! One search with a generator of two levels. The generator moves a point in the plane twice, and
+//! the search finds the codes that bring it near each of three observed points:
 //!
 //! ```
 //! use burn::tensor::{Tensor, backend::Backend};
@@ -39,7 +40,7 @@
 //!     Distance, ExampleId, Search, SeededPool, StagedGenerator, Strategy, Target,
 //! };
 //!
-//! /// Adds a code to a point, at each level a smaller one.
+//! /// Adds a code to a point. The step is smaller at the second level.
 //! struct Walk;
 //!
 //! #[derive(Clone)]

@@ -1,28 +1,39 @@
-//! Exact nearest neighbors among rows of tensors, wherever the tensors live.
+//! Exact nearest neighbors among the rows of tensors, computed on the device of the tensors.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor};
 
-/// Values of a block that are held at once: of distances, or of differences measured again.
+/// The largest number of distances, or of coordinate differences, that are held at once.
 const BLOCK: usize = 1 << 22;
-/// Points measured again beyond those asked for, against the rounding of the matrix product.
+/// The number of points that are measured again in addition to the k nearest, because the matrix
+/// product rounds.
 const SPARE: usize = 8;
 
-/// The `k` nearest of `points` `[n, d]` to each row of `queries` `[q, d]`, nearest first: their
-/// indices and their squared Euclidean distances, both `[q, k]`; of equals the lower index first.
+/// Finds the `k` nearest points to each query, nearest first.
 ///
-/// Everything is computed where the tensors live, and nothing is read back. Distances are compared
-/// as |q|^2 - 2 q.p + |p|^2, a matrix product, after both sets have been moved by the points' mean;
-/// the best k + 8 are then measured by their differences. So the distances are exact, and so is the
-/// choice, unless more than eight points are no further from the k-th than the product's rounding,
-/// about 1e-6 of the squared norms. `[n, q, d]` is never held: queries are taken a block at a time,
-/// 4 million distances or as many values of differences. The time grows with k; it is meant for
-/// small ones.
+/// Returns the indices of these points and their squared Euclidean distances. Among points at the
+/// same distance, the lower index comes first.
 ///
-/// Where the answer must equal the plain loop's always, there is `chimle_knn::Exact`, on the CPU.
+/// Everything is computed on the device of the tensors, and nothing is read back. Both sets are
+/// first shifted by the mean of the points. Distances are then compared as |q|^2 - 2 q.p + |p|^2,
+/// which is a matrix product, and the best k + 8 points are measured again by their differences.
+/// The returned distances are therefore exact. The choice is exact too, unless the distances of
+/// more than eight other points differ from the k-th distance by less than the rounding of the
+/// product, about 1e-6 of the squared norms.
+///
+/// A tensor `[n, q, d]` is never held. Queries are processed in blocks of at most 4 million
+/// distances or differences. The time grows with k, so the function is meant for small k. To get
+/// the result of a plain loop in every case, use `chimle_knn::Exact`, which runs on the CPU.
+///
+/// # Shapes
+///
+/// - points: `[n, d]`
+/// - queries: `[q, d]`
+/// - indices and distances: `[q, k]`
 ///
 /// # Panics
-/// If `k` is 0 or above n, or the dimensions differ.
+///
+/// If `k` is 0 or above n, or the dimensions of points and queries differ.
 pub fn nearest<B: Backend>(
     points: Tensor<B, 2>,
     queries: Tensor<B, 2>,
@@ -41,7 +52,7 @@ pub fn nearest<B: Backend>(
     let blocks = (0..q).step_by(rows).map(|start| {
         let block = queries.clone().narrow(0, start, rows.min(q - start));
         let product = (block.clone() - mean.clone()).matmul(centered.clone().transpose());
-        // Less |q|^2, which is the same for all points.
+        // |q|^2 is left out, because it is the same for all points.
         let relative = norms.clone() - product.mul_scalar(2.0);
         let candidates = smallest(relative, compared);
         let distances = measure(&points, block, candidates.clone());
@@ -59,11 +70,12 @@ pub fn nearest<B: Backend>(
     (Tensor::cat(indices, 0), Tensor::cat(distances, 0))
 }
 
-/// Where the `count` smallest of each row of `[rows, n]` are, `[rows, count]`.
+/// Returns the indices of the `count` smallest values of each row of `[rows, n]`, as `[rows,
+/// count]`.
 fn smallest<B: Backend>(mut values: Tensor<B, 2>, count: usize) -> Tensor<B, 2, Int> {
     let mut found = Vec::with_capacity(count);
     for _ in 0..count {
-        // One reduction for each: backends sort on the host, if they sort at all.
+        // One reduction per index: a backend that can sort at all sorts on the host.
         let at = values.clone().argmin(1);
         let never_again = Tensor::full([values.dims()[0], 1], f32::INFINITY, &values.device());
         values = values.scatter(1, at.clone(), never_again, IndexingUpdateOp::Add);
@@ -72,7 +84,8 @@ fn smallest<B: Backend>(mut values: Tensor<B, 2>, count: usize) -> Tensor<B, 2, 
     Tensor::cat(found, 1)
 }
 
-/// Squared distances, `[rows, m]`, of `queries` `[rows, d]` from their `candidates` `[rows, m]`.
+/// Returns the squared distances `[rows, m]` of `queries` `[rows, d]` from their `candidates`
+/// `[rows, m]`.
 fn measure<B: Backend>(
     points: &Tensor<B, 2>,
     queries: Tensor<B, 2>,
@@ -85,7 +98,8 @@ fn measure<B: Backend>(
     differences.square().sum_dim(2).reshape([rows, m])
 }
 
-/// Each row's candidates in order of their distances, of equals the lower index first.
+/// Sorts the candidates of each row by distance. Among equal distances, the lower index comes
+/// first.
 fn in_order<B: Backend>(
     candidates: Tensor<B, 2, Int>,
     distances: Tensor<B, 2>,
@@ -96,7 +110,8 @@ fn in_order<B: Backend>(
     let nearer = theirs.clone().lower(own.clone()).int();
     let [their_index, own_index] = [across, down].map(|shape| candidates.clone().reshape(shape));
     let first_of_equals = theirs.equal(own).int() * their_index.lower(own_index).int();
-    // How many of the row come before: a permutation, as indices differ.
+    // The place of a candidate is the number of candidates that come before it. The places are a
+    // permutation, because all indices are different.
     let place: Tensor<B, 2, Int> = (nearer + first_of_equals).sum_dim(2).reshape([rows, m]);
     let (indices, measured) = (candidates.zeros_like(), distances.zeros_like());
     (

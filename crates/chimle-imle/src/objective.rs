@@ -8,21 +8,21 @@ use crate::distance::Distance;
 use crate::generator::{Output, StagedGenerator};
 use crate::target::Target;
 
-/// Which levels count in the loss.
+/// The training loss, and which levels count in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Objective {
-    /// Whether the output of every level is compared with the truth at its resolution. Otherwise
-    /// only the output of the last level is.
+    /// Whether the output of every level is compared with the truth at its resolution. If not, only
+    /// the output of the last level is compared.
     pub intermediate_supervision: bool,
 }
 
 impl Objective {
-    /// Evaluates the generator and returns the distance of each output from its target, `[batch]`,
-    /// at each level that counts: all levels, coarse to fine, or the last.
+    /// Evaluates the generator and returns the losses of each level that counts, coarse to fine.
     ///
-    /// `code` returns the codes of a level, as in [`StagedGenerator::evaluate`]. The authors'
-    /// release minimizes the sum over levels. If an output contains NaN, its loss is NaN.
+    /// The losses of a level are the distances of its outputs from their targets, `[batch]`. `code`
+    /// returns the codes of a level, as in [`StagedGenerator::evaluate`]. The authors' release
+    /// minimizes the sum over levels. If an output contains NaN, its loss is NaN.
     ///
     /// # Panics
     ///

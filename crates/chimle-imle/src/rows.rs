@@ -79,7 +79,7 @@ pub struct Selection<B: Backend> {
 enum Kind {
     Range(Range<usize>),
     Indices(Vec<usize>),
-    /// Every row of the batch, this many times in a row.
+    /// Every row of the batch, each repeated this many times.
     Repeat(usize),
 }
 
@@ -131,7 +131,7 @@ impl<B: Backend> Selection<B> {
         }
     }
 
-    /// Returns the selected indices as a tensor. Only for selections by index.
+    /// Returns the selected indices as a tensor. The selection must be by index.
     pub(crate) fn tensor(&self, device: &B::Device) -> Tensor<B, 1, Int> {
         let build = || {
             let Kind::Indices(rows) = &self.kind else {
@@ -145,9 +145,9 @@ impl<B: Backend> Selection<B> {
 
     /// Applies the selection to a tensor with at least one dimension.
     ///
-    /// Rows are selected from a matrix with one line per row. The `select` of Burn 0.21 gave wrong
-    /// values on WGPU for maps of one pixel, `[n, 512, 1, 1]`, where it was not fused with the next
-    /// operation. Selection from a matrix is right there.
+    /// The tensor is reshaped to a matrix, and the rows are selected from the matrix. The `select`
+    /// of Burn 0.21 gave wrong values on WGPU for maps of one pixel, `[n, 512, 1, 1]`, when it was
+    /// not fused with the next operation. Its values are right for a matrix.
     fn apply<const D: usize>(&self, tensor: &Tensor<B, D>) -> Tensor<B, D> {
         let mut shape = tensor.dims();
         let rows = shape[0];
@@ -243,7 +243,7 @@ impl<B: Backend, S: Rows<B>, T: Rows<B>> Rows<B> for (S, T) {
     }
 }
 
-/// The empty conditioning of this many rows, for generators of plain (unconditional) IMLE.
+/// The empty conditioning of plain (unconditional) IMLE, with this many rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unconditional(pub usize);
 

@@ -16,7 +16,8 @@ use crate::target::Target;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Strategy {
-    /// CHIMLE: level by level. The nearest candidate of each level is the prefix of the next level.
+    /// CHIMLE: one level at a time. The next level continues from the nearest candidate of this
+    /// one.
     Hierarchical {
         /// The number of candidates per level, coarse to fine.
         pools: Vec<usize>,
@@ -28,12 +29,14 @@ pub enum Strategy {
     },
 }
 
-/// A strategy, and how much of it is evaluated at once.
+/// The latent search: its strategy, the sizes of its batches, and how it finds the nearest
+/// candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Search {
     strategy: Strategy,
     chunk: usize,
-    /// The largest number of candidates in one batch per level. Empty: `chunk` at every level.
+    /// The largest number of candidates in one batch, per level. If empty, it is `chunk` at every
+    /// level.
     chunks: Vec<usize>,
     neighbors: Neighbors,
 }
@@ -41,7 +44,7 @@ pub struct Search {
 impl Search {
     /// Creates a search that evaluates at most `chunk` candidates in one batch.
     ///
-    /// `chunk` bounds the memory and does not change what is found.
+    /// `chunk` bounds the memory and does not change the result.
     pub fn new(strategy: Strategy, chunk: usize) -> Self {
         Self {
             strategy,
@@ -60,8 +63,9 @@ impl Search {
         }
     }
 
-    /// Sets the largest number of candidates evaluated in one batch for each level, coarse to fine. A
-    /// coarse level takes less memory per candidate than a fine one, so more of its candidates fit.
+    /// Sets the largest number of candidates evaluated in one batch for each level, coarse to fine.
+    /// A coarse level takes less memory per candidate than a fine one, so its batches can be
+    /// larger.
     pub fn with_chunks(self, chunks: Vec<usize>) -> Self {
         Self {
             chunk: chunks.last().copied().unwrap_or(self.chunk).max(1),
@@ -80,8 +84,8 @@ impl Search {
         Self { neighbors, ..self }
     }
 
-    /// Returns a good number of inputs to search together: as many as have their whole pools in one
-    /// batch, at the level with the smallest pool.
+    /// Returns a good number of inputs to search together: the number whose whole pools fit into
+    /// one batch at the level with the smallest pool.
     pub fn inputs_at_once(&self) -> usize {
         let smallest = match &self.strategy {
             Strategy::Hierarchical { pools } => pools.iter().copied().min().unwrap_or(1),
@@ -96,7 +100,7 @@ impl Search {
     }
 
     /// Checks that the strategy fits a generator of `levels` levels and that the settings are
-    /// possible.
+    /// valid.
     ///
     /// # Errors
     ///
@@ -121,12 +125,13 @@ impl Search {
     /// Finds the nearest code for each observed output of a batch of inputs.
     ///
     /// Returns one [`Chosen`] per observed output, in the order of `target`. `examples` holds the
-    /// identity of each row of the conditioning: its codes come from the pool under this identity.
-    /// Observed outputs of one input share its candidates. As long as they choose the same prefix,
-    /// each candidate is evaluated once for all of them.
+    /// identity of each row of the conditioning, under which the pool draws its codes. Observed
+    /// outputs of one input share its candidates. As long as they choose the same prefix, each
+    /// candidate is evaluated once for all of them.
     ///
-    /// The search records no graph, so `B` should not differentiate. A network that can be prepared
-    /// for evaluation (such as `chimle_nn::Generator::fold`) should be.
+    /// The search needs no autodiff graph, so `B` should be a backend without autodiff. If a
+    /// network can be prepared for evaluation (as by `chimle_nn::Generator::fold`), prepare it
+    /// before the search.
     ///
     /// # Errors
     ///
@@ -134,8 +139,8 @@ impl Search {
     ///
     /// # Panics
     ///
-    /// If `target` has other levels than the generator, or names inputs that `examples` does not
-    /// have; also where the generator panics.
+    /// If `target` and the generator have different numbers of levels, or `target` names an input
+    /// that `examples` does not have. Also if the generator panics.
     pub fn run<B, G, D>(
         &self,
         generator: &G,

@@ -1,4 +1,4 @@
-//! The choice among a pool by a shortlist that is made from random projections of features.
+//! The choice of the nearest candidate from a shortlist that random projections of features give.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -40,7 +40,7 @@ where
     D: Distance<B, Output = G::Output>,
     P: CodePool<B>,
 {
-    /// Draws the directions for the features of `level`.
+    /// Draws the directions for the features of `level`, and projects the targets onto them.
     pub(crate) fn projection(
         &self,
         level: usize,
@@ -61,8 +61,8 @@ where
         })
     }
 
-    /// Shortlists candidates of `level` for each observed output of a group, and notes which of
-    /// them was nearest.
+    /// Shortlists candidates of `level` for each observed output of a group, and records the
+    /// nearest of them.
     pub(crate) fn level_by_shortlist(
         &self,
         level: usize,
@@ -117,7 +117,8 @@ where
         })
     }
 
-    /// Evaluates the shortlists once more, for the states they lead to and the true distances.
+    /// Evaluates the shortlisted candidates a second time. Returns the states that they lead to and
+    /// their true distances.
     fn measure_listed(
         &self,
         level: usize,
@@ -140,7 +141,7 @@ where
         (state, distances.into_data().iter::<f32>().collect())
     }
 
-    /// The shortlist of each observed output of a group.
+    /// Returns the shortlist of each observed output of a group.
     fn list(
         &self,
         level: usize,
@@ -182,7 +183,8 @@ where
         Ok(listed)
     }
 
-    /// The `count` nearest of `points` to each of `queries`, both `[_, directions]`.
+    /// Returns the indices of the `count` nearest of `points` to each of `queries`, both `[_,
+    /// directions]`.
     fn shortlist(
         &self,
         points: Tensor<B, 2>,

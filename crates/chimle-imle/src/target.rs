@@ -8,7 +8,7 @@ use crate::rows::{Rows, Selection};
 /// The observed outputs of a batch of inputs: their features at each level.
 ///
 /// An input has one observed output ([`new`](Self::new)) or several ([`of_sets`](Self::of_sets)),
-/// as one night scene has many days. `F` is [`Distance::Features`].
+/// such as photographs of one scene on several days. `F` is [`Distance::Features`].
 #[derive(Clone, Debug)]
 pub struct Target<F> {
     levels: Vec<F>,
@@ -34,8 +34,10 @@ impl<F> Target<F> {
         Self::of_features(levels, (0..count).collect())
     }
 
-    /// Computes the features of observed outputs of which number t belongs to the input
-    /// `inputs[t]`, a row of the conditioning. An input may have any number of them.
+    /// Computes the features of observed outputs, of which an input may have any number.
+    ///
+    /// Observed output t belongs to the input `inputs[t]`, a row of the conditioning. `outputs`
+    /// holds the true outputs of each level, coarse to fine.
     ///
     /// # Panics
     ///
@@ -51,8 +53,8 @@ impl<F> Target<F> {
         Self::of_features(levels, inputs)
     }
 
-    /// Takes features that are computed already, level by level; otherwise as
-    /// [`of_sets`](Self::of_sets).
+    /// Creates a target from features that are already computed, one batch per level, coarse to
+    /// fine. `inputs` has the same meaning as in [`of_sets`](Self::of_sets).
     ///
     /// # Panics
     ///
@@ -67,8 +69,8 @@ impl<F> Target<F> {
         Self { levels, inputs }
     }
 
-    /// Turns the features into constants of a loss on the backend `B`. `D` is the distance that is
-    /// trained with.
+    /// Turns the features into constants of a loss on the backend `B`. `D` is the distance of the
+    /// loss.
     pub fn constants<B, D>(self) -> Target<D::Features>
     where
         B: AutodiffBackend,
@@ -81,8 +83,8 @@ impl<F> Target<F> {
         }
     }
 
-    /// Returns the observed outputs with these indices, in this order, each as the only one of its
-    /// input: the target of a training step.
+    /// Returns the selected observed outputs, in the order of the selection, as the target of a
+    /// training step: row t belongs to input t.
     pub fn select<B: Backend>(&self, rows: &Selection<B>) -> Self
     where
         F: Rows<B>,

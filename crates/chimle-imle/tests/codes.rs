@@ -72,7 +72,7 @@ fn every_seed_level_example_and_candidate_has_codes_of_its_own() {
     assert_eq!(codes[0], one(0, 0, 0, 0));
     for (k, a) in codes.iter().enumerate() {
         for b in &codes[..k] {
-            // Not one value is shared. Some would be if one code were another code, shifted.
+            // No value is shared. If one code were a shifted copy of another, some values would be.
             assert!(a.iter().all(|v| !b.contains(v)));
         }
     }

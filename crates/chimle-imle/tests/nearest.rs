@@ -1,4 +1,4 @@
-//! The search among rows of tensors, against the plain loop.
+//! The search among the rows of tensors, compared with a plain loop.
 
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
@@ -29,7 +29,7 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
     differences.map(|d| d * d).sum()
 }
 
-/// Compares with the k nearest by the plain loop in 64 bits.
+/// Compares the k nearest with those of a plain loop in 64 bits.
 fn check(points: &Rows, queries: &Rows, k: usize) {
     let dimension = points[0].len();
     let (indices, distances) = nearest(tensor(points, dimension), tensor(queries, dimension), k);

@@ -188,7 +188,7 @@ fn imle_shares_one_pool_among_all_observed_outputs() {
             let nearest = (0..CANDIDATES).min_by(by_distance).unwrap();
             assert_eq!(found.candidates, [nearest], "chunk {chunk}");
         }
-        // With one level, the flat search is the same search.
+        // With one level, the flat search is the same as the hierarchical search.
         let flat = Strategy::Flat {
             candidates: CANDIDATES,
         };
@@ -215,7 +215,7 @@ fn rows_without_conditioning_have_pools_of_their_own() {
             &examples,
         )
         .unwrap();
-    // The same observed output twice, but of two examples.
+    // The two observed outputs are equal, but they belong to two examples.
     assert!(
         found[0].distances[0]
             .iter()

@@ -1,4 +1,4 @@
-//! The search, against brute force, and what stops it.
+//! The search compared with brute force, and the errors that stop it.
 
 mod scene;
 
@@ -29,7 +29,7 @@ fn the_hierarchical_search_is_brute_force_level_by_level() {
             }
             assert_eq!(found.candidates, prefix);
         }
-        // A search that always took the same candidate would not do.
+        // The comparison would show little if all inputs chose the same candidates.
         assert!(found.iter().any(|c| c.candidates != found[0].candidates));
     }
 }

@@ -15,11 +15,12 @@ use scene::{
 
 type Features = (Tensor<Flex, 4>, Tensor<Flex, 2>);
 
-/// Seven observed outputs of the three inputs: three, none, and four, in no order.
+/// The input of each of seven observed outputs, in no order. The three inputs have three, no and
+/// four observed outputs.
 const SET: [usize; 7] = [2, 0, 2, 0, 2, 0, 2];
 
-/// The observed outputs of [`SET`], at each level. Each lies near candidates of its own, except that
-/// the last two of the third input lie near the same ones.
+/// Returns the observed outputs of [`SET`], at each level. Each lies near other candidates, except
+/// that the last two of the third input lie near the same ones.
 fn observed(scene: &Scene) -> Vec<Tensor<Flex, 4>> {
     let outputs = SET.iter().enumerate().map(|(output, &input)| {
         let output = output.min(4);
@@ -31,7 +32,7 @@ fn observed(scene: &Scene) -> Vec<Tensor<Flex, 4>> {
         .map(|level| {
             let images = outputs.iter().map(|levels| levels[level].clone());
             let images = Tensor::cat(images.collect(), 0);
-            // So that distances are more than rounding.
+            // The noise makes the distances larger than rounding errors.
             let noise = noise::<Flex, 4>(images.dims(), 90 + level);
             images + noise.mul_scalar(0.01)
         })
@@ -96,7 +97,7 @@ fn a_set_shares_its_candidates_and_an_input_without_outputs_costs_nothing() {
     };
     let images = observed(&scene);
     let (found, counts) = drawn(images.clone(), SET.to_vec());
-    // One pool for each input at first; then one for each prefix that was chosen.
+    // The first level has one pool per input. Every later level has one pool per chosen prefix.
     let distinct = |levels: usize| {
         let chosen = SET.iter().zip(&found);
         let prefixes: std::collections::HashSet<_> = chosen
@@ -111,7 +112,7 @@ fn a_set_shares_its_candidates_and_an_input_without_outputs_costs_nothing() {
         [0, 1, 2].map(|level| distinct(level) * POOLS[level])
     );
 
-    // The same output twice costs no more than once.
+    // Two equal outputs cost no more than one.
     let twice = |image: Tensor<Flex, 4>| image.narrow(0, 0, 1).repeat_dim(0, 2);
     let (found, counts) = drawn(images.into_iter().map(twice).collect(), vec![1, 1]);
     assert_eq!(counts, POOLS);
@@ -170,7 +171,7 @@ fn shortlist(directions: usize, measured: usize) -> Shortlist {
     }
 }
 
-/// Searches the scene for [`SET`], with the settings given.
+/// Searches the scene for [`SET`] with the given settings.
 fn search(
     scene: &Scene,
     strategy: Strategy,
@@ -221,7 +222,7 @@ fn a_short_list_measures_few_and_mostly_finds_the_nearest() {
             let distances = &found.distances[0];
             assert_eq!(distances.iter().filter(|d| !d.is_nan()).count(), 4);
             assert_eq!(distances.len(), 40);
-            // What was chosen is the nearest of what was measured.
+            // The chosen candidate is the nearest of the measured candidates.
             let lowest = distances.iter().copied().fold(f32::INFINITY, f32::min);
             assert_eq!(found.nearest()[0], lowest);
             found.candidates[0] == exact.candidates[0]

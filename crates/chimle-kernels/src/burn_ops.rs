@@ -1,4 +1,4 @@
-//! The operations in Burn's own: what a backend has that brings nothing of its own.
+//! The defaults of [`Kernels`] in Burn's own operations, for backends without kernels of their own.
 
 use burn::tensor::ops::{ConvOptions, FloatTensor};
 use burn::tensor::{
@@ -94,7 +94,8 @@ pub(crate) fn dense_block_gradients<B: Kernels>(
     let [channels, growth] = parameters.channels();
     let mut of_weights = parameters.weights.clone();
     let mut of_biases = parameters.biases.clone();
-    // The gradient of the sums of the convolution at hand, and that of all planes below it.
+    // `sums` is the gradient of the current convolution's sums. `below` is the gradient of all
+    // planes below it.
     let mut sums = B::float_mul_scalar(gradient.clone(), scale.into());
     let mut below: Option<FloatTensor<B>> = None;
     for k in (0..CONVOLUTIONS).rev() {
@@ -160,8 +161,8 @@ pub(crate) fn modulate<B: Kernels>(
     )
 }
 
-/// With the normalized map x̂: `gain / deviation (dy - mean(dy) - x̂ mean(dy x̂))`, `sum(dy x̂)` and
-/// `sum(dy)`.
+/// Computes the gradients of the input, the gains and the biases. With the normalized map x̂ they
+/// are `gain / deviation (dy - mean(dy) - x̂ mean(dy x̂))`, `sum(dy x̂)` and `sum(dy)`.
 pub(crate) fn modulate_gradients<B: Kernels>(
     input: FloatTensor<B>,
     gain: FloatTensor<B>,
@@ -202,7 +203,8 @@ pub(crate) fn normalize_channels<B: Kernels>(
     primitive((input / norm).cast(dtype))
 }
 
-/// With the root r and the norm n = r + epsilon: `dy / n - x sum(dy x) / (n^2 r)`.
+/// Computes the input's gradient. With the root r and the norm n = r + epsilon it is `dy / n - x
+/// sum(dy x) / (n^2 r)`.
 pub(crate) fn normalize_channels_gradient<B: Kernels>(
     input: FloatTensor<B>,
     gradient: FloatTensor<B>,
@@ -241,7 +243,8 @@ pub(crate) fn squared_differences_gradient<B: Kernels>(
     primitive(gradient.reshape(shape))
 }
 
-/// Images `[g k, c, h, w]` less the targets `[g, c, h, w]` of their groups, `[g, k, c, h w]`.
+/// Subtracts the target of each group, `[g, c, h, w]`, from the images of the group, `[g k, c, h,
+/// w]`. Returns `[g, k, c, h w]`.
 fn differences<B: Kernels>(images: Tensor<B, 4>, targets: Tensor<B, 4>) -> Tensor<B, 4> {
     let [groups, channels, height, width] = targets.dims();
     let count = images.dims()[0] / groups;
@@ -249,7 +252,7 @@ fn differences<B: Kernels>(images: Tensor<B, 4>, targets: Tensor<B, 4>) -> Tenso
     images - targets.reshape([groups, 1, channels, height * width])
 }
 
-/// The map less its means, `[batch, c, h * w]`, and its deviations `[batch, c, 1]`.
+/// Returns the map minus its means, `[batch, c, h * w]`, and its deviations, `[batch, c, 1]`.
 fn standardized<B: Kernels>(input: Tensor<B, 4>, epsilon: f64) -> (Tensor<B, 3>, Tensor<B, 3>) {
     let [batch, channels, height, width] = input.dims();
     let input = wide(input).reshape([batch, channels, height * width]);
@@ -258,12 +261,12 @@ fn standardized<B: Kernels>(input: Tensor<B, 4>, epsilon: f64) -> (Tensor<B, 3>,
     (centered, (variance + epsilon).sqrt())
 }
 
-/// `[batch, c]` to `[batch, c, 1]`.
+/// Reshapes `[batch, c]` to `[batch, c, 1]`.
 fn by_plane<B: Kernels>(values: FloatTensor<B>) -> Tensor<B, 3> {
     wide(tensor::<B, 2>(values)).unsqueeze_dim(2)
 }
 
-/// In 32 bits at least.
+/// Casts a tensor to 32 bits, unless it has 64.
 fn wide<B: Kernels, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
     match tensor.dtype() {
         DType::F64 => tensor,

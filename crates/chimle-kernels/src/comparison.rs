@@ -1,28 +1,35 @@
-//! The comparison of two networks' features, as LPIPS has it, as operations on tensors.
+//! The comparison of features as in LPIPS, as operations on tensors.
 
 use burn::tensor::{Tensor, TensorPrimitive};
 
 use crate::kernels::Kernels;
 
-/// Each pixel's values over the channels divided by `sqrt(sum of their squares + epsilon) + epsilon`,
-/// differentiable: the unit vectors of LPIPS (Zhang et al. 2018, equation 1), zero where all is
-/// zero.
+/// Normalizes each pixel over the channels: divides its values by `sqrt(sum of their squares +
+/// epsilon) + epsilon`.
 ///
-/// `[batch, c, h, w]` to the same shape. Sums are taken in 32 bits at least.
+/// The results are the unit vectors of LPIPS (Zhang et al. 2018, equation 1). A pixel whose values
+/// are all zero stays zero. The operation is differentiable, and sums have at least 32 bits. Input
+/// and output are `[batch, c, h, w]`.
 pub fn normalize_channels<B: Kernels>(map: Tensor<B, 4>, epsilon: f64) -> Tensor<B, 4> {
     let output = B::normalize_channels(map.into_primitive().tensor(), epsilon);
     Tensor::from_primitive(TensorPrimitive::Float(output))
 }
 
-/// The squared difference of images and targets, averaged over the positions of each channel,
-/// differentiable in both.
+/// Computes the squared differences of images and targets, averaged over the positions of each
+/// channel.
 ///
-/// Images `[g k, c, h, w]` and targets `[g, c, h, w]` to `[g, k, c]`: images i k to i k + k - 1 are
-/// compared with target i, which is not copied.
+/// Images i k to i k + k - 1 are compared with target i, which is not copied. The operation is
+/// differentiable in images and targets.
+///
+/// # Shapes
+///
+/// - images: `[g k, c, h, w]`
+/// - targets: `[g, c, h, w]`
+/// - output: `[g, k, c]`
 ///
 /// # Panics
 ///
-/// If g is zero or does not divide the number of images, or the other sizes differ.
+/// If g is zero or does not divide the number of images, or if the other sizes differ.
 pub fn squared_differences<B: Kernels>(
     images: Tensor<B, 4>,
     targets: Tensor<B, 4>,

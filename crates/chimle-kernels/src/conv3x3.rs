@@ -5,9 +5,15 @@ use burn::tensor::{Tensor, TensorPrimitive};
 use crate::activation::Activation;
 use crate::kernels::Kernels;
 
-/// 3x3 convolution with stride 1 and zero padding 1, differentiable in all three.
+/// Computes a 3x3 convolution with stride 1 and zero padding 1, differentiable in input, weight and
+/// bias.
 ///
-/// `[batch, in, h, w]`, weight `[out, in, 3, 3]` and bias `[out]` to `[batch, out, h, w]`.
+/// # Shapes
+///
+/// - input: `[batch, in, h, w]`
+/// - weight: `[out, in, 3, 3]`
+/// - bias: `[out]`
+/// - output: `[batch, out, h, w]`
 pub fn conv3x3<B: Kernels>(
     input: Tensor<B, 4>,
     weight: Tensor<B, 4>,
@@ -16,7 +22,7 @@ pub fn conv3x3<B: Kernels>(
     conv3x3_activated(input, weight, bias, Activation::Linear)
 }
 
-/// [`conv3x3`] and an activation in one operation.
+/// Computes [`conv3x3`] and an activation in one operation.
 pub fn conv3x3_activated<B: Kernels>(
     input: Tensor<B, 4>,
     weight: Tensor<B, 4>,

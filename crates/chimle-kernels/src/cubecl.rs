@@ -1,4 +1,5 @@
-//! CUDA, WGPU and every other backend on CubeCL: Burn's own operations throughout.
+//! The implementation of `Kernels` for CUDA, WGPU and every other backend on CubeCL. All operations
+//! are Burn's own.
 
 use burn_cubecl::CubeBackend;
 use burn_fusion::{Fusion, FusionBackend};

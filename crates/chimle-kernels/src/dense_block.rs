@@ -6,28 +6,28 @@ use burn::tensor::{Tensor, TensorMetadata, TensorPrimitive};
 
 use crate::kernels::Kernels;
 
-/// Convolutions of a dense block.
+/// The number of convolutions of a dense block.
 pub const CONVOLUTIONS: usize = 5;
 
-/// Dense blocks of a residual-in-residual dense block.
+/// The number of dense blocks of a residual-in-residual dense block.
 pub(crate) const BLOCKS: usize = 3;
 
 /// The weights and biases of a dense block of c residual and g growth channels, or their
 /// gradients.
 #[derive(Clone, Debug)]
 pub struct DenseBlockParameters<B: Backend> {
-    /// Four of `[g, c + k g, 3, 3]` for k = 0, 1, 2, 3, and `[c, c + 4 g, 3, 3]`.
+    /// Four weights `[g, c + k g, 3, 3]` for k = 0, 1, 2, 3, then one weight `[c, c + 4 g, 3, 3]`.
     pub weights: [FloatTensor<B>; CONVOLUTIONS],
-    /// Four of `[g]`, and `[c]`.
+    /// Four biases `[g]`, then one bias `[c]`.
     pub biases: [FloatTensor<B>; CONVOLUTIONS],
 }
 
 impl<B: Backend> DenseBlockParameters<B> {
-    /// Residual and growth channels, c and g.
+    /// Returns the numbers of residual and growth channels, c and g.
     ///
     /// # Panics
     ///
-    /// If the weights are not those of a dense block.
+    /// If the shapes of the weights are not those of a dense block.
     pub(crate) fn channels(&self) -> [usize; 2] {
         let shapes = self
             .weights
@@ -57,18 +57,22 @@ pub type DenseBlocksParameters<B> = [DenseBlockParameters<B>; BLOCKS];
 /// The gradients of a dense block.
 #[derive(Clone, Debug)]
 pub struct DenseBlockGradients<B: Backend> {
-    /// Of the input, `[batch, c, h, w]`.
+    /// The gradient of the input, `[batch, c, h, w]`.
     pub input: FloatTensor<B>,
-    /// Of the weights and biases, if they were wanted.
+    /// The gradients of the weights and biases, if they were requested.
     pub parameters: Option<DenseBlockParameters<B>>,
 }
 
-/// `x + scale conv5[x, x1, x2, x3, x4]` with `x_k = lrelu(conv_k[x, .., x_{k-1}])`, differentiable
-/// in the input, the weights and the biases.
+/// Evaluates a dense block, differentiable in the input, the weights and the biases.
 ///
-/// `[batch, c, h, w]` to the same shape. The weights are four of `[g, c + k g, 3, 3]` for k = 0, 1,
-/// 2, 3 and `[c, c + 4 g, 3, 3]`, the biases four of `[g]` and `[c]`; `slope`, that of the
-/// LeakyReLU where its input is negative, is not negative itself.
+/// The output is `x + scale conv5[x, x1, x2, x3, x4]` with `x_k = lrelu(conv_k[x, .., x_{k-1}])`.
+/// `slope` is the slope of the LeakyReLU for negative inputs and must be at least zero.
+///
+/// # Shapes
+///
+/// - input and output: `[batch, c, h, w]`
+/// - weights: four `[g, c + k g, 3, 3]` for k = 0, 1, 2, 3, then `[c, c + 4 g, 3, 3]`
+/// - biases: four `[g]`, then `[c]`
 pub fn dense_block<B: Kernels>(
     input: Tensor<B, 4>,
     weights: [Tensor<B, 4>; CONVOLUTIONS],
@@ -84,15 +88,15 @@ pub fn dense_block<B: Kernels>(
     Tensor::from_primitive(TensorPrimitive::Float(output))
 }
 
-/// Evaluates `D3(D2(D1(x)))` with dense blocks D as in [`dense_block()`]: those of a residual-in-residual
-/// dense block (Wang et al. 2018).
+/// Evaluates the three dense blocks of a residual-in-residual dense block (Wang et al. 2018),
+/// `D3(D2(D1(x)))`, and keeps only the input for the backward pass.
 ///
-/// The gradients are those of three dense blocks, but only the input is kept between the forward and
-/// the backward pass. The backward pass computes the maps of all convolutions again, one RRDB at a
-/// time (Chen et al. 2016, "Training deep nets with sublinear memory cost"). A training step takes one
-/// more forward pass of the blocks, and a small part of the memory.
+/// Values and gradients are those of three calls of [`dense_block()`]. The backward pass computes
+/// the maps of all convolutions again, one RRDB at a time (Chen et al. 2016, "Training deep nets
+/// with sublinear memory cost"). A training step takes one more forward pass of the blocks, and a
+/// small part of the memory.
 ///
-/// Shapes are those of [`dense_block()`].
+/// The shapes are those of [`dense_block()`].
 pub fn dense_blocks_recomputed<B: Kernels>(
     input: Tensor<B, 4>,
     weights: [[Tensor<B, 4>; CONVOLUTIONS]; BLOCKS],

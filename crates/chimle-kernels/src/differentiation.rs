@@ -4,16 +4,16 @@ use burn::module::{AutodiffModule, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
-/// Gives each parameter of a module a new leaf of the autodiff graph. Values, identities and whether
-/// a parameter requires a gradient stay the same. No value is copied.
+/// Gives each parameter of a module a new leaf of the autodiff graph. The values, the identities
+/// and the `require_grad` flags stay the same. No value is copied.
 ///
-/// A module whose gradients are computed several times, without an optimizer's step in between,
-/// needs new leaves each time if other threads of the process differentiate too. After a backward
-/// pass, Burn 0.21 forgets the leaves of its graph. A later graph from the same leaves holds only
-/// intermediate results, and an operation such as `cat` releases its inputs before its result is
-/// recorded. If another thread ends a backward pass at that moment, Burn finds no tensor that refers
-/// to the graph and removes part of it, and gradients go missing without an error. A leaf that a
-/// parameter refers to keeps its graph alive.
+/// Some programs compute the gradients of a module several times without an optimizer's step in
+/// between. If other threads of the process differentiate too, such a module needs new leaves each
+/// time. After a backward pass, Burn 0.21 forgets the leaves of its graph. A later graph from the
+/// same leaves holds only intermediate results, and an operation such as `cat` releases its inputs
+/// before its result is recorded. If another thread ends a backward pass at that moment, Burn finds
+/// no tensor that refers to the graph and removes part of it. Gradients then go missing without an
+/// error. A new leaf, to which a parameter refers, keeps its graph alive.
 pub fn fresh_leaves<B: AutodiffBackend, M: AutodiffModule<B>>(module: M) -> M {
     struct Fresh;
     impl<B: AutodiffBackend> ModuleMapper<B> for Fresh {

@@ -8,18 +8,23 @@ use crate::burn_ops;
 use crate::dense_block::{DenseBlockGradients, DenseBlockParameters, DenseBlocksParameters};
 use crate::modulation::ModulationGradients;
 
-/// A backend with the operations of the generator.
+/// A backend with the operations of the generator and of LPIPS.
 ///
-/// Each has a default in Burn's own operations. On a backend that differentiates only
-/// [`conv3x3`](Self::conv3x3), [`dense_block`](Self::dense_block),
+/// Each method has a default in Burn's own operations. On an autodiff backend, six methods are
+/// differentiable: [`conv3x3`](Self::conv3x3), [`dense_block`](Self::dense_block),
 /// [`dense_blocks_recomputed`](Self::dense_blocks_recomputed), [`modulate`](Self::modulate),
 /// [`normalize_channels`](Self::normalize_channels) and
-/// [`squared_differences`](Self::squared_differences) are recorded; the other methods are what
-/// their backward passes call on the backend below.
+/// [`squared_differences`](Self::squared_differences). Their backward passes call the other methods
+/// on the inner backend.
 pub trait Kernels: Backend {
-    /// 3x3 convolution with stride 1 and zero padding 1, then the activation.
+    /// Computes a 3x3 convolution with stride 1 and zero padding 1, then the activation.
     ///
-    /// `[batch, in, h, w]`, weight `[out, in, 3, 3]` and bias `[out]` to `[batch, out, h, w]`.
+    /// # Shapes
+    ///
+    /// - input: `[batch, in, h, w]`
+    /// - weight: `[out, in, 3, 3]`
+    /// - bias: `[out]`
+    /// - output: `[batch, out, h, w]`
     fn conv3x3(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -29,8 +34,8 @@ pub trait Kernels: Backend {
         burn_ops::conv3x3::<Self>(input, weight, bias, activation)
     }
 
-    /// The gradient of the input, `[batch, in, h, w]`, from that of the sums before the
-    /// activation.
+    /// Computes the gradient of the input, `[batch, in, h, w]`, from the gradient of the sums
+    /// before the activation.
     fn conv3x3_input_gradient(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -39,7 +44,8 @@ pub trait Kernels: Backend {
         burn_ops::input_gradient::<Self>(input, weight, gradient)
     }
 
-    /// The gradient of the weight, `[out, in, 3, 3]`, from that of the sums before the activation.
+    /// Computes the gradient of the weight, `[out, in, 3, 3]`, from the gradient of the sums before
+    /// the activation.
     fn conv3x3_weight_gradient(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -48,7 +54,8 @@ pub trait Kernels: Backend {
         burn_ops::weight_gradient::<Self>(input, weight, gradient)
     }
 
-    /// The gradient of the bias, `[out]`, from that of the sums before the activation.
+    /// Computes the gradient of the bias, `[out]`, from the gradient of the sums before the
+    /// activation.
     fn conv3x3_bias_gradient(
         input: FloatTensor<Self>,
         bias: FloatTensor<Self>,
@@ -57,7 +64,8 @@ pub trait Kernels: Backend {
         burn_ops::bias_gradient::<Self>(input, bias, gradient)
     }
 
-    /// The gradient before an activation, from its output and that output's gradient.
+    /// Computes the gradient before an activation from the activation's output and the gradient of
+    /// this output.
     fn activation_gradient(
         output: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -66,8 +74,8 @@ pub trait Kernels: Backend {
         burn_ops::activation_gradient::<Self>(output, gradient, activation)
     }
 
-    /// The dense block of ESRGAN, `x + scale conv5[x, x1, x2, x3, x4]` with
-    /// `x_k = lrelu(conv_k[x, .., x_{k-1}])`: `[batch, c, h, w]` to the same shape.
+    /// Evaluates the dense block of ESRGAN, `x + scale conv5[x, x1, x2, x3, x4]` with `x_k =
+    /// lrelu(conv_k[x, .., x_{k-1}])`. Input and output are `[batch, c, h, w]`.
     fn dense_block(
         input: FloatTensor<Self>,
         parameters: DenseBlockParameters<Self>,
@@ -77,8 +85,8 @@ pub trait Kernels: Backend {
         Self::dense_block_maps(input, parameters, slope, scale).0
     }
 
-    /// [`dense_block`](Self::dense_block), and the maps `[x, x1, x2, x3, x4]` in whatever layout
-    /// [`dense_block_gradients`](Self::dense_block_gradients) takes them.
+    /// Evaluates [`dense_block`](Self::dense_block), and also returns the maps `[x, x1, x2, x3,
+    /// x4]` in the layout that [`dense_block_gradients`](Self::dense_block_gradients) takes.
     fn dense_block_maps(
         input: FloatTensor<Self>,
         parameters: DenseBlockParameters<Self>,
@@ -88,9 +96,9 @@ pub trait Kernels: Backend {
         burn_ops::dense_block_maps::<Self>(input, parameters, slope, scale)
     }
 
-    /// The gradients of a dense block, from its maps and its output's gradient.
+    /// Computes the gradients of a dense block from its maps and the gradient of its output.
     ///
-    /// Those of the parameters only if they are wanted.
+    /// The gradients of the parameters are computed only if `of_parameters` is set.
     fn dense_block_gradients(
         maps: FloatTensor<Self>,
         parameters: DenseBlockParameters<Self>,
@@ -109,7 +117,7 @@ pub trait Kernels: Backend {
         )
     }
 
-    /// `D3(D2(D1(x)))` with dense blocks D. A backend that differentiates keeps only the input, and
+    /// Evaluates `D3(D2(D1(x)))` with dense blocks D. An autodiff backend keeps only the input, and
     /// computes the maps again in the backward pass.
     fn dense_blocks_recomputed(
         input: FloatTensor<Self>,
@@ -120,13 +128,14 @@ pub trait Kernels: Backend {
         burn_ops::dense_blocks_recomputed::<Self>(input, blocks, slope, scale)
     }
 
-    /// Each pixel's values divided by `sqrt(sum of their squares + epsilon) + epsilon`:
-    /// `[batch, c, h, w]` to the same shape.
+    /// Divides each pixel's values by `sqrt(sum of their squares + epsilon) + epsilon`. Input and
+    /// output are `[batch, c, h, w]`.
     fn normalize_channels(input: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
         burn_ops::normalize_channels::<Self>(input, epsilon)
     }
 
-    /// The gradient of a normalization's input, from the input and its output's gradient.
+    /// Computes the gradient of the input of [`normalize_channels`](Self::normalize_channels) from
+    /// the input and the gradient of the output.
     fn normalize_channels_gradient(
         input: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -135,8 +144,8 @@ pub trait Kernels: Backend {
         burn_ops::normalize_channels_gradient::<Self>(input, gradient, epsilon)
     }
 
-    /// The mean squared difference of each plane: images `[g k, c, h, w]`, group by group, and
-    /// targets `[g, c, h, w]` to `[g, k, c]`.
+    /// Computes the mean squared difference of each plane. The images `[g k, c, h, w]` are ordered
+    /// by group, and each group has one of the targets `[g, c, h, w]`. The output is `[g, k, c]`.
     fn squared_differences(
         images: FloatTensor<Self>,
         targets: FloatTensor<Self>,
@@ -144,8 +153,8 @@ pub trait Kernels: Backend {
         burn_ops::squared_differences::<Self>(images, targets)
     }
 
-    /// The gradient of the images of [`squared_differences`](Self::squared_differences), from its
-    /// output's gradient `[g, k, c]`.
+    /// Computes the gradient of the images of [`squared_differences`](Self::squared_differences)
+    /// from the gradient of the output, `[g, k, c]`.
     fn squared_differences_gradient(
         images: FloatTensor<Self>,
         targets: FloatTensor<Self>,
@@ -154,8 +163,8 @@ pub trait Kernels: Backend {
         burn_ops::squared_differences_gradient::<Self>(images, targets, gradient)
     }
 
-    /// `gain * (x - mean) / sqrt(variance + epsilon) + bias` by sample and channel: map
-    /// `[batch, c, h, w]`, gains and biases `[batch, c]` to the map's shape.
+    /// Computes `gain * (x - mean) / sqrt(variance + epsilon) + bias` for each sample and channel.
+    /// Input and output are `[batch, c, h, w]`, and gains and biases are `[batch, c]`.
     fn modulate(
         input: FloatTensor<Self>,
         gain: FloatTensor<Self>,
@@ -165,7 +174,8 @@ pub trait Kernels: Backend {
         burn_ops::modulate::<Self>(input, gain, bias, epsilon)
     }
 
-    /// The gradients of a modulation, from its input, its gains and its output's gradient.
+    /// Computes the gradients of [`modulate`](Self::modulate) from the input, the gains and the
+    /// gradient of the output.
     fn modulate_gradients(
         input: FloatTensor<Self>,
         gain: FloatTensor<Self>,
@@ -176,8 +186,8 @@ pub trait Kernels: Backend {
     }
 }
 
-/// A backend to train on: it differentiates, and both it and what it differentiates have
-/// [`Kernels`].
+/// A backend for training: an autodiff backend that implements [`Kernels`], as its inner backend
+/// does.
 pub trait TrainingBackend: Kernels + AutodiffBackend<InnerBackend: Kernels> {}
 
 impl<B: Kernels + AutodiffBackend<InnerBackend: Kernels>> TrainingBackend for B {}

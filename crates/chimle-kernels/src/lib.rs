@@ -1,47 +1,57 @@
-//! The operations of CHIMLE that are worth a kernel of their own.
+//! The operations of CHIMLE that have kernels of their own, as an extension of Burn's [`Backend`].
 //!
-//! [`Kernels`] extends Burn's [`Backend`] with some operations, each differentiable: the generator's
-//! convolution [`conv3x3`] (3x3, stride 1, zero padding 1, with bias, and [with its
-//! activation](conv3x3_activated)), the [`dense_block`], the modulation of a map by
-//! [instance normalization](modulate()), and the comparison of features by LPIPS
-//! ([`normalize_channels`], [`squared_differences`]). Every method has a default in Burn's own operations; a backend
-//! overrides what it can do faster.
+//! [`Kernels`] adds differentiable operations to a backend:
 //!
-//! - Flex (the CPU, feature `flex`, on by default): the crate's own code, below.
-//! - CubeCL (CUDA, WGPU; feature `cubecl`): Burn's own operations.
+//! - the generator's convolution [`conv3x3`] (3x3, stride 1, zero padding 1, with bias), also [with
+//!   an activation](conv3x3_activated),
+//! - the [`dense_block`],
+//! - the modulation of a map after [instance normalization](modulate()),
+//! - the comparison of features in LPIPS ([`normalize_channels`], [`squared_differences`]).
+//!
+//! Every method has a default in Burn's own operations, and a backend overrides the methods that it
+//! can compute faster:
+//!
+//! - Flex (the CPU, feature `flex`, on by default) uses the code of this crate, described below.
+//! - CubeCL (CUDA and WGPU, feature `cubecl`) uses Burn's own operations.
+//!
+//! Use this crate if your network consists of these operations and runs on the CPU. Convolutions of
+//! other kernel sizes, strides or paddings are not part of it.
 //!
 //! # On the CPU
 //!
-//! Nearly all of the time of training and of the search goes into 3x3 convolutions. As a matrix
-//! product (over unrolled columns, or nine times over a shifted map) a convolution runs at best at
-//! the rate of the machine's matrix product, and there PyTorch is already. So the convolution here
-//! does fewer multiplications: Winograd's F(4x4, 3x3) needs 36 products for a tile of 4x4 outputs
-//! where the definition has 144, forward and for both gradients. No crate that cargo alone can build
-//! offers it with its gradients.
+//! Nearly all of the time of training and of the search goes into 3x3 convolutions. A convolution
+//! can be computed as a matrix product (over unrolled columns, or nine times over a shifted map).
+//! It then runs at best at the rate of the machine's matrix product, which PyTorch already reaches.
+//! The convolution here needs fewer multiplications instead: Winograd's F(4x4, 3x3) needs 36
+//! products for a tile of 4x4 outputs, and the definition needs 144. This holds for the forward
+//! pass and for both gradients. No crate that cargo alone can build offers this convolution with
+//! its gradients.
 //!
-//! - **Error.** The usual points 0, ±1, ±2 are replaced by 0, ±1/√2, ±√2, which makes the largest error
-//!   about a fifth. What is left is held by tests against the definition in 64 bits: at most 5e-6 of
-//!   the largest output for any shape, 1e-5 with 320 channels and with inputs that are all offset by
-//!   30 deviations. The same kernel searches and trains, so a code is chosen on the image that is
-//!   trained on.
-//! - **Memory.** A block of tiles is transformed, multiplied and transformed back while it is in the
-//!   cache; nothing is unrolled. The dense block keeps its maps in one buffer, plane by plane, in which
-//!   each convolution reads the planes below its own: nothing is concatenated, neither forward nor
-//!   backward, and bias, activation, scale and residual are applied as the sums are stored.
-//! - **Instructions** are chosen at run time (AVX-512, AVX2, NEON, or what the compiler makes of four
-//!   lanes), by [pulp](https://docs.rs/pulp). All cores are used; sums are taken in an order that
-//!   depends on the shapes alone, so that a run repeats to the last bit.
-//! - **Few pixels, many channels**, as in the depths of VGG16: there the weights outweigh the maps, and the
-//!   definition is one matrix product, without their transform.
-//! - **Other types**: maps of 16 bits are widened to 32, and the result rounded back; 64-bit floats take
-//!   Burn's own operations.
+//! - **Error.** The usual points 0, ±1, ±2 are replaced by 0, ±1/√2, ±√2, which reduces the largest
+//!   error to about a fifth. Tests compare the result with the definition in 64 bits. The error is
+//!   at most 5e-6 of the largest output for all shapes, and at most 1e-5 with 320 channels, also if
+//!   all inputs are offset by 30 deviations. The search and the training use the same kernel, so
+//!   they see the same image for a code.
+//! - **Memory.** A block of tiles is transformed, multiplied and transformed back while it is in
+//!   the cache, and nothing is unrolled. The dense block keeps its maps in one buffer, plane by
+//!   plane. Each convolution reads the planes below its own, so nothing is concatenated, neither
+//!   forward nor backward. Bias, activation, scale and residual are applied when the sums are
+//!   stored.
+//! - **Instructions.** The vector instructions are chosen at run time by
+//!   [pulp](https://docs.rs/pulp): AVX-512, AVX2, NEON, or portable code with four lanes. All cores
+//!   are used. The order of every sum depends on the shapes alone, so a run repeats to the last
+//!   bit.
+//! - **Few pixels, many channels.** In the deep layers of VGG16, the weights have more values than
+//!   the maps. The convolution is one matrix product there, and the weights are not transformed.
+//! - **Other types.** Maps of 16 bits are widened to 32 bits, and the result is rounded back.
+//!   Floats of 64 bits use Burn's own operations.
 //!
-//! What it gives beside PyTorch is measured in `docs/performance.md` of the repository.
+//! `docs/performance.md` of the repository compares the speed with PyTorch's.
 //!
-//! # Use
+//! # Example
 //!
-//! A function that trains is generic over [`TrainingBackend`], one that evaluates over
-//! [`Kernels`].
+//! A function that trains is generic over [`TrainingBackend`]. A function that only evaluates is
+//! generic over [`Kernels`].
 //!
 //! ```
 //! use burn::tensor::{Tensor, Tolerance};
@@ -51,7 +61,7 @@
 //! let device = Default::default();
 //! let ones = |shape| Tensor::<Flex, 4>::ones(shape, &device);
 //! let sums = conv3x3(ones([1, 1, 3, 3]), ones([1, 1, 3, 3]), Tensor::zeros([1], &device));
-//! // How many of the nine taps lie within the image, as the padding is zero.
+//! // Each sum is the number of taps that lie within the image, because the padding is zero.
 //! let expected = Tensor::<Flex, 4>::from_floats([[[[4., 6., 4.], [6., 9., 6.], [4., 6., 4.]]]], &device);
 //! sums.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-4));
 //! ```

@@ -9,19 +9,24 @@ use crate::kernels::Kernels;
 /// The gradients of a modulation.
 #[derive(Clone, Debug)]
 pub struct ModulationGradients<B: Backend> {
-    /// Of the input, `[batch, c, h, w]`.
+    /// The gradient of the input, `[batch, c, h, w]`.
     pub input: FloatTensor<B>,
-    /// Of the gains, `[batch, c]`.
+    /// The gradient of the gains, `[batch, c]`.
     pub gain: FloatTensor<B>,
-    /// Of the biases, `[batch, c]`.
+    /// The gradient of the biases, `[batch, c]`.
     pub bias: FloatTensor<B>,
 }
 
-/// `gain * (x - mean) / sqrt(variance + epsilon) + bias`, with the mean and the biased variance of
-/// each sample's channel, differentiable in all three.
+/// Computes `gain * (x - mean) / sqrt(variance + epsilon) + bias`, with the mean and the biased
+/// variance of each channel of each sample.
 ///
-/// Map `[batch, c, h, w]`, gains and biases `[batch, c]` to the map's shape. Statistics are taken in
-/// 32 bits at least.
+/// The operation is differentiable in the map, the gains and the biases. Mean and variance have at
+/// least 32 bits.
+///
+/// # Shapes
+///
+/// - map and output: `[batch, c, h, w]`
+/// - gains and biases: `[batch, c]`
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! The comparison of features against known numbers, and its gradients against Burn's.
+//! The comparison of features, tested with known numbers, and its gradients, tested against Burn's.
 
 use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData, Tolerance};
@@ -13,7 +13,7 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<B, D> {
     Tensor::from_data(TensorData::new(values, shape), &Default::default())
 }
 
-/// Different numbers of both signs, the same each time.
+/// Different numbers of both signs, the same in every run.
 fn wave<const D: usize>(shape: [usize; D], phase: f32) -> Tensor<B, D> {
     let count = shape.iter().product::<usize>();
     let value = |k: usize| (k as f32 * 0.7 + phase).sin() + 0.3 * (k as f32 * 0.11).cos();
@@ -53,7 +53,8 @@ fn images_are_compared_with_the_target_of_their_group() {
     assert_same(found.into_data(), TensorData::new(expected, [2, 2, 2]));
 }
 
-/// As LPIPS defines it, in operations that Burn differentiates: the distance before its weights.
+/// Computes the distance of LPIPS before its weights, by the definition, in operations that Burn
+/// differentiates.
 fn defined(images: Tensor<B, 4>, targets: Tensor<B, 4>) -> Tensor<B, 3> {
     let unit = |x: Tensor<B, 4>| {
         let norm = (x.clone().powf_scalar(2.0).sum_dim(1) + EPSILON).sqrt() + EPSILON;
@@ -69,8 +70,8 @@ fn defined(images: Tensor<B, 4>, targets: Tensor<B, 4>) -> Tensor<B, 3> {
 
 #[test]
 fn the_gradients_of_images_and_targets_are_those_of_the_definition() {
-    // Groups, images of each, channels, height, width: single values, odd sides, more pixels and
-    // planes than a task takes.
+    // The sizes are groups, images per group, channels, height and width. They include single
+    // values, odd sides, and more pixels and planes than one task processes.
     for [groups, count, channels, height, width] in [
         [1, 1, 1, 1, 1],
         [2, 3, 5, 3, 7],

@@ -1,4 +1,4 @@
-//! The operations and their gradients against Burn's own operations.
+//! The operations and their gradients, compared with Burn's own operations.
 
 use std::cell::Cell;
 
@@ -19,7 +19,7 @@ thread_local! {
     static DRAWN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Near enough to normal, and the same in every run of a test.
+/// Approximately normal values, the same in every run of a test.
 fn normal<const D: usize>(shape: [usize; D]) -> Tensor<B, D> {
     let uniform = || {
         // SplitMix64.
@@ -34,8 +34,8 @@ fn normal<const D: usize>(shape: [usize; D]) -> Tensor<B, D> {
     Tensor::from_data(TensorData::new(values, shape), &Default::default())
 }
 
-/// Whether rounding may put a sum on the other side of the activation's kink, where another
-/// gradient is right.
+/// Returns whether rounding may move a sum to the other side of the activation's kink, where the
+/// gradient is different.
 fn is_near_a_kink(sums: &Tensor<B, 4>) -> bool {
     let nearest = sums.clone().abs().min().into_scalar();
     let largest = sums.clone().abs().max().into_scalar();
@@ -47,7 +47,7 @@ fn burns(input: Tensor<B, 4>, weight: Tensor<B, 4>, bias: Tensor<B, 1>) -> Tenso
     conv2d(input, weight, Some(bias), options)
 }
 
-/// To 1e-4 of the largest value.
+/// Checks that the values agree to 1e-4 of the largest value.
 fn assert_same(found: TensorData, expected: TensorData) {
     let largest = expected
         .iter::<f32>()
@@ -56,8 +56,8 @@ fn assert_same(found: TensorData, expected: TensorData) {
     found.assert_approx_eq(&expected, tolerance);
 }
 
-/// Batch, channels in and out, height, width: single pixels and rows, odd sides, one channel, and
-/// few pixels of many channels.
+/// Shapes as batch, channels in, channels out, height and width. They include single pixels and
+/// rows, odd sides, one channel, and few pixels with many channels.
 const SHAPES: [[usize; 5]; 12] = [
     [1, 1, 1, 1, 1],
     [2, 3, 5, 1, 4],
@@ -116,7 +116,7 @@ fn maps_and_weights_need_not_lie_in_order() {
     let input = normal([6, 2, 9, 7]);
     let weight = normal([4, 3, 3, 5]);
     let bias = normal([8]);
-    // A batch of two of six channels, five of eight outputs, all transposed.
+    // Two of the images, four of the channels and five of the outputs are used, all transposed.
     let input = input.swap_dims(0, 1).swap_dims(2, 3);
     let input = input.slice([0..2, 1..5]);
     let weight = weight.swap_dims(0, 3);
@@ -155,7 +155,7 @@ fn parameters(channels: usize, growth: usize) -> Parameters {
     (weights, biases)
 }
 
-/// The sums of each convolution of the dense block as it is defined.
+/// Computes the sums of each convolution of the dense block by the definition.
 fn sums_of_convolutions(input: &Tensor<B, 4>, (weights, biases): &Parameters) -> Vec<Tensor<B, 4>> {
     let mut maps = vec![input.clone()];
     let mut sums = vec![];
@@ -167,7 +167,7 @@ fn sums_of_convolutions(input: &Tensor<B, 4>, (weights, biases): &Parameters) ->
     sums
 }
 
-/// An input, and the parameters of a dense block that has no sum near a kink for it.
+/// Draws an input and the parameters of a dense block, such that no sum lies near a kink.
 fn drawn([batch, channels, growth, height, width]: [usize; 5]) -> (Tensor<B, 4>, Parameters) {
     std::iter::repeat_with(|| {
         let input = normal([batch, channels, height, width]).require_grad();
@@ -182,7 +182,7 @@ fn drawn([batch, channels, growth, height, width]: [usize; 5]) -> (Tensor<B, 4>,
 
 #[test]
 fn the_dense_block_and_its_gradients_are_those_of_its_convolutions() {
-    // Batch, residual and growth channels, height, width.
+    // Batch, residual channels, growth channels, height and width.
     let shapes = [
         [1, 1, 1, 1, 1],
         [2, 3, 5, 4, 2],
@@ -246,7 +246,7 @@ fn a_dense_block_of_frozen_weights_gives_the_gradient_of_its_input() {
     assert!(frozen.0[0].grad(&gradients).is_none());
 }
 
-/// A dense block in 64-bit, by its definition.
+/// A dense block in 64 bits, by its definition.
 struct Plain {
     frame: [usize; 4],
     growth: usize,
@@ -257,7 +257,7 @@ struct Plain {
 }
 
 impl Plain {
-    /// The sum of all outputs, each times its factor.
+    /// Returns the sum of all outputs, each multiplied by its factor.
     fn loss(&self) -> f64 {
         let [batch, channels, height, width] = self.frame;
         let pixels = height * width;
@@ -302,7 +302,7 @@ impl Plain {
         loss
     }
 
-    /// The loss's derivative, by central differences, along each value of what is picked.
+    /// Computes the derivative of the loss by each of the picked values, as central differences.
     fn differences(&mut self, mut pick: impl FnMut(&mut Self) -> &mut Vec<f64>) -> Vec<f64> {
         const H: f64 = 1e-6;
         let count = pick(self).len();

@@ -1,4 +1,5 @@
-//! Adaptive instance normalization against known numbers, and its gradients against Burn's.
+//! Adaptive instance normalization, tested with known numbers, and its gradients, tested against
+//! Burn's.
 
 use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData, Tolerance};
@@ -13,7 +14,7 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<B, D> {
     Tensor::from_data(TensorData::new(values, shape), &Default::default())
 }
 
-/// Different numbers around an offset, the same each time.
+/// Different numbers around an offset, the same in every run.
 fn wave<const D: usize>(shape: [usize; D], offset: f32) -> Tensor<B, D> {
     let count = shape.iter().product::<usize>();
     let value = |k: usize| offset + (k as f32 * 0.7).sin() + 0.3 * (k as f32 * 0.11).cos();
@@ -22,7 +23,7 @@ fn wave<const D: usize>(shape: [usize; D], offset: f32) -> Tensor<B, D> {
 
 #[test]
 fn known_numbers_are_normalized_by_sample_and_channel() {
-    // Means 2.5, 3, 25 and 1, biased variances 1.25, 0, 125 and 3.
+    // The means are 2.5, 3, 25 and 1. The biased variances are 1.25, 0, 125 and 3.
     let map = [
         [1., 2., 3., 4.],
         [3., 3., 3., 3.],
@@ -47,7 +48,7 @@ fn known_numbers_are_normalized_by_sample_and_channel() {
         .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
 }
 
-/// As it is defined, in operations that Burn differentiates.
+/// Computes the modulation by its definition, in operations that Burn differentiates.
 fn defined(map: Tensor<B, 4>, gain: Tensor<B, 2>, bias: Tensor<B, 2>) -> Tensor<B, 4> {
     let [batch, channels, height, width] = map.dims();
     let flat = map.reshape([batch, channels, height * width]);

@@ -1,10 +1,11 @@
-//! Every use of `unsafe` in the workspace is in the list of `docs/reliability.md`, with its argument.
+//! Every use of `unsafe` in the workspace is listed in `docs/reliability.md` with the reason why it
+//! is sound.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The files with the extension `rs` below a folder.
+/// Collects the files with the extension `rs` below a folder.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -16,7 +17,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The number of times that a source uses the keyword.
+/// Counts the uses of the keyword in a source file.
 fn uses(source: &str) -> usize {
     let code = source
         .lines()
@@ -45,7 +46,7 @@ fn every_unsafe_block_is_listed_with_its_argument() {
                 .to_str()
                 .unwrap()
                 .replace('\\', "/");
-            // This file names the keyword, and builds of other folders are not ours.
+            // This file contains the keyword as text. Build folders are not part of the repository.
             if below.ends_with("tests/unsafe_code.rs") || below.contains("/target/") {
                 continue;
             }

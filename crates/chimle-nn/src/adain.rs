@@ -14,17 +14,18 @@ const EPSILON: f64 = 1e-5;
 /// Configuration of an [`AdaIn`].
 #[derive(Config, Debug)]
 pub struct AdaInConfig {
-    /// Length of a style vector.
+    /// The length of a style vector.
     pub latent: usize,
-    /// Channels of the map that is modulated.
+    /// The number of channels of the modulated map.
     pub channels: usize,
-    /// Scale of the linear layer's initialization; see
+    /// The scale of the linear layer's initialization; see
     /// [`GeneratorConfig::linear_scale`](crate::GeneratorConfig::linear_scale).
     pub linear_scale: f64,
 }
 
 impl AdaInConfig {
-    /// One linear layer from a style vector to a gain and a bias for each channel.
+    /// Creates the modulation: one linear layer from a style vector to a gain and a bias per
+    /// channel.
     pub fn init<B: Backend>(&self, device: &B::Device) -> AdaIn<B> {
         AdaIn {
             affine: scaled_linear(self.latent, 2 * self.channels, self.linear_scale, device),
@@ -32,7 +33,8 @@ impl AdaInConfig {
     }
 }
 
-/// `(1 + gamma) * instance_norm(x) + beta` with `[gamma, beta] = affine(style)`.
+/// Adaptive instance normalization: `(1 + gamma) * instance_norm(x) + beta` with `[gamma, beta] =
+/// affine(style)`.
 #[derive(Module, Debug)]
 pub struct AdaIn<B: Backend> {
     /// `latent -> 2 channels`: the gains, then the biases.
@@ -40,7 +42,12 @@ pub struct AdaIn<B: Backend> {
 }
 
 impl<B: Kernels> AdaIn<B> {
-    /// Map `[batch, channels, height, width]` and style `[batch, latent]` to the map's shape.
+    /// Normalizes the map, and applies the gain and the bias that the style gives each channel.
+    ///
+    /// # Shapes
+    ///
+    /// - map and output: `[batch, channels, height, width]`
+    /// - style: `[batch, latent]`
     pub fn forward(&self, map: Tensor<B, 4>, style: Tensor<B, 2>) -> Tensor<B, 4> {
         let channels = map.dims()[1];
         let modulation = self.affine.forward(style);

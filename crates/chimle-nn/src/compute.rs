@@ -1,4 +1,4 @@
-//! How a generator is evaluated, which is not part of what it is.
+//! The settings with which a generator is evaluated. They are not part of its configuration.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,28 +6,30 @@ use std::str::FromStr;
 use burn::tensor::{DType, FloatDType, Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-/// The type in which the dense blocks keep and convolve their maps: nearly all of a generator's work.
+/// The float type of the maps in the dense blocks, whose convolutions are nearly all of a
+/// generator's work.
 ///
-/// Everything else is in 32 bits with any of them: weights, the optimizer's state, the streams
-/// between the dense blocks, normalizations (which would enlarge what 16 bits round off), images and distances.
+/// Everything else has 32 bits with every precision: weights, the optimizer's state, the streams
+/// between the dense blocks, normalizations (which would amplify the rounding of 16 bits), images
+/// and distances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits with the range of 32: half the memory for these maps.
+    /// 16 bits with the range of 32-bit floats. The maps take half the memory.
     Bf16,
-    /// 16 bits with a finer step and a narrow range, in which the gradients of a loss may vanish: for
-    /// evaluation.
+    /// 16 bits with a finer step and a narrower range than `Bf16`. It is meant for evaluation,
+    /// because the gradients of a loss may vanish in this range.
     F16,
 }
 
 impl Precision {
-    /// All of them.
+    /// All precisions.
     pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::F16];
 
-    /// Whether the device can compute in it.
+    /// Returns whether the device can compute with this precision.
     pub fn is_supported<B: Backend>(self, device: &B::Device) -> bool {
         B::supports_dtype(device, DType::from(self.dtype()))
     }
@@ -40,7 +42,8 @@ impl Precision {
         }
     }
 
-    /// As a dense block takes it. In 32 bits nothing is cast, so that a caller's 64 bits stay.
+    /// Casts the input of a dense block to this precision. `F32` casts nothing, so a tensor of 64
+    /// bits keeps its type.
     pub(crate) fn narrow<B: Backend, const D: usize>(self, tensor: Tensor<B, D>) -> Tensor<B, D> {
         match self {
             Self::F32 => tensor,
@@ -48,7 +51,7 @@ impl Precision {
         }
     }
 
-    /// As it leaves a dense block.
+    /// Casts the output of a dense block back to 32 bits. `F32` casts nothing.
     pub(crate) fn widen<B: Backend, const D: usize>(self, tensor: Tensor<B, D>) -> Tensor<B, D> {
         match self {
             Self::F32 => tensor,
@@ -76,12 +79,12 @@ impl FromStr for Precision {
     }
 }
 
-/// How a generator is evaluated.
+/// The settings with which a generator is evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Compute {
     /// The type of the dense blocks' maps.
     pub precision: Precision,
-    /// Whether the backward pass works the maps of each RRDB out again instead of keeping them:
-    /// about one more forward pass, and a small part of the memory.
+    /// Whether the backward pass computes the maps of each RRDB again, instead of keeping them from
+    /// the forward pass. This takes about one more forward pass, and a small part of the memory.
     pub recompute: bool,
 }

@@ -50,7 +50,7 @@ pub enum Preset {
     Tiny,
     /// Four levels; trains in an hour or so on a CPU at 64 pixels.
     Small,
-    /// The paper's: four levels, about 210 million parameters.
+    /// The paper's network: four levels, about 210 million parameters.
     Paper,
 }
 
@@ -163,8 +163,9 @@ impl GeneratorConfig {
                 rrdb_per_level: RrdbCount::Same(1),
                 map_code: 16,
                 latent: 32,
-                // At 0.1 the eight layers of a mapping network start 10^8 times too quiet for the
-                // global code to be heard within a few hundred steps.
+                // With the release's 0.1, the eight layers of a new mapping network scale the
+                // global code down by a factor of about 10^8. It would have no visible effect
+                // within a few hundred steps.
                 linear_scale: 1.0,
                 ..base
             },

@@ -1,4 +1,4 @@
-//! The 3x3 convolution of the generator, weight-normalized (Salimans & Kingma 2016).
+//! The weight-normalized 3x3 convolution of the generator (Salimans & Kingma 2016).
 
 use burn::config::Config;
 use burn::module::{Initializer, Module, Param, ParamId};
@@ -12,14 +12,15 @@ pub const LEAKY_SLOPE: f64 = 0.2;
 /// Configuration of a [`WeightNormConv2d`]: 3x3, stride 1, zero padding 1, with bias.
 #[derive(Config, Debug)]
 pub struct WeightNormConv2dConfig {
-    /// Channels of the input.
+    /// The number of channels of the input.
     pub channels_in: usize,
-    /// Channels of the output.
+    /// The number of channels of the output.
     pub channels_out: usize,
 }
 
 impl WeightNormConv2dConfig {
-    /// PyTorch's default: `v` Kaiming uniform with a = sqrt 5, `g = ||v||`, bias zero.
+    /// Creates a convolution with fresh weights: `v` is Kaiming uniform with a = sqrt 5 (PyTorch's
+    /// default), `g = ||v||`, and the bias is zero.
     pub fn init<B: Backend>(&self, device: &B::Device) -> WeightNormConv2d<B> {
         let fan_in = self.channels_in * 9;
         let shape = [self.channels_out, self.channels_in, 3, 3];
@@ -38,38 +39,45 @@ impl WeightNormConv2dConfig {
     }
 }
 
-/// A 3x3 convolution whose weight is `g * v / ||v||`, the norm taken for each output channel.
+/// A 3x3 convolution whose weight is `g * v / ||v||` (Salimans & Kingma 2016, equation 2), with one
+/// norm per output channel.
 #[derive(Module, Debug)]
 pub struct WeightNormConv2d<B: Backend> {
-    /// Direction, `[channels_out, channels_in, 3, 3]`; once folded, the weight itself.
+    /// The direction v, `[channels_out, channels_in, 3, 3]`. After [`fold`](Self::fold), the weight
+    /// itself.
     pub weight_v: Param<Tensor<B, 4>>,
-    /// Length, `[channels_out, 1, 1, 1]`; `None` once folded.
+    /// The length g, `[channels_out, 1, 1, 1]`. `None` after [`fold`](Self::fold).
     pub weight_g: Option<Param<Tensor<B, 4>>>,
-    /// `[channels_out]`
+    /// The bias, `[channels_out]`.
     pub bias: Param<Tensor<B, 1>>,
 }
 
 impl<B: Kernels> WeightNormConv2d<B> {
-    /// `[batch, channels_in, height, width]` to `[batch, channels_out, height, width]`.
+    /// Convolves the input.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, channels_in, height, width]`
+    /// - output: `[batch, channels_out, height, width]`
     pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let (weight, bias) = self.parameters_for(&input);
         conv3x3(input, weight, bias)
     }
 
-    /// [`forward`](Self::forward), then LeakyReLU, in one operation.
+    /// Evaluates [`forward`](Self::forward) and then LeakyReLU, in one operation.
     pub fn forward_leaky(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let activation = Activation::LeakyRelu { slope: LEAKY_SLOPE };
         let (weight, bias) = self.parameters_for(&input);
         conv3x3_activated(input, weight, bias, activation)
     }
 
-    /// The weight in effect and the bias, in the type of the input.
+    /// Returns the effective weight and the bias, cast to the type of the input.
     pub(crate) fn parameters_for(&self, input: &Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 1>) {
         let dtype = FloatDType::from(input.dtype());
         (self.weight().cast(dtype), self.bias.val().cast(dtype))
     }
 
-    /// The weight in effect, `[channels_out, channels_in, 3, 3]`.
+    /// Returns the effective weight `g * v / ||v||`, `[channels_out, channels_in, 3, 3]`.
     pub fn weight(&self) -> Tensor<B, 4> {
         let v = self.weight_v.val();
         match &self.weight_g {
@@ -78,7 +86,8 @@ impl<B: Kernels> WeightNormConv2d<B> {
         }
     }
 
-    /// The same convolution with its normalization worked out once, for evaluation only.
+    /// Computes the weight normalization once and returns the same convolution, for evaluation
+    /// only.
     pub fn fold(self) -> Self {
         Self {
             weight_v: Param::initialized(ParamId::new(), self.weight().detach()),

@@ -10,20 +10,21 @@ use crate::conv::{LEAKY_SLOPE, WeightNormConv2d, WeightNormConv2dConfig};
 /// The residual scale of dense blocks and RRDBs.
 pub const RESIDUAL_SCALE: f64 = 0.2;
 
-/// Convolutions in a dense block.
+/// The number of convolutions in a dense block.
 const CONVOLUTIONS: usize = 5;
 
 /// Configuration of a [`DenseBlock`].
 #[derive(Config, Debug)]
 pub struct DenseBlockConfig {
-    /// Residual channels c: those of the input and the output.
+    /// The number c of residual channels: those of the input and the output.
     pub channels: usize,
-    /// Growth channels g: those of each of the four inner convolutions.
+    /// The number g of growth channels: those of the output of each of the four inner convolutions.
     pub growth: usize,
 }
 
 impl DenseBlockConfig {
-    /// Five convolutions: c -> g, c+g -> g, c+2g -> g, c+3g -> g, c+4g -> c.
+    /// Creates five convolutions with fresh weights: c -> g, c+g -> g, c+2g -> g, c+3g -> g, c+4g
+    /// -> c.
     pub fn init<B: Backend>(&self, device: &B::Device) -> DenseBlock<B> {
         let conv = |k: usize| {
             let out = if k + 1 == CONVOLUTIONS {
@@ -39,7 +40,8 @@ impl DenseBlockConfig {
     }
 }
 
-/// `x + 0.2 conv5[x, x1, x2, x3, x4]` with `x_k = lrelu(conv_k[x, x1, .., x_{k-1}])`.
+/// The dense block `x + 0.2 conv5[x, x1, x2, x3, x4]` with `x_k = lrelu(conv_k[x, x1, ..,
+/// x_{k-1}])`.
 #[derive(Module, Debug)]
 pub struct DenseBlock<B: Backend> {
     /// The five convolutions, in order.
@@ -47,13 +49,13 @@ pub struct DenseBlock<B: Backend> {
 }
 
 impl<B: Kernels> DenseBlock<B> {
-    /// `[batch, channels, height, width]` to the same shape.
+    /// Evaluates the block. Input and output are `[batch, channels, height, width]`.
     pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let (weights, biases) = self.parameters_for(&input);
         dense_block(input, weights, biases, LEAKY_SLOPE, RESIDUAL_SCALE)
     }
 
-    /// The weights in effect and the biases, in the type of the input.
+    /// Returns the effective weights and the biases, cast to the type of the input.
     pub(crate) fn parameters_for(
         &self,
         input: &Tensor<B, 4>,
@@ -67,7 +69,7 @@ impl<B: Kernels> DenseBlock<B> {
         )
     }
 
-    /// The block with its weight normalization folded; see [`WeightNormConv2d::fold`].
+    /// Computes the weight normalizations once; see [`WeightNormConv2d::fold`].
     pub fn fold(self) -> Self {
         Self {
             convs: self.convs.into_iter().map(WeightNormConv2d::fold).collect(),

@@ -34,7 +34,7 @@ impl EncoderConfig {
     }
 }
 
-/// Computes features of the finest conditioning image for every level.
+/// An encoder that computes features of the finest conditioning image for every level.
 ///
 /// In the published architecture a level sees the conditioning image at its own side only, and the
 /// normalization after each RRDB removes the mean of every feature map. A coarse level therefore
@@ -51,9 +51,10 @@ pub struct Encoder<B: Backend> {
 /// One resolution of an [`Encoder`]: two convolutions, each with LeakyReLU.
 #[derive(Module, Debug)]
 pub struct Stage<B: Backend> {
-    /// Takes the conditioning image, or the 2 x 2 blocks of the finer stage's features.
+    /// The convolution of the conditioning image, or of the 2 x 2 blocks of the finer stage's
+    /// features.
     pub enter: WeightNormConv2d<B>,
-    /// Keeps the number of channels.
+    /// The second convolution, which keeps the number of channels.
     pub refine: WeightNormConv2d<B>,
 }
 

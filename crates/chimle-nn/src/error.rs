@@ -1,8 +1,8 @@
-//! What can be wrong with a configuration or a file of weights.
+//! The errors of a configuration.
 
 use crate::config::Architecture;
 
-/// A configuration from which no generator can be made.
+/// The reason why no generator can be made from a configuration.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -17,25 +17,25 @@ pub enum ConfigError {
     TooLarge {
         /// The field at fault.
         field: &'static str,
-        /// The largest value.
+        /// The largest allowed value.
         most: usize,
         /// The value.
         found: usize,
     },
-    /// Sizes that are possible one by one, of a generator that is too large.
-    #[error("generator: it would have more than {most} parameters")]
+    /// Sizes that are each allowed, but give a generator with too many parameters.
+    #[error("generator: the configuration needs more than {most} parameters")]
     TooManyParameters {
-        /// The largest number.
+        /// The largest allowed number of parameters.
         most: u64,
     },
     /// Lists of different lengths.
     #[error("generator: `residual_channels` has {levels} levels but `{field}` has {found}")]
     Levels {
-        /// Length of `residual_channels`.
+        /// The length of `residual_channels`.
         levels: usize,
-        /// The field of another length.
+        /// The field whose length differs.
         field: &'static str,
-        /// Its length.
+        /// The length of this field.
         found: usize,
     },
     /// Channels that the architecture cannot have.
@@ -49,7 +49,7 @@ pub enum ConfigError {
         in_channels: usize,
         /// The channels of the output.
         out_channels: usize,
-        /// What they must be.
+        /// The required numbers of channels, in words.
         needed: &'static str,
     },
     /// An encoder in a generator for super-resolution.

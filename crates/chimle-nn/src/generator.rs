@@ -25,7 +25,7 @@ use crate::state::{LatentCode, State};
 /// | image to image | the output channels in [0, 1] |
 #[derive(Module, Debug)]
 pub struct Generator<B: Backend> {
-    /// Coarse to fine.
+    /// The levels, coarse to fine.
     pub levels: Vec<Level<B>>,
     /// The encoder of the conditioning image, if the configuration has one.
     pub encoder: Option<Encoder<B>>,
@@ -66,7 +66,8 @@ impl<B: Backend> Generator<B> {
 }
 
 impl<B: Kernels> Generator<B> {
-    /// Evaluates the next level: the state after it, and its raw image (see [`Generator`]).
+    /// Evaluates the next level and returns the state after it and its raw image (see
+    /// [`Generator`]).
     ///
     /// # Panics
     ///
@@ -119,7 +120,7 @@ impl<B: Kernels> Generator<B> {
     ///
     /// # Panics
     ///
-    /// As [`begin`](StagedGenerator::begin) and [`advance_raw`](Self::advance_raw); also if there
+    /// As [`begin`](StagedGenerator::begin) and [`advance_raw`](Self::advance_raw). Also if there
     /// are more codes than levels.
     pub fn forward_raw(
         &self,
@@ -158,8 +159,8 @@ impl<B: Kernels> Generator<B> {
         }
     }
 
-    /// Computes every weight normalization once, for evaluation only: the images are the same, and
-    /// evaluation is faster. A search or a sampler folds the generator first.
+    /// Computes every weight normalization once, for evaluation only. The images stay the same, and
+    /// the evaluation is faster. A search or a sampler folds the generator first.
     pub fn fold(self) -> Self {
         Self {
             levels: self.levels.into_iter().map(Level::fold).collect(),
@@ -176,7 +177,7 @@ impl<B: Kernels> StagedGenerator<B> for Generator<B> {
     type Conditioning = Vec<Tensor<B, 4>>;
     type State = State<B>;
     type Code = LatentCode<B>;
-    /// RGB in [0, 1], `[batch, 3, h, w]`. Colors outside sRGB exceed the range.
+    /// RGB in [0, 1], `[batch, 3, h, w]`. Colors outside sRGB exceed this range.
     type Output = Tensor<B, 4>;
 
     fn levels(&self) -> usize {

@@ -1,4 +1,4 @@
-//! The network's color space to sRGB.
+//! The conversion of the network's color space to sRGB.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 /// Colors with a lower L' are divided by this value instead of L', so black has no chroma.
 const DARKEST: f64 = 0.01;
 
-/// L = 100 L'; a = 127 a' / L', b = 127 b' / L'.
+/// The ranges of CIE Lab: L = 100 L', a = 127 a' / L' and b = 127 b' / L'.
 const LIGHTNESS_RANGE: f64 = 100.0;
 const CHROMA_RANGE: f64 = 127.0;
 
@@ -23,9 +23,10 @@ const XYZ_TO_RGB: [[f64; 3]; 3] = [
 /// Converts the network's `[L', a', b']` to sRGB, both `[n, 3, h, w]`.
 ///
 /// L' in [0, 1] and a', b' in [-1, 1] stand for CIE Lab (D65) with L = 100 max(L', 0.01),
-/// a = 127 a' / max(L', 0.01) and b likewise. Negative linear values become 0. A color outside
-/// sRGB can exceed 1 (far, where L' is small), so clip the result before showing it. Values and
-/// gradients are finite on the whole range. A pixel that contains NaN is NaN in all channels.
+/// a = 127 a' / max(L', 0.01) and b = 127 b' / max(L', 0.01). Negative linear values become 0. A
+/// color outside sRGB can exceed 1 (by far, if L' is small), so clip the result before showing it.
+/// Values and gradients are finite on the whole range. A pixel that contains NaN is NaN in all
+/// channels.
 pub fn lab_to_rgb<B: Backend>(lab: Tensor<B, 4>) -> Tensor<B, 4> {
     // The clamps below could turn NaN into a number.
     let nan = lab.clone().is_nan().any_dim(1).expand(lab.dims());
@@ -46,7 +47,7 @@ pub fn lab_to_rgb<B: Backend>(lab: Tensor<B, 4>) -> Tensor<B, 4> {
     Tensor::cat(rgb.to_vec(), 1).mask_fill(nan, f32::NAN)
 }
 
-/// The inverse of CIE Lab's f: t^3 above 6/29, else a line.
+/// Computes the inverse of CIE Lab's function f: t^3 above 6/29, and a linear function below.
 fn inverse_lab_curve<B: Backend>(t: Tensor<B, 4>) -> Tensor<B, 4> {
     let is_cubic = t.clone().greater_elem(0.2068966);
     let cube = t.clone() * t.clone() * t.clone();
@@ -54,12 +55,14 @@ fn inverse_lab_curve<B: Backend>(t: Tensor<B, 4>) -> Tensor<B, 4> {
     line.mask_where(is_cubic, cube)
 }
 
-/// Linear light at least 0 to sRGB: 1.055 v^(1/2.4) - 0.055 above 0.0031308, else 12.92 v.
+/// Converts linear light v, at least 0, to sRGB: 1.055 v^(1/2.4) - 0.055 above 0.0031308, and 12.92
+/// v below.
 fn srgb_curve<B: Backend>(linear: Tensor<B, 4>) -> Tensor<B, 4> {
     const TOE: f64 = 0.0031308;
     let is_power = linear.clone().greater_elem(TOE);
-    // The power has no finite slope at 0. Where the line holds, its gradient is multiplied by 0,
-    // which helps only if it is finite: so it never sees a value below the toe.
+    // The power has an infinite slope at 0. Below the toe its gradient is multiplied by 0, which
+    // gives NaN if the gradient is infinite. So the power is never computed of a value below the
+    // toe.
     let power = linear.clone().clamp_min(TOE).powf_scalar(1.0 / 2.4) * 1.055 - 0.055;
     (linear * 12.92).mask_where(is_power, power)
 }

@@ -1,4 +1,5 @@
-//! One level of the chain: its local and global streams, and the three ways in which it joins.
+//! One level of the chain: its two streams, its way up, and its image.
+//! [`Generator`](crate::Generator) joins the levels.
 
 use burn::config::Config;
 use burn::module::Module;
@@ -15,32 +16,32 @@ use crate::mapping::{MappingNetwork, MappingNetworkConfig};
 use crate::rrdb::{Rrdb, RrdbConfig};
 use crate::state::LatentCode;
 
-/// What the features handed up from the level below are multiplied by.
+/// The factor by which the features handed up from the level below are multiplied.
 const HANDED_UP_SCALE: f64 = 0.1;
 
 /// Configuration of a [`Level`].
 #[derive(Config, Debug)]
 pub struct LevelConfig {
-    /// Channels of the conditioning image of this level.
+    /// The number of channels of the conditioning image of this level.
     pub channels_in: usize,
-    /// Channels of the features handed up from the level below; 0 at the first level.
+    /// The number of channels of the features handed up from the level below; 0 at the first level.
     pub channels_below: usize,
-    /// Residual channels c.
+    /// The number c of residual channels.
     pub residual_channels: usize,
-    /// Growth channels g.
+    /// The number g of growth channels.
     pub growth_channels: usize,
-    /// Channels of the level's raw image.
+    /// The number of channels of the level's raw image.
     pub channels_out: usize,
-    /// Channels of the local part of a code.
+    /// The number of channels of the local part of a code.
     pub code_channels: usize,
-    /// RRDBs in the local stream.
+    /// The number of RRDBs in the local stream.
     pub rrdbs: usize,
     /// The global stream.
     pub mapping: MappingNetworkConfig,
 }
 
 impl LevelConfig {
-    /// The level with fresh weights.
+    /// Creates a level with fresh weights.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Level<B> {
         let c = self.residual_channels;
         let conv = |inputs, outputs| WeightNormConv2dConfig::new(inputs, outputs).init(device);
@@ -66,7 +67,7 @@ impl LevelConfig {
 pub struct Level<B: Backend> {
     /// The global stream.
     pub mapping: MappingNetwork<B>,
-    /// From conditioning, local code and features handed up to c channels.
+    /// The first convolution, from conditioning, local code and features handed up to c channels.
     pub feature: WeightNormConv2d<B>,
     /// The RRDBs of the local stream.
     pub rrdbs: Vec<Rrdb<B>>,
@@ -74,19 +75,23 @@ pub struct Level<B: Backend> {
     pub adains: Vec<AdaIn<B>>,
     /// The convolution at the end of the chain of RRDBs.
     pub chain_end: WeightNormConv2d<B>,
-    /// The two convolutions of the way up.
+    /// The two convolutions of the features that are handed up.
     pub up: Vec<WeightNormConv2d<B>>,
-    /// From c channels to the raw image, before tanh.
+    /// The convolution from c channels to the raw image, before tanh.
     pub out: WeightNormConv2d<B>,
 }
 
 impl<B: Kernels> Level<B> {
-    /// Both streams, up to where the ways of joining part.
+    /// Evaluates both streams and returns the level's features and style vector. This part is the
+    /// same for every architecture.
     ///
-    /// `base` is the level's conditioning image `[batch, channels_in, h, w]`, `handed_up` the
-    /// features of the level below `[batch, channels_below, h, w]`, and `styles` the style vectors
-    /// of the levels below, each `[batch, latent]`. Returns the features `[batch, c, h, w]` and
-    /// this level's style `[batch, latent]`.
+    /// # Shapes
+    ///
+    /// - base, the level's conditioning image: `[batch, channels_in, h, w]`
+    /// - handed_up, the features of the level below: `[batch, channels_below, h, w]`
+    /// - styles, the style vectors of the levels below: `[batch, latent]` each
+    /// - features: `[batch, c, h, w]`
+    /// - style vector: `[batch, latent]`
     pub fn streams(
         &self,
         base: Tensor<B, 4>,
@@ -106,26 +111,28 @@ impl<B: Kernels> Level<B> {
         (first + self.chain_end.forward(last), style)
     }
 
-    /// Twice the side, by nearest neighbour, then the two convolutions: `[batch, c, 2h, 2w]`.
+    /// Doubles the side of the features by nearest neighbor, then applies the two convolutions:
+    /// `[batch, c, h, w]` to `[batch, c, 2h, 2w]`.
     pub fn up(&self, features: Tensor<B, 4>) -> Tensor<B, 4> {
         let [.., height, width] = features.dims();
         let nearest = InterpolateOptions::new(InterpolateMode::Nearest);
         self.refine(interpolate(features, [2 * height, 2 * width], nearest))
     }
 
-    /// The two convolutions of the way up without the enlargement: `[batch, c, h, w]`.
+    /// Applies the two convolutions of [`up`](Self::up) without the enlargement: `[batch, c, h, w]`
+    /// to the same shape.
     pub fn refine(&self, features: Tensor<B, 4>) -> Tensor<B, 4> {
         self.up
             .iter()
             .fold(features, |x, conv| conv.forward_leaky(x))
     }
 
-    /// The raw image in [-1, 1], `[batch, channels_out, h, w]`.
+    /// Computes the raw image in [-1, 1]: `[batch, c, h, w]` to `[batch, channels_out, h, w]`.
     pub fn image(&self, features: Tensor<B, 4>) -> Tensor<B, 4> {
         tanh(self.out.forward(features))
     }
 
-    /// The level with its weight normalization folded; see [`WeightNormConv2d::fold`].
+    /// Computes the weight normalizations once; see [`WeightNormConv2d::fold`].
     pub fn fold(self) -> Self {
         Self {
             mapping: self.mapping,

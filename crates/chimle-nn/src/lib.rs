@@ -1,15 +1,23 @@
 //! The CHIMLE generator: from one conditioning image and a chain of latent codes to one plausible
 //! output, for any Burn backend.
 //!
-//! The network is a chain of [`Level`]s, each at twice the side of the one below. A level has a
-//! *local* stream ([`Rrdb`]s over weight-normalized convolutions, [`WeightNormConv2d`]) and a
-//! *global* stream (a [`MappingNetwork`]) whose style vector modulates the local one through
-//! [`AdaIn`]. [`Generator`] joins the levels. It implements [`StagedGenerator`], so the search and
-//! the objective of `chimle-imle` can train it: `begin` takes the conditioning, `advance` evaluates
-//! one level, and the [`State`] between two levels can be kept and its rows selected and repeated.
-//! A search never evaluates a prefix twice.
+//! Use this crate to evaluate or train the network of the paper (Peng, Moazeni, Li, "CHIMLE",
+//! NeurIPS 2022, arXiv 2211.14286), or to build on its layers. To sample images or run a complete
+//! training, use `chimle-core`.
 //!
-//! Method: Peng, Moazeni, Li, "CHIMLE", NeurIPS 2022, arXiv 2211.14286.
+//! # Main types
+//!
+//! The network is a chain of [`Level`]s, each at twice the side of the level below. A level has a
+//! *local* stream ([`Rrdb`]s of weight-normalized convolutions, [`WeightNormConv2d`]) and a
+//! *global* stream (a [`MappingNetwork`]). The style vector of the global stream modulates the
+//! local stream through [`AdaIn`].
+//!
+//! A [`GeneratorConfig`] makes a [`Generator`], which joins the levels. The generator implements
+//! [`StagedGenerator`], so it works with the search and the objective of `chimle-imle`. `begin`
+//! takes the conditioning, and `advance` evaluates one level. The [`State`] between two levels can
+//! be kept, and its rows can be selected and repeated, so a search never evaluates a prefix twice.
+//!
+//! # Example
 //!
 //! ```
 //! use burn::tensor::Tensor;

@@ -1,5 +1,5 @@
-//! The global stream: a mapping network (Karras et al. 2019) that sees the styles of all levels
-//! below.
+//! The global stream: a mapping network (Karras et al. 2019) that also reads the style vectors of
+//! all levels below.
 
 use burn::config::Config;
 use burn::module::{Initializer, Module, Param};
@@ -9,25 +9,26 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::conv::LEAKY_SLOPE;
 
-/// Linear layers after the first one.
+/// The number of linear layers after the first one.
 const LAYERS: usize = 7;
 
 /// Configuration of a [`MappingNetwork`].
 #[derive(Config, Debug)]
 pub struct MappingNetworkConfig {
-    /// Values in the global part of a code.
+    /// The number of values in the global part of a code.
     pub map_code: usize,
-    /// Length of a style vector.
+    /// The length of a style vector.
     pub latent: usize,
-    /// Levels below this one, whose styles are seen.
+    /// The number of levels below this one, whose style vectors are read.
     pub levels_below: usize,
-    /// Scale of the initialization; see
+    /// The scale of the initialization; see
     /// [`GeneratorConfig::linear_scale`](crate::GeneratorConfig::linear_scale).
     pub linear_scale: f64,
 }
 
 impl MappingNetworkConfig {
-    /// One layer on the code, then seven, the first of which also reads the styles below.
+    /// Creates one layer that reads the code, and then seven layers. The first of the seven also
+    /// reads the style vectors of the levels below.
     pub fn init<B: Backend>(&self, device: &B::Device) -> MappingNetwork<B> {
         let linear = |inputs| scaled_linear(inputs, self.latent, self.linear_scale, device);
         let seen = self.latent * (self.levels_below + 1);
@@ -40,18 +41,23 @@ impl MappingNetworkConfig {
     }
 }
 
-/// From the global part of a code to a level's style vector.
+/// A network that computes a level's style vector from the global part of a code.
 #[derive(Module, Debug)]
 pub struct MappingNetwork<B: Backend> {
-    /// `map_code -> latent`
+    /// The first layer, `map_code -> latent`.
     pub input: Linear<B>,
-    /// `latent * (levels_below + 1) -> latent`, then `latent -> latent`.
+    /// The seven other layers: `latent * (levels_below + 1) -> latent`, then `latent -> latent`.
     pub layers: Vec<Linear<B>>,
 }
 
 impl<B: Backend> MappingNetwork<B> {
-    /// `global` is `[batch, map_code]`, `styles` those of the levels below in order, each
-    /// `[batch, latent]`; returns this level's style, `[batch, latent]`.
+    /// Computes the style vector of a level.
+    ///
+    /// # Shapes
+    ///
+    /// - global: `[batch, map_code]`
+    /// - styles, the style vectors of the levels below, in order: `[batch, latent]` each
+    /// - output: `[batch, latent]`
     pub fn forward(&self, global: Tensor<B, 2>, styles: &[Tensor<B, 2>]) -> Tensor<B, 2> {
         let mut seen = vec![leaky_relu(self.input.forward(global), LEAKY_SLOPE)];
         seen.extend_from_slice(styles);
@@ -61,7 +67,7 @@ impl<B: Backend> MappingNetwork<B> {
     }
 }
 
-/// A linear layer with Kaiming normal weights (fan in) times `scale`, and zero bias.
+/// Creates a linear layer with Kaiming normal weights (fan in) times `scale`, and zero bias.
 pub(crate) fn scaled_linear<B: Backend>(
     inputs: usize,
     outputs: usize,

@@ -1,4 +1,4 @@
-//! The names under which the authors' release knows a generator's parameters.
+//! The names of a generator's parameters in the authors' release.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Tensor, backend::Backend};
@@ -6,16 +6,16 @@ use burn::tensor::{Tensor, backend::Backend};
 use crate::config::Architecture;
 use crate::generator::Generator;
 
-/// Sees every parameter of a generator with its name in the authors' release.
+/// A visitor of every parameter of a generator, with its name in the authors' release.
 ///
-/// Parameters have the shapes they have in this library: a linear layer's weight is
-/// `[inputs, outputs]`, the transpose of the release's.
+/// Parameters have the shapes of this library: the weight of a linear layer is `[inputs, outputs]`,
+/// the transpose of the release's.
 pub trait NamedVisitor<B: Backend> {
-    /// One parameter.
+    /// Visits one parameter.
     fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<B, D>>);
 }
 
-/// Replaces every parameter of a generator, by its name in the authors' release.
+/// A mapper that replaces every parameter of a generator, given its name in the authors' release.
 pub(crate) trait NamedMapper<B: Backend> {
     fn map<const D: usize>(
         &mut self,
@@ -24,8 +24,8 @@ pub(crate) trait NamedMapper<B: Backend> {
     ) -> Param<Tensor<B, D>>;
 }
 
-/// Whether a name is that of a mapping network's parameter: those learn at a rate of their own.
-/// The linear layers of AdaIN are not among them.
+/// Returns whether a parameter of this name belongs to a mapping network. These parameters have a
+/// learning rate of their own. The linear layers of AdaIN are not among them.
 pub fn is_mapping(name: &str) -> bool {
     name.split('.')
         .next()
@@ -33,8 +33,8 @@ pub fn is_mapping(name: &str) -> bool {
 }
 
 impl<B: Backend> Generator<B> {
-    /// Shows `visitor` every parameter, in a fixed order. A folded generator has no lengths
-    /// (`weight_g`) to show.
+    /// Shows every parameter to `visitor`, in a fixed order. A folded generator has no lengths
+    /// (`weight_g`).
     pub fn visit_named(&self, visitor: &mut impl NamedVisitor<B>) {
         self.visit(&mut Visit {
             path: Path::new(self),
@@ -47,8 +47,8 @@ impl<B: Backend> Generator<B> {
         self.map(&mut Map { path, mapper })
     }
 
-    /// Numbers the parameters in order, so that the state of an optimizer, kept by parameter
-    /// identity, fits a generator built anew.
+    /// Numbers the parameters in order. The state of an optimizer is kept by the identities of
+    /// parameters, so it fits a generator that is built again.
     pub(crate) fn with_fixed_ids(self) -> Self {
         struct Number(u64);
         impl<B: Backend> ModuleMapper<B> for Number {
@@ -65,11 +65,11 @@ impl<B: Backend> Generator<B> {
     }
 }
 
-/// Where a walk over the module stands.
+/// The position of a walk over the module.
 struct Path {
     segments: Vec<String>,
-    /// The last level of colorization has no enlargement in front of its `up` convolutions, so
-    /// the release counts them differently.
+    /// The last level, in colorization only. It has no enlargement in front of its `up`
+    /// convolutions, so the release numbers them differently.
     flat_level: Option<usize>,
 }
 
@@ -83,11 +83,11 @@ impl Path {
         }
     }
 
-    /// The release's name of the parameter at this place.
+    /// Returns the release's name of the parameter at this position.
     fn name(&self) -> String {
         let path: Vec<&str> = self.segments.iter().map(String::as_str).collect();
         let number = |digits: &str| digits.parse::<usize>().expect("an element of a list");
-        // The release has no encoder.
+        // The release has no encoder, so this name is our own.
         if let ["encoder", "stages", level, conv, p] = path.as_slice() {
             return format!("encoder_{}.{conv}.{p}", number(level) + 1);
         }

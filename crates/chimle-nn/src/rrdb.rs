@@ -9,20 +9,20 @@ use crate::compute::Compute;
 use crate::conv::LEAKY_SLOPE;
 use crate::dense_block::{DenseBlock, DenseBlockConfig, RESIDUAL_SCALE};
 
-/// Dense blocks in an RRDB.
+/// The number of dense blocks in an RRDB.
 const BLOCKS: usize = 3;
 
 /// Configuration of an [`Rrdb`].
 #[derive(Config, Debug)]
 pub struct RrdbConfig {
-    /// Residual channels c.
+    /// The number c of residual channels.
     pub channels: usize,
-    /// Growth channels g.
+    /// The number g of growth channels.
     pub growth: usize,
 }
 
 impl RrdbConfig {
-    /// Three dense blocks.
+    /// Creates three dense blocks with fresh weights.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Rrdb<B> {
         let block = DenseBlockConfig::new(self.channels, self.growth);
         Rrdb {
@@ -31,7 +31,7 @@ impl RrdbConfig {
     }
 }
 
-/// `x + 0.2 D3(D2(D1(x)))`
+/// The residual-in-residual dense block `x + 0.2 D3(D2(D1(x)))`.
 #[derive(Module, Debug)]
 pub struct Rrdb<B: Backend> {
     /// The three dense blocks, in order.
@@ -39,9 +39,10 @@ pub struct Rrdb<B: Backend> {
 }
 
 impl<B: Kernels> Rrdb<B> {
-    /// `[batch, channels, height, width]` to the same shape.
+    /// Evaluates the block. Input and output are `[batch, channels, height, width]`.
     ///
-    /// The dense blocks have the maps that `compute` says; what they are added to keeps its type.
+    /// `compute` sets the precision of the maps in the dense blocks. Their result is added to the
+    /// input, which keeps its type.
     pub fn forward(&self, input: Tensor<B, 4>, compute: Compute) -> Tensor<B, 4> {
         let x = compute.precision.narrow(input.clone());
         let deep = if compute.recompute {
@@ -52,7 +53,7 @@ impl<B: Kernels> Rrdb<B> {
         input + compute.precision.widen(deep).mul_scalar(RESIDUAL_SCALE)
     }
 
-    /// The dense blocks, of which only the input is kept for the backward pass.
+    /// Evaluates the dense blocks and keeps only their input for the backward pass.
     fn recomputed(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let all = self.blocks.iter().map(|block| block.parameters_for(&x));
         let (weights, biases): (Vec<_>, Vec<_>) = all.unzip();
@@ -66,7 +67,7 @@ impl<B: Kernels> Rrdb<B> {
         )
     }
 
-    /// The block with its weight normalization folded; see
+    /// Computes the weight normalizations once; see
     /// [`WeightNormConv2d::fold`](crate::WeightNormConv2d::fold).
     pub fn fold(self) -> Self {
         Self {

@@ -1,19 +1,19 @@
-//! The parameters that a generator has, by its configuration alone.
+//! The names and shapes of a generator's parameters, computed from its configuration alone.
 //!
-//! A file of a few bytes can claim any configuration. So a file is compared with these shapes before a
-//! generator is made, and a configuration is refused if its parameters would be too many.
+//! A file of a few bytes can claim any configuration. So a file is compared with these shapes
+//! before a generator is made, and a configuration with too many parameters is refused.
 
 use chimle_weights::{WeightFile, WeightsError};
 
 use crate::config::{Architecture, GeneratorConfig};
 
-/// The most channels, values of a style, and RRDBs in a level.
+/// The largest number of channels, of values of a style vector or a global code, and of RRDBs.
 pub(crate) const MOST: usize = 1 << 16;
 
-/// The most levels.
+/// The largest number of levels.
 pub(crate) const MOST_LEVELS: usize = 16;
 
-/// The most parameters: forty times the paper's network.
+/// The largest number of parameters: forty times the paper's network.
 pub(crate) const MOST_PARAMETERS: u64 = 1 << 33;
 
 /// The number of linear layers of a mapping network after the first one.
@@ -24,7 +24,7 @@ const BLOCKS: usize = 3;
 const CONVOLUTIONS: usize = 5;
 
 impl GeneratorConfig {
-    /// Shows `see` the name in the authors' release and the shape there of every parameter.
+    /// Calls `see` with the name and the shape of every parameter in the authors' release.
     fn for_each_parameter(&self, see: &mut dyn FnMut(&str, &[usize])) {
         self.for_each_of_encoder(see);
         for index in 0..self.levels() {
@@ -36,7 +36,8 @@ impl GeneratorConfig {
         let channels = self.encoder_channels.as_deref().unwrap_or_default();
         for (index, &outputs) in channels.iter().enumerate() {
             let stage = format!("encoder_{}", index + 1);
-            // The blocks of 2 x 2 pixels of the finer stage, or the conditioning image.
+            // The input is the 2 x 2 blocks of the finer stage's features, or the conditioning
+            // image.
             let inputs = channels.get(index + 1).map(|finer| 4 * finer);
             conv(
                 see,
@@ -100,10 +101,11 @@ impl GeneratorConfig {
         conv(see, &named("out.0"), channels, self.out_channels);
     }
 
-    /// Returns the number of parameters, or `None` if it is above the limit. The sizes are within
-    /// their bounds.
+    /// Returns the number of parameters, or `None` if it is above the limit. The single sizes must
+    /// be within their limits.
     pub(crate) fn parameters_within_limit(&self) -> Option<u64> {
-        // Each RRDB has 47 parameters to name, which takes time.
+        // Each RRDB has 47 named parameters. Naming the parameters of too many RRDBs would take
+        // long.
         let named: usize = (0..self.levels())
             .map(|level| self.rrdb_per_level.of(level))
             .sum();
@@ -130,13 +132,13 @@ impl GeneratorConfig {
     }
 }
 
-/// The parameters of a linear layer.
+/// Calls `see` with the parameters of a linear layer.
 fn linear(see: &mut dyn FnMut(&str, &[usize]), name: &str, inputs: usize, outputs: usize) {
     see(&format!("{name}.weight"), &[outputs, inputs]);
     see(&format!("{name}.bias"), &[outputs]);
 }
 
-/// The parameters of a weight-normalized convolution.
+/// Calls `see` with the parameters of a weight-normalized convolution.
 fn conv(see: &mut dyn FnMut(&str, &[usize]), name: &str, inputs: usize, outputs: usize) {
     see(&format!("{name}.weight_v"), &[outputs, inputs, 3, 3]);
     see(&format!("{name}.weight_g"), &[outputs, 1, 1, 1]);
@@ -159,7 +161,7 @@ mod tests {
         impl<B: Backend> NamedVisitor<B> for Found {
             fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<B, D>>) {
                 let mut shape = param.shape().to_vec();
-                // The release has linear layers the other way round.
+                // The release stores the weights of linear layers transposed.
                 if D == 2 {
                     shape.reverse();
                 }

@@ -8,13 +8,14 @@ use chimle_imle::{Rows, Selection};
 /// The latent code of one level, standard normal.
 #[derive(Clone, Debug)]
 pub struct LatentCode<B: Backend> {
-    /// For the global stream, `[batch, map_code]`.
+    /// The part for the global stream, `[batch, map_code]`.
     pub global: Tensor<B, 2>,
-    /// For the local stream, `[batch, code_channels, height, width]` at the level's own side.
+    /// The part for the local stream, `[batch, code_channels, height, width]` at the level's own
+    /// side.
     pub local: Tensor<B, 4>,
 }
 
-/// A generator that is evaluated up to some level, for a batch of examples.
+/// The state of a generator between two levels, for a batch of examples.
 ///
 /// A state can be cloned and continued in several ways. Its rows can be selected and repeated (see
 /// [`Rows`]), so the search continues one chosen prefix with many candidates. A state shares its
@@ -32,7 +33,7 @@ pub struct State<B: Backend> {
 
 impl<B: Backend> State<B> {
     /// Creates the state before the first level. `conditioning` has one image per level, coarse to
-    /// fine, or one image in all.
+    /// fine, or one image for super-resolution.
     pub(crate) fn new(conditioning: Vec<Tensor<B, 4>>, levels: usize) -> Self {
         Self {
             source: Source::new(conditioning),
@@ -83,7 +84,7 @@ impl<B: Backend> Rows<B> for State<B> {
         }
     }
 
-    /// All parts must stand at the same level.
+    /// All parts must be at the same level.
     fn concat(parts: Vec<Self>) -> Self {
         let levels = parts[0].levels;
         let mut source = Vec::with_capacity(parts.len());
@@ -106,7 +107,7 @@ impl<B: Backend> Rows<B> for State<B> {
     }
 }
 
-/// The conditioning images, and the row of them that each row of a state has.
+/// The conditioning images, and for each row of a state the row of these images that belongs to it.
 #[derive(Clone, Debug)]
 struct Source<B: Backend> {
     /// Coarse to fine.

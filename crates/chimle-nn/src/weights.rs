@@ -1,7 +1,8 @@
 //! A generator's weights in files, under the names of the authors' release.
 //!
-//! Our own files are safetensors that carry the configuration beside the parameters, so that a
-//! file alone makes a generator; the authors' `.pth` checkpoints hold parameters only.
+//! The files that this library writes are safetensors. They contain the configuration next to the
+//! parameters, so a generator can be made from the file alone. The authors' `.pth` checkpoints
+//! contain only parameters.
 
 use std::path::Path;
 
@@ -13,16 +14,18 @@ use crate::config::{Architecture, GeneratorConfig, Preset, RrdbCount};
 use crate::generator::Generator;
 use crate::names::{NamedMapper, NamedVisitor};
 
-/// The key under which a safetensors file carries the configuration, as JSON.
+/// The metadata key of the configuration in a safetensors file. The value is JSON.
 const CONFIG_KEY: &str = "chimle.generator";
 
 impl<B: Backend> Generator<B> {
     /// Writes the parameters under the release's names and shapes, with the configuration.
     ///
     /// # Errors
+    ///
     /// If the file cannot be written; see [`chimle_weights::write`].
     ///
     /// # Panics
+    ///
     /// If the generator is folded.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), WeightsError> {
         self.save_with_metadata(path, &[])
@@ -59,12 +62,15 @@ impl<B: Backend> Generator<B> {
         chimle_weights::write(path, &parameters.0, &all)
     }
 
-    /// The same generator with the parameters of a file: safetensors, or the authors' `.pth`.
+    /// Replaces the parameters with those of a file: safetensors, or the authors' `.pth`.
     ///
     /// # Errors
-    /// Names the file, and the parameter that is missing or has another shape, with both shapes.
+    ///
+    /// If a parameter is missing, has a different shape or cannot be read. The error names the file
+    /// and the parameter, and the two shapes if they differ.
     ///
     /// # Panics
+    ///
     /// If the generator is folded.
     pub fn load(self, file: &WeightFile) -> Result<Self, WeightsError> {
         self.assert_not_folded("load");
@@ -84,8 +90,9 @@ impl<B: Backend> Generator<B> {
                 let (id, value, mapper) = param.consume();
                 let (shape, device) = (release_layout(value.clone()).dims(), value.device());
                 let value = match self.file.tensor::<B, D>(name, shape, &device) {
-                    // Laid out as a fresh one is: a transposed view is multiplied in another order,
-                    // and a resumed run would round differently.
+                    // The values are copied, so that their layout is that of a fresh parameter. A
+                    // transposed view is multiplied in a different order, and a resumed run would
+                    // round differently.
                     Ok(loaded) => Tensor::from_data(release_layout(loaded).into_data(), &device)
                         .set_require_grad(value.is_require_grad()),
                     Err(error) => {
@@ -101,7 +108,8 @@ impl<B: Backend> Generator<B> {
         load.error.map_or(Ok(loaded), Err)
     }
 
-    /// A folded generator has no lengths to write, and would take directions for weights.
+    /// Panics if the generator is folded. A folded generator has no lengths to save, and it would
+    /// use loaded directions as weights.
     fn assert_not_folded(&self, to: &str) {
         let folded = self.levels.iter().any(|l| l.feature.weight_g.is_none());
         assert!(!folded, "{to} a generator before folding it");
@@ -109,14 +117,17 @@ impl<B: Backend> Generator<B> {
 }
 
 impl GeneratorConfig {
-    /// The configuration of the generator whose parameters a file holds: the one written beside
-    /// them, or, for a checkpoint of the authors', the one that `architecture` and the parameters'
-    /// shapes imply. Every parameter is in the file, in the shape that the generator needs. So what a
-    /// generator of the configuration allocates is what the file holds.
+    /// Returns the configuration of the generator whose parameters a file holds.
+    ///
+    /// A file of this library contains its configuration. For a checkpoint of the authors, the
+    /// configuration follows from `architecture` and the shapes of the parameters. In both cases
+    /// the file is checked to hold every parameter in the shape that the generator needs. A
+    /// generator of this configuration therefore allocates no more than the file holds.
     ///
     /// # Errors
     ///
-    /// If the file is not a generator's. The parameter that is missing or has another shape is named.
+    /// If the file does not hold a generator. The error names a parameter that is missing or has a
+    /// different shape.
     pub fn of_file(
         file: &WeightFile,
         architecture: Option<Architecture>,
@@ -164,8 +175,8 @@ impl GeneratorConfig {
             None if out_channels == 2 => Architecture::Colorization,
             None => {
                 return Err(unsuitable(
-                    "they carry no configuration, and their parameters do not tell super-resolution from image to \
-                     image: import them with their task first"
+                    "they contain no configuration, and super-resolution and image to image have the same \
+                     parameters: import them with their task first"
                         .to_owned(),
                 ));
             }
@@ -206,8 +217,8 @@ impl GeneratorConfig {
     }
 }
 
-/// Between this library's layout and the release's: a linear layer's weight is transposed, all
-/// else is the same.
+/// Converts a parameter between the layouts of this library and the release. The weight of a linear
+/// layer is transposed, and every other parameter stays as it is.
 fn release_layout<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
     if D == 2 { tensor.transpose() } else { tensor }
 }

@@ -1,4 +1,4 @@
-//! The ways of evaluating a generator against each other.
+//! The settings of a generator's evaluation, compared with each other.
 
 mod small;
 
@@ -18,7 +18,8 @@ fn images(generator: &Generator<B>) -> Vec<Tensor<B, 4>> {
     generator.forward_raw(inputs, codes(generator.config(), 2, SIDES))
 }
 
-/// The gradients of the images' mean square in all parameters that have one, by name.
+/// Computes the gradients of the images' mean square with respect to all parameters that have one,
+/// by name.
 fn gradients(generator: &Generator<B>) -> Vec<(String, Vec<f32>)> {
     struct Collect<'a> {
         gradients: &'a <B as burn::tensor::backend::AutodiffBackend>::Gradients,
@@ -61,10 +62,10 @@ fn apart(found: &[f32], expected: &[f32]) -> f32 {
     difference(found, expected) / norm(expected.iter().copied()).max(1e-10)
 }
 
-/// Whether a parameter's gradient is zero in theory.
+/// Returns whether a parameter's gradient is zero in theory.
 ///
 /// The last bias of an RRDB adds a constant to each channel, and the instance normalization that follows subtracts the
-/// mean. What is computed is rounding error.
+/// mean. The computed gradient is rounding error.
 fn has_no_gradient_in_theory(name: &str) -> bool {
     name.ends_with("RDB3.conv5.0.bias")
 }

@@ -146,7 +146,7 @@ fn a_written_configuration_reads_back_and_unknown_fields_are_refused() {
         let back: GeneratorConfig = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(back, config);
 
-        // The release's scale, where none is given.
+        // If no scale is given, it is the release's.
         json.as_object_mut().unwrap().remove("linear_scale");
         let back: GeneratorConfig = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(back.linear_scale, 0.1);

@@ -31,7 +31,7 @@ fn parameters_have_the_release_s_names_and_shapes() {
         let config = config(architecture, 2);
         let (inputs, outputs) = (config.in_channels, config.out_channels);
         let shape = |name: &str| file.shape(name).unwrap();
-        // A linear layer is [outputs, inputs] there.
+        // The weight of a linear layer is [outputs, inputs] in the release.
         assert_eq!(shape("level_1_map_0.0.weight"), [11, 12]);
         assert_eq!(shape("level_1_map.0.weight"), [11, 11]);
         assert_eq!(shape("level_2_map.0.weight"), [11, 22]);
@@ -50,7 +50,8 @@ fn parameters_have_the_release_s_names_and_shapes() {
         assert_eq!(shape("level_1_style.sub.lr_conv.0.bias"), [10]);
         assert_eq!(shape("level_2_out.0.weight_g"), [outputs, 1, 1, 1]);
 
-        // Mapping: 8 layers; feature, chain end, two up, out: 5 convolutions; 15 to an RRDB.
+        // A mapping network has 8 layers. Feature, chain end, two up and out are 5 convolutions. An
+        // RRDB has 15 convolutions.
         assert_eq!(file.names().len(), 2 * (8 * 2 + 5 * 3 + 2 * (15 * 3 + 2)));
         let up = |level: usize| -> Vec<String> {
             let prefix = format!("level_{level}_up.");
@@ -100,8 +101,8 @@ fn a_file_alone_makes_the_same_generator() {
     }
 }
 
-/// Writes the parameters of a generator's file to a file without a configuration, as the authors'
-/// checkpoints are.
+/// Writes the parameters of a generator's file to a file without a configuration, like a checkpoint
+/// of the authors.
 fn parameters_alone(file: &WeightFile) -> (tempfile::TempDir, WeightFile) {
     let parameters: Vec<_> = file
         .names()
@@ -246,13 +247,14 @@ fn a_file_of_another_size_is_refused_by_parameter_and_shapes() {
 
 #[test]
 fn the_other_architecture_s_last_level_is_missed_by_name() {
-    // Colorization's last `up` is numbered differently; two channels more are in the way first.
+    // The last `up` of colorization is numbered differently, but the first difference found is the
+    // number of input channels.
     let (_folder, file) = saved(&generator(Architecture::Colorization, 2));
     let asked = GeneratorConfig::of_file(&file, Some(Architecture::ImageToImage)).unwrap();
     assert_eq!(
         asked.architecture,
         Architecture::Colorization,
-        "a file of ours says for itself what it is of"
+        "a file of this library names its own architecture"
     );
     let other = generator::<Flex>(Architecture::ImageToImage, 2);
     let message = other.load(&file).unwrap_err().to_string();
@@ -378,7 +380,7 @@ fn a_configuration_that_the_file_does_not_hold_is_refused_before_it_is_made() {
             &|c| c.residual_channels = vec![65_536; 2],
             "more than 8589934592 parameters",
         ),
-        // What is possible is compared with the file.
+        // A valid configuration is compared with the file.
         (
             &|c| c.latent = 4096,
             "hold no parameter `level_1_map_0.0.weight`",

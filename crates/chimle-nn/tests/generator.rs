@@ -1,4 +1,4 @@
-//! The chain of levels: what a level depends on, and what stands between two.
+//! The chain of levels: what a level depends on, and the state between two levels.
 
 mod small;
 
@@ -13,7 +13,7 @@ use small::{
 
 const SIDES: [usize; 2] = [4, 6];
 
-/// A generator of three levels, evaluated up to the second for three examples.
+/// Creates a generator of three levels, and evaluates the first two levels for three examples.
 fn halfway(architecture: Architecture) -> (Generator<Flex>, State<Flex>, Vec<LatentCode<Flex>>) {
     let generator = generator::<Flex>(architecture, 3);
     let codes = codes(generator.config(), 3, SIDES);
@@ -22,7 +22,7 @@ fn halfway(architecture: Architecture) -> (Generator<Flex>, State<Flex>, Vec<Lat
     (generator, state, codes)
 }
 
-/// The raw images of the levels still to come.
+/// Evaluates the remaining levels and returns their raw images.
 fn finish(
     generator: &Generator<Flex>,
     mut state: State<Flex>,
@@ -69,7 +69,7 @@ fn forward_raw_is_begin_and_then_advance_raw() {
         assert_eq!(forward.len(), 3);
         let continued = finish(&generator, state, &codes);
         assert_eq!(images_error(continued, forward[1..].to_vec()), 0.0);
-        // Fewer codes: fewer levels.
+        // With fewer codes, fewer levels are evaluated.
         let first = generator.forward_raw(images, codes[..1].to_vec());
         assert_eq!(images_error(first, forward[..1].to_vec()), 0.0);
     }
@@ -215,7 +215,7 @@ fn a_state_s_rows_are_selected_narrowed_repeated_and_joined() {
         let range = |rows| state.select_rows(&Selection::range(rows));
         let parts = vec![range(2..3), state.clone(), range(0..2)];
         check(State::concat(parts), &[2, 0, 1, 2, 0, 1]);
-        // The same holds of a state in which nothing is evaluated yet.
+        // The same holds for a state before the first level.
         let start = generator.begin(conditioning(generator.config(), 3, SIDES));
         let codes = select_codes(&codes, &[1, 1]);
         let one = start.select_rows(&Selection::range(1..2));

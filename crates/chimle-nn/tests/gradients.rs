@@ -1,4 +1,5 @@
-//! What training sees of a generator: its gradients, and the identity of its parameters.
+//! The properties of a generator that training needs: its gradients, and the identities of its
+//! parameters.
 
 mod small;
 
@@ -15,8 +16,8 @@ type B = Autodiff<Flex>;
 
 const SIDES: [usize; 2] = [4, 6];
 
-/// The names of the parameters that a loss on all images gives no gradient; all other gradients
-/// must be finite.
+/// Returns the names of the parameters that get no gradient from a loss on all images, and checks
+/// that all other gradients are finite.
 fn without_gradient(generator: &Generator<B>) -> BTreeSet<String> {
     struct Check<'a> {
         gradients: &'a <B as burn::tensor::backend::AutodiffBackend>::Gradients,
@@ -49,7 +50,8 @@ fn without_gradient(generator: &Generator<B>) -> BTreeSet<String> {
     check.without
 }
 
-/// Image to image has the last level's `up` among its weights, and does not use it.
+/// Returns the parameters that are not used. In image to image, the `up` of the last level exists
+/// among the weights but is not used.
 fn unused(architecture: Architecture) -> BTreeSet<String> {
     let parts = ["weight_v", "weight_g", "bias"];
     let names = |k| parts.map(|part| format!("level_3_up.{k}.{part}"));

@@ -23,7 +23,7 @@ fn image(colors: &[[f32; 3]]) -> Tensor<B, 4> {
 
 #[test]
 fn values_and_gradients_are_finite_on_the_whole_range() {
-    // Corners, zero, both sides of the darkest lightness, and a grid between.
+    // The corners, zero, both sides of the darkest lightness, and a grid in between.
     let mut lightness: Vec<f32> = vec![0.0, 1e-7, 0.00999, 0.01, 0.01001];
     lightness.extend((1..=20).map(|i| i as f32 / 20.0));
     let mut chroma: Vec<f32> = vec![1e-7, -1e-7];
@@ -44,8 +44,8 @@ fn values_and_gradients_are_finite_on_the_whole_range() {
 
 #[test]
 fn known_colors() {
-    // L of mid-gray sRGB 0.5 is 53.389; red is Lab (53.241, 80.092, 67.203). Chroma goes in
-    // times L' / 127.
+    // The L of mid-gray (sRGB 0.5) is 53.389. Red is Lab (53.241, 80.092, 67.203). The network's a'
+    // and b' are the chroma times L' / 127.
     let red = [0.53241, 80.092 * 0.53241 / 127.0, 67.203 * 0.53241 / 127.0];
     let rgb = values(lab_to_rgb(image(&[
         [1.0, 0.0, 0.0],

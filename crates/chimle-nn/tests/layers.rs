@@ -1,4 +1,4 @@
-//! The layers, against numbers worked out by hand.
+//! The layers, compared with numbers computed by hand.
 
 mod small;
 
@@ -128,7 +128,7 @@ fn linear_layers_start_kaiming_normal_by_fan_in_and_scaled() {
             "{variance}"
         );
         assert!(mean.abs() < 0.05 * expected);
-        // Normal, not uniform: its fourth moment is 3, against 1.8.
+        // The fourth moment of a normal distribution is 3, and that of a uniform one is 1.8.
         let fourth = weight.iter().map(|w| (w / expected).powi(4)).sum::<f32>();
         assert!((fourth / weight.len() as f32 - 3.0).abs() < 0.6);
         let bias = values(layer.bias.as_ref().unwrap().val());
@@ -150,7 +150,7 @@ fn linear_layers_start_kaiming_normal_by_fan_in_and_scaled() {
 fn adain_is_gain_first_then_bias_of_each_sample_s_style() {
     let adain = AdaIn {
         affine: Linear {
-            // One style value: gamma = [s, 0], beta = [0, 10 s] and 1 more each from the bias.
+            // With one style value s, gamma = [s, 0] and beta = [0, 10 s]. The bias adds 1 to each.
             weight: param(vec![1.0, 0.0, 0.0, 10.0], [1, 4]),
             bias: Some(param(vec![1.0; 4], [4])),
         },
@@ -175,7 +175,7 @@ fn blocks_without_weights_add_a_fifth_of_their_biases() {
         block
     };
     let x: Tensor<Flex, 4> = normalized([2, 3, 4, 5], 1);
-    // Inner convolutions are seen by the last alone, whose weights are zero.
+    // Only the last convolution reads the inner ones, and its weights are zero.
     let dense = block(5.0).forward(x.clone());
     assert!(error(dense, x.clone() + 0.2 * 5.0) < 1e-6);
     let rrdb = Rrdb {
@@ -209,7 +209,8 @@ fn a_mapping_network_sees_its_own_code_first_then_the_styles_below_in_order() {
     let one = |v: f32| param(vec![v], [1, 1]).val();
     let style = mapping.forward(one(1.0), &[one(2.0), one(3.0)]);
     assert_close(&values(style), &[321.0]);
-    // Styles come as they are; the code and each layer's sum pass a LeakyReLU.
+    // The style vectors are read unchanged. The code's layer and every other layer end with a
+    // LeakyReLU.
     let style = mapping.forward(one(-1.0), &[one(-2.0), one(0.0)]);
     assert_close(&values(style), &[-20.2 * 0.2f32.powi(7)]);
     let style = mapping.forward(one(-1.0), &[one(0.0), one(0.0)]);
@@ -260,7 +261,7 @@ fn a_level_reads_conditioning_code_and_a_tenth_of_what_is_handed_up() {
         );
     }
 
-    // The shortcut goes around the chain: what its last convolution gives is added.
+    // The shortcut goes around the chain: the output of the chain's last convolution is added.
     let (before, _) = level.streams(
         base.clone(),
         code.clone(),
@@ -281,7 +282,7 @@ fn up_repeats_pixels_and_refine_does_not() {
         copy(conv, &[1, 0]);
     }
     let map = param(vec![1., -2., 3., 4., 5., 6.], [1, 2, 1, 3]).val();
-    // Two LeakyReLUs on the way.
+    // A negative value passes two LeakyReLUs.
     let leaky = -2.0 * 0.04;
     let refined = [1., leaky, 3., 4., 5., 6.];
     assert_close(&values(level.refine(map.clone())), &refined);

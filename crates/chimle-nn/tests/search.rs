@@ -69,7 +69,7 @@ fn the_hierarchical_search_is_brute_force_level_by_level() {
                 state = states.swap_remove(nearest);
             }
         }
-        // A search that always took the same candidate would not do.
+        // The comparison would show little if all inputs chose the same candidates.
         assert!(found.iter().any(|c| c.candidates != found[0].candidates));
     }
 }

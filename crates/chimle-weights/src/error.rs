@@ -1,58 +1,59 @@
-//! What can be wrong with a file of weights.
+//! The errors of files of weights.
 
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why weights could not be read or written. Each prints as one line that names the file.
+/// The reason why weights could not be read or written. Each error prints as one line that names
+/// the file.
 #[derive(Debug, Error)]
 pub enum WeightsError {
-    /// The file is missing or may not be read.
+    /// The file is missing or cannot be opened.
     #[error("cannot open weights {path}: {source}")]
     Open {
         /// The file.
         path: PathBuf,
-        /// What the operating system answered.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The name ends in none of the known extensions.
+    /// The extension of the file's name is unknown.
     #[error("weights {path}: unknown kind of file, expected .safetensors, .pth or .pt")]
     UnknownFormat {
         /// The file.
         path: PathBuf,
     },
-    /// The file is cut short, damaged, or not of the kind its extension says.
+    /// The file is cut short, damaged, or not of the kind that its extension says.
     #[error("weights {path} are damaged or not of the kind the extension says: {reason}")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the parser answered.
+        /// The reason, from the parser.
         reason: String,
     },
-    /// The file is whole, but not what is needed.
+    /// The file is complete, but it is not suitable.
     #[error("weights {path}: {reason}")]
     Unsuitable {
         /// The file.
         path: PathBuf,
-        /// What is missing or does not fit.
+        /// The part that is missing or does not fit.
         reason: String,
     },
-    /// The file holds no parameter of that name.
+    /// The file holds no parameter of this name.
     #[error("weights {path} hold no parameter `{parameter}`")]
     Missing {
         /// The file.
         path: PathBuf,
-        /// The name looked for.
+        /// The requested name.
         parameter: String,
     },
-    /// The parameter has another shape than the network needs.
+    /// The parameter does not have the shape that the network needs.
     #[error("weights {path}: `{parameter}` has shape {found:?}, expected {expected:?}")]
     Shape {
         /// The file.
         path: PathBuf,
         /// The parameter.
         parameter: String,
-        /// The shape the network needs.
+        /// The shape that the network needs.
         expected: Vec<usize>,
         /// The shape in the file.
         found: Vec<usize>,
@@ -72,7 +73,7 @@ pub enum WeightsError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the operating system answered.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The parameter is listed, but its values cannot be read.
@@ -82,7 +83,7 @@ pub enum WeightsError {
         path: PathBuf,
         /// The parameter.
         parameter: String,
-        /// What is wrong with them.
+        /// The reason.
         reason: String,
     },
 }

@@ -1,8 +1,15 @@
 //! Named parameters in files.
 //!
-//! [`WeightFile`] reads safetensors and PyTorch state dicts alike; [`write()`] makes a safetensors
-//! file, which appears under its name only once it is complete. Every error is one line that names
-//! the file and, where there is one, the parameter with the shape found and the shape expected.
+//! [`WeightFile`] reads safetensors and PyTorch state dicts. [`write()`] writes a safetensors file,
+//! which appears under its name only when it is complete. A [`WeightsError`] is one line that names
+//! the file. If the error is about one parameter, it also names the parameter, and the two shapes
+//! if they differ.
+//!
+//! Use this crate to load the weights of a network on any Burn backend. It is made for files that
+//! are read once: a safetensors file is held in memory. It does not know which parameters a network
+//! has, so the crate of the network asks for them by name.
+//!
+//! # Example
 //!
 //! ```
 //! use burn::tensor::{Tensor, TensorData};

@@ -12,12 +12,12 @@ use crate::error::WeightsError;
 use crate::pytorch::{NoValues, StateDict};
 use crate::write::METADATA_KEY;
 
-/// An open file of weights: safetensors (`.safetensors`) or a PyTorch state dict (`.pth`, `.pt`;
-/// the zip layout as well as the one before PyTorch 1.6).
+/// An open file of weights: safetensors (`.safetensors`) or a PyTorch state dict (`.pth`, `.pt`).
 ///
-/// Values of 16 and 64 bits are converted to 32. Of a state dict, tensors of any strides are read, and
-/// the checksums of the zip layout are checked. A file that holds more than tensors in dicts, or claims
-/// sizes that it does not have, is refused.
+/// Values of 16 and 64 bits are converted to 32 bits. A state dict can have the zip layout or the
+/// layout before PyTorch 1.6, and its tensors can have any strides. The checksums of the zip layout
+/// are checked. A state dict is refused if it needs anything that a plain dict of tensors does not
+/// need, or if it claims sizes that the file does not have.
 ///
 /// # Examples
 ///
@@ -42,13 +42,13 @@ enum Content {
 /// A safetensors file in memory.
 struct Parsed {
     bytes: Vec<u8>,
-    /// Where the bytes of the parameters begin.
+    /// The position at which the bytes of the parameters begin.
     start: usize,
     header: Metadata,
 }
 
 impl Parsed {
-    /// The bytes of a parameter. The header was checked against the file's length.
+    /// Returns the bytes of a parameter. The header was checked against the file's length.
     fn data(&self, info: &TensorInfo) -> &[u8] {
         let (start, end) = info.data_offsets;
         &self.bytes[self.start + start..self.start + end]
@@ -67,7 +67,8 @@ impl WeightFile {
         let content = match extension {
             Some("safetensors") => open_safetensors(&path),
             Some("pth" | "pt") => open_pytorch(&path),
-            // A name that was mistyped is no file of an unknown kind.
+            // If the name was mistyped, the error is that the file is missing, not that its kind is
+            // unknown.
             _ => {
                 std::fs::metadata(&path).map_err(|source| cannot_open(&path, source))?;
                 return Err(WeightsError::UnknownFormat { path });
@@ -76,7 +77,7 @@ impl WeightFile {
         Ok(Self { path, content })
     }
 
-    /// The names of all parameters, sorted.
+    /// Returns the names of all parameters, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = match &self.content {
             Content::Safetensors(file) => file.header.tensors().into_keys().collect(),
@@ -86,12 +87,12 @@ impl WeightFile {
         names
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The shape of the parameter `name`.
+    /// Returns the shape of the parameter `name`.
     ///
     /// # Errors
     ///
@@ -119,8 +120,8 @@ impl WeightFile {
         self.check_shape(name, shape, &self.shape(name)?)
     }
 
-    /// Returns the text that [`write`](crate::write()) stored under `key` in a safetensors file, if any. Version 0.1.0 wrote
-    /// each key by itself, and such files are read too.
+    /// Returns the text that [`write`](crate::write()) stored under `key` in a safetensors file, if
+    /// any. Version 0.1.0 stored each key on its own. Such files are read too.
     pub fn metadata(&self, key: &str) -> Option<String> {
         match &self.content {
             Content::Safetensors(file) => {
@@ -135,7 +136,7 @@ impl WeightFile {
         }
     }
 
-    /// The parameter `name`, which must have the given shape.
+    /// Returns the parameter `name`, which must have the given shape.
     ///
     /// # Errors
     ///
@@ -150,7 +151,7 @@ impl WeightFile {
         Ok(Tensor::from_data(self.data(name, &shape)?, device))
     }
 
-    /// As [`tensor`](Self::tensor), on the host.
+    /// Returns the same values as [`tensor`](Self::tensor), on the host.
     ///
     /// # Errors
     ///
@@ -240,10 +241,10 @@ impl WeightFile {
 fn open_safetensors(path: &Path) -> Result<Content, WeightsError> {
     regular_file(path)?;
     let bytes = std::fs::read(path).map_err(|source| cannot_open(path, source))?;
-    // This compares the sizes with the file's length, too.
+    // This also compares the sizes with the file's length.
     let (length, header) =
         SafeTensors::read_metadata(&bytes).map_err(|e| unreadable(path, e.to_string()))?;
-    // The header's length, in 8 bytes, and the header.
+    // The parameters follow the header's length (8 bytes) and the header.
     let start = 8 + length;
     Ok(Content::Safetensors(Parsed {
         bytes,
@@ -259,8 +260,8 @@ fn open_pytorch(path: &Path) -> Result<Content, WeightsError> {
     Ok(Content::Pytorch(file))
 }
 
-/// Checks that there is a file that can be opened. A folder, a pipe or a device may have no end. A missing
-/// file is told apart from a damaged one.
+/// Checks that the path is a regular file that can be opened. A folder, a pipe or a device may have
+/// no end. A missing file and a damaged file give different errors.
 fn regular_file(path: &Path) -> Result<(), WeightsError> {
     let failed = |source| cannot_open(path, source);
     // Opening a pipe would wait for a writer.
@@ -285,7 +286,8 @@ fn unreadable(path: &Path, reason: String) -> WeightsError {
     }
 }
 
-/// Numbers of `N` bytes each; the length is a multiple of `N`, as safetensors has checked.
+/// Converts numbers of `N` bytes each. The safetensors crate has checked that the length is a
+/// multiple of `N`.
 fn read_values<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
     let (numbers, _) = bytes.as_chunks::<N>();
     numbers.iter().map(|b| number(*b)).collect()

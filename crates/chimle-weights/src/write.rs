@@ -8,8 +8,8 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::error::WeightsError;
 
-/// The one key under which all metadata lie, as a JSON object. The safetensors crate writes several
-/// keys in a random order, and then equal models would have different files.
+/// The single key of all metadata. The value is a JSON object. The safetensors crate writes several
+/// keys in a random order, so equal models would have different files.
 pub(crate) const METADATA_KEY: &str = "chimle";
 
 /// Writes parameters as 32-bit floats, together with `metadata` as text. The same contents always give

@@ -1,4 +1,4 @@
-//! Files of weights: what loads, and how each kind of damage is reported.
+//! Files of weights: what loads, and which error each kind of damage gives.
 
 use std::fs;
 use std::path::Path;
@@ -88,7 +88,7 @@ fn damaged_files_are_errors_not_panics() {
         assert!(load(&safetensors, "w").is_err(), "cut at {length}");
     }
 
-    // Noise, as such and behind the first bytes of the layouts that .pth files have.
+    // Noise, alone and after the first bytes of the layouts that .pth files have.
     let pth = folder.path().join("w.pth");
     let magic: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e\x80\x02";
     let starts: [&[u8]; 5] = [b"", b"PK\x03\x04", b"\x80\x02", b"\x80\x02}q\x00(U", magic];

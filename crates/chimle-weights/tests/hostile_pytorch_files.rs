@@ -1,5 +1,5 @@
-//! Files made to mislead a reader of state dicts: each is refused with one line, quickly and in little
-//! memory.
+//! Files made to mislead a reader of state dicts. Each is refused with one line, quickly and with
+//! little memory.
 
 mod zip;
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chimle_weights::WeightFile;
 use zip::Zip;
 
-/// The pickle of `{"w": tensor}` with a storage `0` of `elements` floats.
+/// Returns the pickle of `{"w": tensor}`, with a storage `0` of `elements` floats.
 fn pickle(elements: u32, offset: u32, shape: &[u32], strides: &[u32]) -> Vec<u8> {
     let mut bytes = b"\x80\x02}X\x01\0\0\0w".to_vec();
     bytes.extend(tensor(elements, offset, shape, strides));
@@ -54,7 +54,8 @@ fn open(bytes: &[u8]) -> Result<WeightFile, String> {
     WeightFile::open(&path).map_err(|error| error.to_string())
 }
 
-/// Checks that the file is refused, at once, in one line that names the file and has the words.
+/// Checks that the file is refused at once, with one line that names the file and contains the
+/// words.
 #[track_caller]
 fn refuses(bytes: &[u8], words: &str) {
     let begun = Instant::now();
@@ -79,7 +80,7 @@ fn the_files_of_these_tests_are_good_before_they_are_changed() {
         values.into_vec::<f32>().unwrap(),
         [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
     );
-    // With strides, from the second element on.
+    // A tensor with other strides, which begins at the second element.
     let file = open(&archive(&pickle(7, 1, &[2, 3], &[1, 2]), &floats(7)).bytes()).unwrap();
     let values = file.data("w", &[2, 3]).unwrap();
     assert_eq!(
@@ -180,7 +181,7 @@ fn entries_over_each_other_are_refused() {
 
 #[test]
 fn a_memo_that_doubles_takes_no_memory() {
-    // A tuple of a tuple twice, thirty times: 2^30 values if they were copied.
+    // A tuple that holds a tuple twice, nested thirty times. Copies would be 2^30 values.
     let mut bytes = b"\x80\x02)q\0".to_vec();
     for _ in 0..30 {
         bytes.extend(b"h\0h\0\x86q\0");
@@ -188,7 +189,8 @@ fn a_memo_that_doubles_takes_no_memory() {
     bytes.extend(b".");
     refuses(&archive(&bytes, &[]).bytes(), "no dict of tensors");
 
-    // The same of dicts, which are looked through: 2^7 items in eight levels are few, 2^28 are not.
+    // The same with dicts, which are searched for tensors. The file holds about 2^7 items, but the
+    // search would visit 2^28.
     let mut bytes = b"\x80\x02}q\0".to_vec();
     for _ in 0..7 {
         bytes.extend(b"}(");
@@ -200,7 +202,7 @@ fn a_memo_that_doubles_takes_no_memory() {
     bytes.extend(b".");
     refuses(&archive(&bytes, &[]).bytes(), "items");
 
-    // One list of many pairs, of which a dict is made again and again.
+    // One list of many pairs, from which a dict is made many times.
     let mut bytes = b"\x80\x02](".to_vec();
     bytes.extend(b"K\0N\x86".repeat(100_000));
     bytes.extend(b"e\x85q\0");
@@ -209,7 +211,7 @@ fn a_memo_that_doubles_takes_no_memory() {
     bytes.extend(b".");
     refuses(&archive(&bytes, &[]).bytes(), "values");
 
-    // One shape of many sides, of which a tensor is made again and again.
+    // A tensor with a shape of many sides.
     let shape = [1; 1000];
     refuses(
         &archive(&pickle(6, 0, &shape, &shape), &floats(6)).bytes(),
@@ -278,7 +280,8 @@ fn the_tar_layout_is_refused_and_named() {
     refuses(&tar, "tar layout");
 }
 
-/// The layout before version 1.6: its start, its keys and its storages.
+/// Returns a file of the layout before version 1.6: its start, its pickle, its keys and its
+/// storages.
 fn sequence(pickle: &[u8], keys: &[u8], storages: &[u8]) -> Vec<u8> {
     let start = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.";
     let system = b"\x80\x02}X\x0d\0\0\0little_endian\x88s.";
@@ -321,7 +324,7 @@ fn the_layout_before_version_1_6_is_checked_too() {
 fn a_part_of_a_storage_begins_where_it_says() {
     let part = |start: u8, len: u8| {
         let whole = pickle(6, 0, &[2], &[1]);
-        // Before the end of the persistent identifier's tuple: (key, start, length).
+        // The part (key, start, length) goes before the end of the persistent identifier's tuple.
         let at = whole.windows(2).position(|bytes| bytes == b"tQ").unwrap();
         let part = [&b"X\x01\0\0\x001K"[..], &[start, b'K', len], b"\x87"].concat();
         let description = [&whole[..at], &part, &whole[at..]].concat();
@@ -363,8 +366,8 @@ fn tensor_alone() -> Vec<u8> {
     .concat()
 }
 
-/// Changes of the files that PyTorch wrote, from a fixed seed. Where the layout has checksums, what
-/// still opens has the same values.
+/// Changes bytes of files that PyTorch wrote, from a fixed seed. If the layout has checksums, a
+/// changed file that still opens must have the same values.
 #[test]
 fn changed_files_are_refused_or_have_the_same_values() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/state_dicts");
@@ -426,7 +429,7 @@ fn changed_files_are_refused_or_have_the_same_values() {
     assert!(refused > 1000, "only {refused} changed files were refused");
 }
 
-/// Everything that is read of a file.
+/// Reads everything from a file.
 fn everything(file: &WeightFile) -> Vec<(String, Vec<usize>, Option<Vec<u32>>)> {
     let one = |name: String| {
         let shape = file.shape(&name).unwrap();

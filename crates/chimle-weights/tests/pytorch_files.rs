@@ -1,4 +1,4 @@
-//! Files that PyTorch wrote (`state_dicts/make.py`) load with the values that PyTorch itself loads.
+//! Files that PyTorch wrote (`state_dicts/make.py`) give the same values here as in PyTorch.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,7 +1,7 @@
 //! A small generator of images, distances between its images, and everything else that a search
 //! needs.
 
-// Each test that includes this is a program of its own, and uses a part of it.
+// Every test file compiles this module and uses its own part of it.
 #![allow(dead_code)]
 
 use std::cell::Cell;
@@ -192,8 +192,8 @@ pub enum Pixels {
     L2,
     /// Mean absolute differences.
     L1,
-    /// L2 with every NaN replaced by 0, as the activations of a network can replace it. It has an
-    /// embedding, too.
+    /// L2 with every NaN replaced by 0, which the activations of a network can do too. This
+    /// distance has an embedding.
     HidesNan,
 }
 
@@ -252,7 +252,7 @@ impl<B: AutodiffBackend> TrainingDistance<B> for Pixels {
     }
 }
 
-/// Everything a search needs, in small.
+/// Everything that a search needs, with small sizes.
 pub struct Scene {
     pub generator: Pyramid<Flex>,
     pub conditioning: Vec<Tensor<Flex, 4>>,
@@ -304,14 +304,14 @@ impl Scene {
         Target::new(&self.distance, self.images.clone())
     }
 
-    /// The codes of some candidates at one level, drawn anew.
+    /// Draws the codes of some candidates at one level.
     pub fn codes(&self, level: usize, state: &State<Flex>, candidates: &[Candidate]) -> Code<Flex> {
         let len = self.generator.code_len(state);
         let values = self.pool.draw(level, candidates, len, &Default::default());
         self.generator.code(state, values)
     }
 
-    /// The images of one input for the given candidates of levels 1, 2, .., from scratch.
+    /// Computes the images of one input for the given candidates of levels 1, 2, .., from scratch.
     pub fn images_of(&self, input: usize, candidates: &[usize]) -> Vec<Tensor<Flex, 4>> {
         let conditioning = self.conditioning.iter();
         let conditioning = conditioning.map(|image| image.clone().narrow(0, input, 1));
@@ -327,7 +327,8 @@ impl Scene {
         images
     }
 
-    /// The distance of the image after the given candidates of levels 1, 2, .., from scratch.
+    /// Computes the distance of the image after the given candidates of levels 1, 2, .., from
+    /// scratch.
     pub fn distance_of(&self, input: usize, candidates: &[usize]) -> f32 {
         let image = self.images_of(input, candidates).pop().unwrap();
         let truth = self.images[candidates.len() - 1]

@@ -14,10 +14,10 @@ use crate::kernels::Kernels;
 #[derive(Debug)]
 struct NormalizeChannels;
 
-/// What the normalization's backward pass needs.
+/// The state that the normalization's backward pass needs.
 #[derive(Clone, Debug)]
 struct Normalized {
-    /// Where the input is remembered.
+    /// The node of the input.
     node: NodeId,
     epsilon: f64,
 }
@@ -60,7 +60,7 @@ pub(crate) fn normalized<B: Kernels, C: CheckpointStrategy>(
 struct SquaredDifferences;
 
 impl<B: Kernels> Backward<B, 2> for SquaredDifferences {
-    /// Where the images and the targets are remembered.
+    /// The nodes of the images and the targets.
     type State = [NodeId; 2];
 
     fn backward(
@@ -77,7 +77,7 @@ impl<B: Kernels> Backward<B, 2> for SquaredDifferences {
         let [groups, channels, height, width] = targets.shape().dims();
         let of_images = B::squared_differences_gradient(images, targets, gradient);
         if let Some(node) = targets_node {
-            // A target is compared with several images, and moves against each of them.
+            // A target is compared with several images. Its gradient is the negative sum of theirs.
             let count = of_images.shape().dims::<4>()[0] / groups;
             let shape = [groups, count, channels * height * width];
             let sum = B::float_sum_dim(B::float_reshape(of_images.clone(), shape.into()), 1);

@@ -14,13 +14,13 @@ use crate::kernels::Kernels;
 #[derive(Debug)]
 struct Conv3x3;
 
-/// What the convolution's backward pass needs.
+/// The state that the convolution's backward pass needs.
 #[derive(Clone, Debug)]
 struct Convolved<T> {
-    /// Where input, weight and bias are remembered.
+    /// The nodes of the input, the weight and the bias.
     nodes: [NodeId; 3],
     activation: Activation,
-    /// If there is an activation.
+    /// The output, if there is an activation.
     output: Option<T>,
 }
 

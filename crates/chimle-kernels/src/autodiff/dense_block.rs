@@ -11,16 +11,16 @@ use burn::tensor::ops::FloatTensor;
 use crate::dense_block::{CONVOLUTIONS, DenseBlockParameters};
 use crate::kernels::Kernels;
 
-/// The input, the weights and the biases.
+/// The number of tensors that can have a gradient: the input, the weights and the biases.
 const PARENTS: usize = 1 + 2 * CONVOLUTIONS;
 
 #[derive(Debug)]
 struct DenseBlock;
 
-/// What the dense block's backward pass needs.
+/// The state that the dense block's backward pass needs.
 #[derive(Clone, Debug)]
 struct Densed<T> {
-    /// Where the weights and the biases are remembered.
+    /// The nodes of the weights.
     weights: [NodeId; CONVOLUTIONS],
     biases: [NodeId; CONVOLUTIONS],
     maps: T,

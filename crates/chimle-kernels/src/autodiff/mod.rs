@@ -1,4 +1,4 @@
-//! The backward passes: each gradient by the kernel of the backend below.
+//! The backward passes. Each gradient is computed by the kernel of the inner backend.
 
 mod comparison;
 mod conv3x3;

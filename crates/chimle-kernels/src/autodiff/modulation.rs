@@ -13,10 +13,10 @@ use crate::kernels::Kernels;
 #[derive(Debug)]
 struct Modulate;
 
-/// What the modulation's backward pass needs.
+/// The state that the modulation's backward pass needs.
 #[derive(Clone, Debug)]
 struct Modulated {
-    /// Where the input and the gains are remembered.
+    /// The nodes of the input and the gains.
     nodes: [NodeId; 2],
     epsilon: f64,
 }

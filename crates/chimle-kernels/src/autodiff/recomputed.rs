@@ -1,4 +1,4 @@
-//! The backward pass of the dense blocks of an RRDB, for which only the input is kept.
+//! The backward pass of the dense blocks of an RRDB when only their input is kept.
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
@@ -21,7 +21,7 @@ const PARENTS: usize = 1 + BLOCKS * OF_A_BLOCK;
 #[derive(Debug)]
 struct Recomputed;
 
-/// The nodes of the input and the parameters, and the numbers of the forward pass.
+/// The nodes of the input and the parameters, and the slope and the scale of the forward pass.
 #[derive(Clone, Debug)]
 struct Remembered {
     nodes: [NodeId; PARENTS],

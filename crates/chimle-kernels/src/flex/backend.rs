@@ -1,5 +1,5 @@
-//! The implementation of [`Kernels`] for Flex. 16-bit floats are widened to 32 bits; 64-bit floats take Burn's own
-//! operations.
+//! The implementation of [`Kernels`] for Flex. Floats of 16 bits are widened to 32 bits. Floats of
+//! 64 bits use Burn's own operations.
 
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, TensorMetadata};

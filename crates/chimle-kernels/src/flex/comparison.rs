@@ -1,13 +1,14 @@
-//! The comparison of features: sums over channels pixel by pixel, and over pixels plane by plane.
+//! The comparison of features: sums over the channels of each pixel, and sums over the pixels of
+//! each plane.
 
 use rayon::prelude::*;
 
 use crate::flex::pointwise::{VALUES, sum};
 
-/// Pixels whose sums over the channels are taken at once.
+/// The number of pixels whose sums over the channels are computed at once.
 const PIXELS: usize = 512;
 
-/// The sizes of `[image][plane][pixel]`.
+/// The sizes of maps in the order `[image][plane][pixel]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) planes: usize,
@@ -23,13 +24,14 @@ impl Shape {
         self.pixels.max(1)
     }
 
-    /// Planes of a task.
+    /// Returns the number of planes that one task processes.
     fn together(self) -> usize {
         (VALUES / self.plane()).max(1)
     }
 }
 
-/// `x / n` with `n = sqrt(sum x^2 + epsilon) + epsilon`, summed over the planes of an image.
+/// Computes `x / n` with `n = sqrt(sum x^2 + epsilon) + epsilon`. The sum is over the planes of an
+/// image.
 pub(crate) fn normalize(input: &[f32], shape: Shape, epsilon: f32) -> Vec<f32> {
     let mut inverses = products(input, input, shape);
     for sum in &mut inverses {
@@ -48,7 +50,8 @@ pub(crate) fn normalize(input: &[f32], shape: Shape, epsilon: f32) -> Vec<f32> {
     output
 }
 
-/// With the root `r = n - epsilon`: `dy / n - x sum(x dy) / (n^2 r)`.
+/// Computes the gradient of [`normalize`]: `dy / n - x sum(x dy) / (n^2 r)` with the root `r = n -
+/// epsilon`.
 pub(crate) fn normalize_gradient(
     input: &[f32],
     gradient: &[f32],
@@ -60,7 +63,7 @@ pub(crate) fn normalize_gradient(
     for (sum, product) in inverses.iter_mut().zip(&mut factors) {
         let root = (*sum + epsilon).sqrt();
         let norm = root + epsilon;
-        // One division after the other: the product of all three divisors may be too small.
+        // The divisions are separate, because the product of the three divisors may underflow.
         *product = *product / norm / norm / root;
         *sum = norm.recip();
     }
@@ -80,7 +83,7 @@ pub(crate) fn normalize_gradient(
     output
 }
 
-/// The products summed over the planes of each image, `[image][pixel]`.
+/// Sums the products of `a` and `b` over the planes of each image. Returns `[image][pixel]`.
 fn products(a: &[f32], b: &[f32], shape: Shape) -> Vec<f32> {
     let images = a.par_chunks(shape.image()).zip(b.par_chunks(shape.image()));
     let mut sums = vec![0.0; a.len() / shape.planes.max(1)];
@@ -100,8 +103,8 @@ fn products(a: &[f32], b: &[f32], shape: Shape) -> Vec<f32> {
     sums
 }
 
-/// The mean squared difference of each plane of the images; `count` images after each other have
-/// the same target.
+/// Computes the mean squared difference of each plane of the images from its target. Every `count`
+/// consecutive images have the same target.
 pub(crate) fn squared_differences(
     images: &[f32],
     targets: &[f32],
@@ -117,7 +120,7 @@ pub(crate) fn squared_differences(
     means.collect()
 }
 
-/// The gradient of the images, from that of each plane's mean.
+/// Computes the gradient of the images from the gradient of each plane's mean.
 pub(crate) fn squared_differences_gradient(
     images: &[f32],
     targets: &[f32],
@@ -139,7 +142,7 @@ pub(crate) fn squared_differences_gradient(
     output
 }
 
-/// What the plane with this index among the images' is compared with.
+/// Returns the target plane of the plane with this index among all planes of the images.
 fn target(targets: &[f32], shape: Shape, count: usize, index: usize) -> &[f32] {
     let (image, plane) = (index / shape.planes, index % shape.planes);
     &targets[(image / count * shape.planes + plane) * shape.pixels..][..shape.pixels]

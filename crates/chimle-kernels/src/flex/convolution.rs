@@ -1,5 +1,5 @@
-//! The convolution: for each block of tiles the transform of all input planes, the products, and
-//! the transform back of one output plane after the other.
+//! The convolution. For each block of tiles, all input planes are transformed, the products are
+//! computed, and the output planes are transformed back one after the other.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -12,25 +12,28 @@ use crate::flex::processor::{Processor, load, load_part, mul_add, store, store_p
 use crate::flex::tiles::{Block, Lines, STRIPS, Tiling};
 use crate::flex::winograd::{self, Input, POINTS, POSITIONS, TAPS, TILE};
 
-/// The most vectors of tiles in a block. With eight outputs their sums take 24 registers.
+/// The largest number of vectors of tiles in a block. With eight outputs, their sums take 24
+/// registers.
 const VECTORS: usize = 3;
-/// Output planes of one product.
+/// The number of output planes of one product.
 const OUTPUTS: usize = 8;
-/// How many times [`OUTPUTS`] planes are worked out between two transforms back, so that a
-/// block's transformed inputs are read from memory more rarely.
+/// The number of groups of [`OUTPUTS`] planes whose products are computed before they are
+/// transformed back. A larger number means that a block's transformed inputs are read from memory
+/// less often.
 const TOGETHER: usize = 4;
-/// Inputs whose weights are transformed together.
+/// The number of input planes whose weights are transformed together.
 const INPUTS: usize = 16;
-/// A cache line.
+/// The number of values in a cache line.
 const LINE: usize = 16;
 
-/// The weights `[out, in, 3, 3]` of a convolution, or of what gives its input's gradient.
+/// The weights `[out, in, 3, 3]` of a convolution, or of the convolution that gives its input's
+/// gradient.
 #[derive(Clone, Copy)]
 pub(crate) struct Weight<'a> {
     values: &'a [f32],
     outputs: usize,
     inputs: usize,
-    /// Whether the taps are turned by half a turn and the channels exchanged.
+    /// Whether the taps are rotated by 180 degrees and the input and output channels exchanged.
     is_turned: bool,
     scale: f32,
 }
@@ -46,7 +49,8 @@ impl<'a> Weight<'a> {
         }
     }
 
-    /// The input's gradient is the convolution of the output's gradient with the turned weights.
+    /// Returns the turned weights. The input's gradient is the convolution of the output's gradient
+    /// with them.
     pub(crate) fn turned(self) -> Self {
         Self {
             outputs: self.inputs,
@@ -64,7 +68,8 @@ impl<'a> Weight<'a> {
         Self { scale, ..self }
     }
 
-    /// Into `[out / OUTPUTS][position][in][OUTPUTS]`, the last outputs being as many as remain.
+    /// Transforms the weights into `[out / OUTPUTS][position][in][OUTPUTS]`. The last group holds
+    /// the remaining outputs.
     fn transform(&self, processor: Processor, out: &mut [f32]) {
         struct Outputs<'a>(&'a Weight<'a>, usize, &'a mut [f32]);
 
@@ -86,8 +91,8 @@ impl<'a> Weight<'a> {
     #[inline(always)]
     fn transform_outputs(&self, first: usize, out: &mut [f32]) {
         let count = (self.outputs - first).min(OUTPUTS);
-        // The positions of one input lie a power of two apart, and would compete for one place in
-        // the cache: they are put together here for several inputs first.
+        // The positions of one input lie a power of two apart, so they would compete for the same
+        // cache set. They are collected here for several inputs first.
         let mut near = [0.0; POSITIONS * INPUTS * OUTPUTS];
         for start in (0..self.inputs).step_by(INPUTS) {
             let inputs = start..(start + INPUTS).min(self.inputs);
@@ -103,7 +108,8 @@ impl<'a> Weight<'a> {
         }
     }
 
-    /// An input with some outputs, the positions a chunk of [`INPUTS`] apart.
+    /// Transforms the weights of one input and some outputs. The positions lie a chunk of
+    /// [`INPUTS`] apart.
     #[inline(always)]
     fn transform_pairs(&self, first: usize, count: usize, input: usize, out: &mut [f32]) {
         let mut taps = [[[0.0; OUTPUTS]; 3]; 3];
@@ -138,25 +144,26 @@ impl<'a> Weight<'a> {
     }
 }
 
-/// What a convolution's sums are added to, once activated.
+/// The values to which a convolution's sums are added after the activation.
 #[derive(Clone, Copy)]
 pub(crate) enum Onto<'a> {
     Nothing,
-    /// What the target holds.
+    /// The values that the target holds.
     Target,
-    /// As many of the first planes as these maps have.
+    /// These maps. They can have fewer planes than the target, and are added to its first planes.
     Maps(Maps<'a>),
 }
 
-/// What becomes of a convolution's sums.
+/// The steps that follow a convolution's sums, in the order of the fields.
 #[derive(Clone, Copy)]
 pub(crate) struct Finish<'a> {
     pub(crate) bias: Option<&'a [f32]>,
     pub(crate) bias_scale: f32,
-    /// Of what is negative once the bias is added.
+    /// The slope by which values are multiplied that are negative after the bias is added.
     pub(crate) slope: Option<f32>,
     pub(crate) onto: Onto<'a>,
-    /// Last of all: planes from `.1` on are multiplied by `.2` where these maps' are not positive.
+    /// Maps, a plane and a slope. In this plane and all later ones, a value is multiplied by the
+    /// slope where the maps are not positive.
     pub(crate) mask: Option<(Maps<'a>, usize, f32)>,
 }
 
@@ -170,12 +177,12 @@ impl Finish<'_> {
     };
 }
 
-/// Convolves all planes of the input; the target has as many planes as the weight has outputs.
+/// Convolves all planes of the input. The target has one plane per output of the weight.
 ///
 /// # Panics
 ///
-/// If the target, or the maps of `finish`, have another number of images or another size than the
-/// input, or another number of planes than the weight says.
+/// If the target or the maps of `finish` do not match the input in the number or the size of the
+/// images, or if the numbers of planes do not fit the weight.
 pub(crate) fn convolve(
     processor: Processor,
     input: &Maps,
@@ -185,12 +192,13 @@ pub(crate) fn convolve(
 ) {
     assert_eq!(input.frame.planes, weight.inputs, "input channels");
     assert_eq!(target.frame().planes, weight.outputs, "output channels");
-    // The strips are cut of the input's frame. Only within an equal frame no two of them meet.
+    // The strips are cut from the input's frame. They are disjoint in the target only if its frame
+    // is equal.
     assert!(target.frame().matches(&input.frame), "the target's frame");
     if let Onto::Maps(maps) = &finish.onto {
         assert!(
             maps.frame.matches(&input.frame),
-            "the frame of what is added"
+            "the frame of the added maps"
         );
     }
     if let Some((maps, ..)) = &finish.mask {
@@ -204,8 +212,8 @@ pub(crate) fn convolve(
     let tiling = Tiling::new(&input.frame, processor.lanes());
     let blocks = tiling.blocks(VECTORS);
     let parts = weight.outputs.div_ceil(OUTPUTS);
-    // Where there are fewer blocks than threads, threads share a block and its transform is
-    // repeated in each.
+    // If there are fewer blocks than threads, several threads share a block, and each repeats its
+    // transform.
     let splits = rayon::current_num_threads()
         .div_ceil(blocks.len().max(1))
         .min(parts);
@@ -249,12 +257,12 @@ pub(crate) fn at_least(values: &mut Vec<f32>, length: usize) -> &mut [f32] {
     &mut values[..length]
 }
 
-/// Some of the output planes of a block.
+/// A task of one thread: some of the output planes of a block.
 struct Task<'a> {
     input: &'a Maps<'a>,
     weight: &'a Weight<'a>,
     transformed: &'a [f32],
-    /// Of the output planes, by [`OUTPUTS`].
+    /// The groups of [`OUTPUTS`] output planes that the task computes.
     parts: Range<usize>,
     finish: &'a Finish<'a>,
     target: Shared<'a>,
@@ -277,8 +285,8 @@ impl Task<'_> {
     fn work<S: Simd>(&self, simd: S, workspace: &mut Workspace) {
         let inputs = self.weight.inputs;
         let tiles = self.block.vectors() * S::F32_LANES;
-        // An odd number of cache lines, so that the positions of a plane do not compete for one
-        // place in the cache.
+        // The stride is an odd number of cache lines, so the positions of a plane do not compete
+        // for the same cache set.
         let stride = ((inputs * tiles).div_ceil(LINE) | 1) * LINE;
         let transformed = at_least(&mut workspace.inputs, POSITIONS * stride);
         self.block.claim(&mut workspace.lines, S::F32_LANES);
@@ -311,13 +319,13 @@ impl Task<'_> {
         }
     }
 
-    /// Output planes of a part.
+    /// Returns the number of output planes of a part.
     #[inline(always)]
     fn outputs(&self, part: usize) -> usize {
         (self.weight.outputs - part * OUTPUTS).min(OUTPUTS)
     }
 
-    /// The products of all inputs `[in][tile]` with a part's weights at a position.
+    /// Computes the products of all inputs `[in][tile]` with a part's weights at one position.
     #[inline(always)]
     fn multiply<S: Simd>(
         &self,
@@ -347,7 +355,7 @@ impl Task<'_> {
         }
     }
 
-    /// Transforms the products of a plane back and puts them in their place.
+    /// Transforms the products of a plane back and writes them to the target.
     #[inline(always)]
     fn put<S: Simd>(&self, simd: S, plane: usize, products: &[f32]) {
         let frame = &self.target.frame;
@@ -375,10 +383,11 @@ impl Task<'_> {
                         continue;
                     }
                     let columns = strip.column..(strip.column + S::F32_LANES).min(frame.width);
-                    // SAFETY: `convolve` has the target by `&mut`, so only its tasks write to it. Each
-                    // strip is in one block and each output plane in one part of it, strips do not
-                    // overlap, and the target's frame is the one that they were cut of: no other
-                    // task has these pixels. They are dropped before any other are taken.
+                    // SAFETY: `convolve` has the target by `&mut`, so only its tasks write to it.
+                    // Each strip is in one block, and each output plane is in one part. Strips do
+                    // not overlap, and they were cut from a frame equal to the target's. So no
+                    // other task has these pixels. The reference is dropped before the next one is
+                    // taken.
                     #[allow(unsafe_code)]
                     let pixels =
                         unsafe { self.target.pixels(strip.image, plane, y, columns.clone()) };
@@ -439,7 +448,8 @@ fn load_pixels<S: Simd>(simd: S, pixels: &[f32]) -> S::f32s {
     }
 }
 
-/// `[N][V vectors]`: the weights `[in][N]`, transposed, times the inputs `[in][V vectors]`.
+/// Multiplies the transposed weights `[in][N]` by the inputs `[in][V vectors]`. The product is
+/// `[N][V vectors]`.
 #[inline(always)]
 fn multiply<S: Simd, const N: usize, const V: usize>(
     simd: S,

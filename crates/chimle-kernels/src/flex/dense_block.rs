@@ -1,5 +1,5 @@
-//! The dense block on one buffer: each convolution reads the planes below its own and writes its
-//! own, and on the way back adds to the gradients of the planes below.
+//! The dense block on one buffer. In the forward pass, each convolution reads the planes below its
+//! own and writes its own. In the backward pass, it adds to the gradients of the planes below.
 
 use rayon::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::flex::weight_gradient::{WeightGradient, weight_gradients};
 /// A dense block of c residual and g growth channels.
 ///
 /// Its maps `[x, x1, x2, x3, x4]` and their gradients are kept plane by plane,
-/// `[c + 4 g, batch, h, w]`, so that those below a convolution are one slice.
+/// `[c + 4 g, batch, h, w]`, so the planes below a convolution are one slice.
 pub(crate) struct DenseBlock<'a> {
     pub(crate) channels: usize,
     pub(crate) growth: usize,
@@ -35,12 +35,12 @@ pub(crate) struct ParameterGradients {
 }
 
 impl DenseBlock<'_> {
-    /// Input planes of convolution k, counted from 0.
+    /// Returns the number of input planes of convolution k, counted from 0.
     fn inputs(&self, k: usize) -> usize {
         self.channels + k * self.growth
     }
 
-    /// The weight of convolution k; that of the last is scaled.
+    /// Returns the weight of convolution k. The weight of the last convolution is scaled.
     fn weight(&self, k: usize) -> Weight<'_> {
         if k + 1 == CONVOLUTIONS {
             Weight::new(self.weights[k], [self.channels, self.inputs(k)]).scaled(self.scale)
@@ -49,12 +49,12 @@ impl DenseBlock<'_> {
         }
     }
 
-    /// The frame of the first planes of the maps.
+    /// Returns the frame of the first planes of the maps.
     fn frame(&self, input: &Frame, planes: usize) -> Frame {
         Frame::by_plane([input.images, planes, input.height, input.width])
     }
 
-    /// The output `[batch, c, h, w]` and the maps.
+    /// Computes the output `[batch, c, h, w]` and the maps.
     pub(crate) fn forward(&self, processor: Processor, input: &Maps) -> (Vec<f32>, Vec<f32>) {
         let plane = input.frame.images * input.frame.pixels();
         let last = CONVOLUTIONS - 1;
@@ -94,7 +94,7 @@ impl DenseBlock<'_> {
         (output, maps)
     }
 
-    /// The gradients from the maps and the output's gradient.
+    /// Computes the gradients from the maps and the output's gradient.
     pub(crate) fn backward(
         &self,
         processor: Processor,
@@ -113,13 +113,14 @@ impl DenseBlock<'_> {
         for k in (0..CONVOLUTIONS).rev() {
             let (below, own) = gradients.split_at_mut(self.inputs(k) * plane);
             let (sums, onto) = if k == last {
-                // The output's gradient is also what the input's begins with.
+                // The residual adds the output's gradient to the input's gradient.
                 (*gradient, Onto::Maps(*gradient))
             } else {
                 let frame = self.frame(frame, self.growth);
                 (Maps { values: own, frame }, Onto::Target)
             };
-            // Nothing more is added to the topmost of these planes: back through its activation.
+            // The gradient of the topmost of these planes is now complete. The mask applies the
+            // derivative of their activation.
             let mask = k
                 .checked_sub(1)
                 .map(|top| (maps, self.inputs(top), self.slope));
@@ -145,7 +146,7 @@ impl DenseBlock<'_> {
         }
     }
 
-    /// The gradients of the weights and the biases, from those of the maps.
+    /// Computes the gradients of the weights and the biases from the gradients of the maps.
     fn of_parameters(
         &self,
         processor: Processor,
@@ -178,7 +179,7 @@ impl DenseBlock<'_> {
         ParameterGradients { weights, biases }
     }
 
-    /// The first planes of the gradients, image by image.
+    /// Returns the first planes of the gradients, image by image.
     fn input_gradient(&self, mut gradients: Vec<f32>, frame: &Frame) -> Vec<f32> {
         if frame.images == 1 {
             gradients.truncate(frame.values());

@@ -1,7 +1,7 @@
-//! The convolution of maps of a few pixels with many channels, as one product of matrices.
+//! The convolution of maps with few pixels and many channels, as one matrix product.
 //!
-//! The weights of a large layer outweigh such maps, and to transform them for Winograd's
-//! convolution would take longer than the products that it saves.
+//! In such a layer, the weights have far more values than the maps. Transforming the weights for
+//! Winograd's convolution would take longer than the products that it saves.
 
 use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensorOps;
@@ -13,20 +13,21 @@ use crate::flex::maps::Maps;
 use crate::flex::slices::{maps, tensor, values};
 use crate::flex::winograd::TAPS;
 
-/// The most pixels of all images together: up to here the product is the faster one, as measured
-/// with 512 channels.
+/// The largest number of pixels of all images together. Up to this number, the matrix product was
+/// the faster way when measured with 512 channels.
 const PIXELS: usize = 64;
-/// The fewest pairs of channels for which the weights' transform is what counts.
+/// The smallest number of channel pairs for which the transform of the weights dominates the time.
 const PAIRS: usize = 128 * 128;
 
-/// Whether to convolve here: weights `[out, in, 3, 3]`, and a map of `[images, _, h, w]`.
+/// Returns whether the matrix product is the better way for weights `[out, in, 3, 3]` and a map
+/// `[images, _, h, w]`.
 pub(crate) fn is_better([outputs, inputs, ..]: [usize; 4], map: [usize; 4]) -> bool {
     let [images, _, height, width] = map;
     images * height * width <= PIXELS && outputs * inputs >= PAIRS
 }
 
-/// The sums, bias and activation of a convolution: `[images, in, h, w]` and `[out, in, 3, 3]` to
-/// `[images, out, h, w]`.
+/// Computes a convolution with bias and activation: `[images, in, h, w]` and weights `[out, in, 3,
+/// 3]` to `[images, out, h, w]`.
 pub(crate) fn convolve(input: &FlexTensor, weight: &FlexTensor, finish: &Finish) -> FlexTensor {
     let input = maps(input);
     let taps = Taps::of(&input);
@@ -53,7 +54,7 @@ pub(crate) fn convolve(input: &FlexTensor, weight: &FlexTensor, finish: &Finish)
     tensor(output, [frame.images, outputs, frame.height, frame.width])
 }
 
-/// The gradient of the input, from that of the sums.
+/// Computes the gradient of the input from the gradient of the sums.
 pub(crate) fn input_gradient(gradient: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
     let gradient = maps(gradient);
     let taps = Taps::of(&gradient);
@@ -84,11 +85,11 @@ pub(crate) fn input_gradient(gradient: &FlexTensor, weight: &FlexTensor) -> Flex
     tensor(output, [frame.images, inputs, frame.height, frame.width])
 }
 
-/// The taps that meet a pixel.
+/// The taps of the kernel that lie over a pixel of the map, at least once.
 #[derive(Clone, Copy)]
 enum Taps {
     All,
-    /// Of a single pixel the eight others see the padding alone.
+    /// The center alone. With a single pixel, the eight other taps lie over the padding.
     Center,
 }
 
@@ -107,7 +108,7 @@ impl Taps {
         }
     }
 
-    /// These taps of the weights `[out, in, 3, 3]`, as `[out, in * taps]`.
+    /// Returns these taps of the weights `[out, in, 3, 3]` as a matrix `[out, in * taps]`.
     fn matrix(self, weight: &FlexTensor) -> FlexTensor {
         let [outputs, inputs, ..] = weight.shape().dims::<4>();
         match self {
@@ -120,7 +121,7 @@ impl Taps {
         }
     }
 
-    /// Calls with each output pixel and the input pixel that the tap meets there.
+    /// Calls the closure with each output pixel and the input pixel under the tap.
     fn each_pixel(
         self,
         tap: usize,
@@ -143,7 +144,7 @@ impl Taps {
     }
 }
 
-/// What each tap meets, `[in][tap][image][pixel]`; zero in the padding.
+/// Returns the input value under each tap, `[in][tap][image][pixel]`. It is zero in the padding.
 fn unroll(input: &Maps, taps: Taps) -> Vec<f32> {
     let frame = &input.frame;
     let (count, pixels) = (taps.count(), frame.images * frame.pixels());

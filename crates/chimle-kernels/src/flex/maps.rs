@@ -1,9 +1,9 @@
-//! Feature maps as they lie in a buffer.
+//! Feature maps in a buffer, and the order of their planes.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// The size of a batch of feature maps, and where each plane of it begins.
+/// The size of a batch of feature maps, and the position at which each plane begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
     pub(crate) images: usize,
@@ -15,7 +15,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// `[images, planes, height, width]`, row-major: Burn's order.
+    /// Creates a frame in Burn's order: `[images, planes, height, width]`, row-major.
     pub(crate) fn by_image([images, planes, height, width]: [usize; 4]) -> Self {
         let (image_stride, plane_stride) = (planes * height * width, height * width);
         Self {
@@ -28,7 +28,8 @@ impl Frame {
         }
     }
 
-    /// `[planes, images, height, width]`, row-major: the first planes of all images are a slice.
+    /// Creates a frame in the order `[planes, images, height, width]`, row-major. The first planes
+    /// of all images are one slice.
     pub(crate) fn by_plane([images, planes, height, width]: [usize; 4]) -> Self {
         let (image_stride, plane_stride) = (height * width, images * height * width);
         Self {
@@ -54,7 +55,7 @@ impl Frame {
         image * self.image_stride + plane * self.plane_stride
     }
 
-    /// The number of values up to the end of the last plane.
+    /// Returns the number of values up to the end of the last plane.
     fn end(&self) -> usize {
         if self.values() == 0 {
             return 0;
@@ -62,8 +63,8 @@ impl Frame {
         self.start(self.images - 1, self.planes - 1) + self.pixels()
     }
 
-    /// Whether no two planes share a pixel: either the images or the planes lie in turn, each after the
-    /// end of the one before.
+    /// Returns whether no two planes share a pixel. Either each image, or each plane of all images,
+    /// begins after the end of the one before.
     fn is_disjoint(&self) -> bool {
         let in_turn = |inner: (usize, usize), outer: (usize, usize)| {
             let ((count, stride), (others, outer_stride)) = (inner, outer);
@@ -76,18 +77,18 @@ impl Frame {
         self.values() == 0 || in_turn(planes, images) || in_turn(images, planes)
     }
 
-    /// Whether both have the same number of images, of the same size.
+    /// Returns whether both frames have the same number of images, of the same size.
     pub(crate) fn matches(&self, other: &Self) -> bool {
         (self.images, self.height, self.width) == (other.images, other.height, other.width)
     }
 
-    /// The same with `planes` planes.
+    /// Returns the same frame with `planes` planes.
     pub(crate) fn with_planes(self, planes: usize) -> Self {
         Self { planes, ..self }
     }
 }
 
-/// Feature maps to read.
+/// Feature maps that are read.
 #[derive(Clone, Copy)]
 pub(crate) struct Maps<'a> {
     pub(crate) values: &'a [f32],
@@ -100,7 +101,7 @@ impl<'a> Maps<'a> {
         &self.values[self.frame.start(image, plane)..][..self.frame.pixels()]
     }
 
-    /// A stretch of a row.
+    /// Returns a stretch of a row.
     #[inline(always)]
     pub(crate) fn pixels(
         &self,
@@ -113,10 +114,10 @@ impl<'a> Maps<'a> {
     }
 }
 
-/// Feature maps to write.
+/// Feature maps that are written.
 ///
-/// Whoever has one is alone with its values: it is not `Copy`, and a kernel that writes takes it by
-/// `&mut`.
+/// A target has exclusive access to its values: it is not `Copy`, and a kernel that writes takes it
+/// by `&mut`.
 #[derive(Debug)]
 pub(crate) struct Target<'a> {
     values: &'a mut [f32],
@@ -124,12 +125,14 @@ pub(crate) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
+    /// Creates a target of these values.
+    ///
     /// # Panics
     ///
     /// If a plane of the frame is not within the values, or two planes share a pixel.
     pub(crate) fn new(values: &'a mut [f32], frame: Frame) -> Self {
         assert!(frame.end() <= values.len(), "planes within the values");
-        assert!(frame.is_disjoint(), "planes beside each other");
+        assert!(frame.is_disjoint(), "planes without overlap");
         Self { values, frame }
     }
 
@@ -137,8 +140,8 @@ impl<'a> Target<'a> {
         &self.frame
     }
 
-    /// The same maps for several threads, which write different pixels of it at once. Until all of
-    /// them are done, nobody else has the values.
+    /// Returns the same maps for several threads that write different pixels at the same time.
+    /// Until all of them are done, no one else has access to the values.
     pub(crate) fn shared(&mut self) -> Shared<'_> {
         Shared {
             start: self.values.as_mut_ptr(),
@@ -149,7 +152,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// A [`Target`] that several threads write at once, no pixel by two.
+/// A [`Target`] that several threads write at the same time. No two threads write the same pixel.
 #[derive(Clone, Copy)]
 pub(crate) struct Shared<'a> {
     start: *mut f32,
@@ -158,16 +161,17 @@ pub(crate) struct Shared<'a> {
     values: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: it stands for the mutable slice of a target, which may be sent to another thread. Each part
-// of it is taken by an unsafe method, whose caller vouches that nobody else has the same part.
+// SAFETY: a `Shared` stands for the mutable slice of a target, which may be sent to another thread.
+// A part of the slice is accessed only through an unsafe method, whose caller promises that no
+// other reference to this part exists.
 #[allow(unsafe_code)]
 unsafe impl Send for Shared<'_> {}
-// SAFETY: a shared reference to it gives no more than a copy of it does. See `Send`.
+// SAFETY: a shared reference to a `Shared` allows no more than a copy of it. See `Send`.
 #[allow(unsafe_code)]
 unsafe impl Sync for Shared<'_> {}
 
 impl<'a> Shared<'a> {
-    /// A stretch of a row.
+    /// Returns a stretch of a row.
     ///
     /// # Safety
     ///
@@ -230,7 +234,7 @@ mod tests {
                     scope.spawn(move || {
                         for (image, row) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                             for columns in [0..3, 3..4] {
-                                // SAFETY: each thread has a plane of its own, and each stretch is
+                                // SAFETY: each thread has its own plane, and each stretch is
                                 // dropped before the next one is taken.
                                 #[allow(unsafe_code)]
                                 let pixels = unsafe { shared.pixels(image, plane, row, columns) };
@@ -280,7 +284,7 @@ mod tests {
         let frame = Frame::by_image([2, 3, 2, 2]);
         assert!(!refused(24, frame));
         assert!(refused(23, frame));
-        // More planes at the strides of fewer: the second image would begin within the first.
+        // The strides are those of fewer planes, so the second image would begin within the first.
         assert!(refused(48, frame.with_planes(4)));
         let frame = Frame::by_plane([2, 3, 2, 2]);
         assert!(!refused(32, frame.with_planes(4)));

@@ -1,10 +1,10 @@
-//! Adaptive instance normalization, plane by plane while the plane is in the cache.
+//! Adaptive instance normalization. Each plane is processed while it is in the cache.
 
 use rayon::prelude::*;
 
 use crate::flex::pointwise::{VALUES, sum};
 
-/// Values whose sum is taken in 32 bits, before it is added up in 64.
+/// The number of values whose sum is computed in 32 bits. These sums are then added in 64 bits.
 const STRETCH: usize = 1 << 12;
 
 /// The gradients of the input, the gains and the biases.
@@ -14,8 +14,8 @@ pub(crate) struct Gradients {
     pub(crate) bias: Vec<f32>,
 }
 
-/// `gain (x - mean) / sqrt(variance + epsilon) + bias` for planes of `pixels` values, with a gain
-/// and a bias for each.
+/// Computes `gain (x - mean) / sqrt(variance + epsilon) + bias` for planes of `pixels` values, with
+/// one gain and one bias per plane.
 pub(crate) fn modulate(
     input: &[f32],
     gain: &[f32],
@@ -39,7 +39,7 @@ pub(crate) fn modulate(
     output
 }
 
-/// The gradients, from that of the output.
+/// Computes the gradients from the gradient of the output.
 pub(crate) fn modulate_gradients(
     input: &[f32],
     gain: &[f32],
@@ -77,7 +77,7 @@ pub(crate) fn modulate_gradients(
     found
 }
 
-/// The mean, and one over the root of the biased variance plus epsilon.
+/// Returns the mean, and `1 / sqrt(variance + epsilon)` with the biased variance.
 fn statistics(plane: &[f32], epsilon: f64) -> (f32, f32) {
     let count = plane.len() as f64;
     let stretches = || plane.chunks(STRETCH);
@@ -89,7 +89,7 @@ fn statistics(plane: &[f32], epsilon: f64) -> (f32, f32) {
     (mean, (squares / count + epsilon).sqrt().recip() as f32)
 }
 
-/// As [`sum`], to be added up in 64 bits.
+/// Returns [`sum`] as a 64-bit number, so that sums are added in 64 bits.
 fn total(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f64 {
     sum(a, b, term).into()
 }

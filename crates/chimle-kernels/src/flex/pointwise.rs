@@ -4,10 +4,10 @@ use rayon::prelude::*;
 
 use crate::flex::maps::Maps;
 
-/// Values to a task.
+/// The number of values that one task processes.
 pub(crate) const VALUES: usize = 1 << 14;
 
-/// The sum of each plane over all images.
+/// Sums each plane over all images, and multiplies the sums by `scale`.
 pub(crate) fn plane_sums(maps: &Maps, scale: f32) -> Vec<f32> {
     let frame = &maps.frame;
     let few = (VALUES / (frame.images * frame.pixels()).max(1)).max(1);
@@ -21,7 +21,7 @@ pub(crate) fn plane_sums(maps: &Maps, scale: f32) -> Vec<f32> {
     planes.map(|plane| sum(plane) * scale).collect()
 }
 
-/// The sum of a term over pairs, in lanes that the compiler makes vectors of.
+/// Sums a term over pairs, in lanes that the compiler turns into vectors.
 #[inline(always)]
 pub(crate) fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     const LANES: usize = 32;
@@ -37,8 +37,8 @@ pub(crate) fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     sums.iter().sum::<f32>() + rest.sum::<f32>()
 }
 
-/// The gradient before the activation whose output is given: times `slope` where that is not
-/// positive.
+/// Computes the gradient before an activation from its output: multiplies the gradient by `slope`
+/// where the output is not positive.
 pub(crate) fn masked(output: &[f32], gradient: &[f32], slope: f32) -> Vec<f32> {
     let mut masked = vec![0.0; output.len()];
     let stretches = masked.par_chunks_mut(VALUES);

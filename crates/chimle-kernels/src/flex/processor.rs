@@ -1,17 +1,17 @@
-//! Which vector instructions the processor has.
+//! The vector instructions of the processor.
 
 use std::any::TypeId;
 use std::sync::OnceLock;
 
 use pulp::{Scalar128b, Simd, WithSimd};
 
-/// The most lanes of a vector of 32-bit floats.
+/// The largest number of lanes of a vector of 32-bit floats.
 pub(crate) const MOST_LANES: usize = 16;
 
 /// A set of vector instructions that this processor has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Processor {
-    /// Four lanes, by whatever the compiler makes of them.
+    /// Four lanes in portable code, which the compiler translates.
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2(pulp::x86::V3),
@@ -22,7 +22,7 @@ pub(crate) enum Processor {
 }
 
 impl Processor {
-    /// All that this processor has, the widest last.
+    /// Returns all sets that this processor has, the widest last.
     pub(crate) fn available() -> Vec<Self> {
         [
             Some(Self::Portable),
@@ -38,7 +38,7 @@ impl Processor {
         .collect()
     }
 
-    /// The widest.
+    /// Returns the widest set.
     pub(crate) fn best() -> Self {
         static BEST: OnceLock<Processor> = OnceLock::new();
         *BEST.get_or_init(|| {
@@ -48,7 +48,7 @@ impl Processor {
         })
     }
 
-    /// Lanes of a vector of 32-bit floats: 4, 8 or 16.
+    /// Returns the number of lanes of a vector of 32-bit floats: 4, 8 or 16.
     pub(crate) fn lanes(self) -> usize {
         struct Lanes;
         impl WithSimd for Lanes {
@@ -62,10 +62,10 @@ impl Processor {
         self.run(Lanes)
     }
 
-    /// The operation with these instructions.
+    /// Runs an operation with these instructions.
     ///
-    /// All that it calls must be `#[inline(always)]`, and no closure: a function of its own is
-    /// compiled without the instructions.
+    /// All functions that the operation calls must be `#[inline(always)]` and must not be closures.
+    /// A function that is not inlined is compiled without these instructions.
     pub(crate) fn run<O: WithSimd>(self, operation: O) -> O::Output {
         match self {
             Self::Portable => Simd::vectorize(Scalar128b, operation),
@@ -84,7 +84,7 @@ pub(crate) fn load<S: Simd>(_: S, values: &[f32], at: usize) -> S::f32s {
     S::as_simd_f32s(&values[at..at + S::F32_LANES]).0[0]
 }
 
-/// Up to a vector of values, then zeros.
+/// Loads at most one vector of values. The remaining lanes are zero.
 #[inline(always)]
 pub(crate) fn load_part<S: Simd>(simd: S, values: &[f32]) -> S::f32s {
     let mut lanes = [0.0; MOST_LANES];
@@ -99,7 +99,7 @@ pub(crate) fn store<S: Simd>(_: S, values: &mut [f32], at: usize, value: S::f32s
     S::as_mut_simd_f32s(&mut values[at..at + S::F32_LANES]).0[0] = value;
 }
 
-/// As many lanes as there are values.
+/// Stores as many lanes as `values` has places.
 #[inline(always)]
 pub(crate) fn store_part<S: Simd>(simd: S, values: &mut [f32], value: S::f32s) {
     let mut lanes = [0.0; MOST_LANES];
@@ -109,11 +109,11 @@ pub(crate) fn store_part<S: Simd>(simd: S, values: &mut [f32], value: S::f32s) {
     }
 }
 
-/// `a b + c`, rounded once where the processor can.
+/// Computes `a b + c`, rounded once if the processor has an instruction for it.
 #[inline(always)]
 pub(crate) fn mul_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
     if TypeId::of::<S>() == TypeId::of::<Scalar128b>() {
-        // Rounding once without an instruction for it is a function call for each lane.
+        // Without such an instruction, rounding once would be a function call for each lane.
         simd.add_f32s(simd.mul_f32s(a, b), c)
     } else {
         simd.mul_add_f32s(a, b, c)

@@ -1,10 +1,10 @@
-//! Convolutions of random shapes, with planes in any place of a buffer, against the definition.
+//! Convolutions of random shapes, with planes anywhere in a buffer, compared with the definition.
 
 use crate::flex::convolution::{Finish, Onto, Weight, convolve};
 use crate::flex::maps::{Frame, Maps, Target};
 use crate::flex::processor::Processor;
 
-/// A generator of numbers that are the same each time.
+/// A generator of random numbers that are the same in every run.
 struct Random(u64);
 
 impl Random {
@@ -20,8 +20,8 @@ impl Random {
         (0..count).map(value).collect()
     }
 
-    /// A frame of these planes, image by image or plane by plane, at the beginning of more planes where
-    /// the order allows it, and how many values its buffer has.
+    /// Returns a frame of these planes, image by image or plane by plane, and the number of values
+    /// of its buffer. The buffer may have more planes where the order allows it.
     fn frame(&mut self, [images, planes, height, width]: [usize; 4]) -> (Frame, usize) {
         let wider = planes + self.below(3);
         let frame = match self.below(2) {
@@ -32,7 +32,7 @@ impl Random {
     }
 }
 
-/// The definition in 64 bits, at one pixel.
+/// Computes one pixel by the definition, in 64 bits.
 fn defined(
     input: &Maps,
     weight: impl Fn(usize, usize) -> f32,
@@ -54,7 +54,7 @@ fn defined(
     sum
 }
 
-/// Convolves once, checks every pixel, and that nothing else of the buffer is touched.
+/// Convolves once, and checks every pixel. Also checks that the rest of the buffer is not changed.
 fn check(processor: Processor, random: &mut Random, shape: [usize; 5]) {
     let [images, inputs, outputs, height, width] = shape;
     let (frame, length) = random.frame([images, inputs, height, width]);
@@ -135,7 +135,7 @@ fn check(processor: Processor, random: &mut Random, shape: [usize; 5]) {
                         expected *= 0.125;
                     }
                     let error = (f64::from(all[column]) - expected).abs();
-                    // Each of the products is at most 1.
+                    // Each product is at most 1.
                     let bound = 2e-5 * (1.0 + (inputs as f64).sqrt());
                     assert!(
                         error < bound,
@@ -146,14 +146,15 @@ fn check(processor: Processor, random: &mut Random, shape: [usize; 5]) {
             }
         }
     }
-    // With what was to be written, the buffer is the one that was found: all else is as it was.
+    // `untouched` is the old buffer with the expected pixels written. All other values are
+    // unchanged if it equals the buffer found.
     assert!(untouched == found, "{shape:?} with {processor:?}");
 }
 
 #[test]
 fn convolutions_of_random_shapes_are_their_definition() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
-    // Under Miri, where each step takes long, few and small ones.
+    // Miri is slow, so it runs fewer rounds with smaller shapes.
     let (rounds, planes, sides) = match cfg!(miri) {
         true => (6, 4, 7),
         false => (120, 20, 40),
@@ -183,7 +184,7 @@ fn without_images_planes_or_pixels_there_is_nothing_to_do() {
                 check(processor, &mut random, shape);
             }
         }
-        // Both sides, and everything.
+        // No pixels, and no images either.
         check(processor, &mut random, [2, 3, 5, 0, 0]);
         check(processor, &mut random, [0, 3, 5, 0, 0]);
         // No output planes, and no planes at all.
@@ -211,7 +212,7 @@ fn other_frames_are_a_panic() {
     };
     let good = [2, 2, 4, 5];
     assert!(!panics(good, Finish::NONE));
-    // Of other images, planes, height, width; and with the sides exchanged.
+    // A different number of images or planes, a different height or width, and exchanged sides.
     for wrong in [
         [1, 2, 4, 5],
         [3, 2, 4, 5],
@@ -234,7 +235,7 @@ fn other_frames_are_a_panic() {
             onto: Onto::Maps(maps),
             ..Finish::NONE
         };
-        // Fewer planes than the target has are added to the first.
+        // Maps with fewer planes than the target are added to its first planes.
         assert_eq!(panics(good, onto), wrong != [2, 1, 4, 5], "{wrong:?}");
     }
 }

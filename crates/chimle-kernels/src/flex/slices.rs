@@ -6,7 +6,7 @@ use burn_flex::{Flex, FlexTensor};
 
 use crate::flex::maps::{Frame, Maps};
 
-/// Converts a tensor to 32 bits and makes it contiguous, as [`values`] and [`maps`] need it.
+/// Converts a tensor to 32 bits and makes it contiguous, as [`values`] and [`maps`] require.
 pub(crate) fn single(tensor: FlexTensor) -> FlexTensor {
     let tensor = cast(tensor, DType::F32);
     if tensor.is_contiguous() && tensor.layout().start_offset() == 0 {

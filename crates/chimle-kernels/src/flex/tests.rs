@@ -1,12 +1,14 @@
-//! The kernels against the definition in 64-bit, with every set of instructions at hand.
+//! The kernels compared with the definition in 64 bits, with every instruction set that the
+//! processor has.
 
 use crate::flex::convolution::{Finish, Onto, Weight, convolve};
 use crate::flex::maps::{Frame, Maps, Target};
 use crate::flex::processor::Processor;
 use crate::flex::weight_gradient::{WeightGradient, weight_gradients};
 
-/// Images, channels in and out, height, width: single pixels and rows, sides that no tile and
-/// channels that no vector divides, rows longer than a block, and several blocks.
+/// Shapes as images, channels in, channels out, height and width. They include single pixels and
+/// rows, sides that are not a multiple of a tile, channels that are not a multiple of a vector,
+/// rows longer than a block, and several blocks.
 const SHAPES: [[usize; 5]; 12] = [
     [1, 1, 1, 1, 1],
     [2, 3, 5, 1, 4],
@@ -22,7 +24,7 @@ const SHAPES: [[usize; 5]; 12] = [
     [4, 5, 6, 40, 48],
 ];
 
-/// Normal enough, and the same each time.
+/// Approximately normal values, the same in every run.
 fn values(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut uniform = || {
@@ -36,8 +38,8 @@ fn values(count: usize, seed: u64) -> Vec<f32> {
         .collect()
 }
 
-/// Calls with each pair of an output pixel and an input pixel beneath the kernel: the tap, and
-/// where both are in a plane.
+/// Calls the closure for each pair of an output pixel and an input pixel under the kernel, with the
+/// tap and the positions of both pixels in their planes.
 fn each_tap(height: usize, width: usize, mut call: impl FnMut(usize, usize, usize)) {
     for (tap, (dy, dx)) in (0..3)
         .flat_map(|dy| (0..3).map(move |dx| (dy, dx)))
@@ -74,7 +76,7 @@ fn convolved(
     output
 }
 
-/// The largest difference over the largest value.
+/// Returns the largest difference divided by the largest value.
 fn error(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     assert!(found.iter().all(|value| value.is_finite()));
@@ -195,7 +197,7 @@ fn the_weights_gradients_are_their_definition() {
             values: &gradient,
             frame: Frame::by_image([images, outputs, height, width]),
         };
-        // Of all input planes, and of the first of them.
+        // The gradients for all input planes, and for the first half of them.
         let some = inputs.div_ceil(2);
         let mut all = vec![0.0; outputs * inputs * 9];
         let mut first = vec![0.0; outputs * some * 9];
@@ -226,7 +228,8 @@ fn the_weights_gradients_are_their_definition() {
     }
 }
 
-/// A tenth of what the generator's use asks for, with as many channels as the largest has.
+/// The bound is a tenth of the error that the generator tolerates. The number of channels is that
+/// of its largest convolution.
 #[test]
 fn errors_stay_small_with_many_channels_and_with_an_offset() {
     let shape = [1, 320, 4, 24, 24];

@@ -1,10 +1,12 @@
-//! How feature maps are cut into tiles, and the transform of the tiles of a plane.
+//! The tiles of feature maps, and the transform of the tiles of a plane.
 //!
-//! A *strip* is four rows by as many columns as a vector has lanes: a quarter of a vector's lanes
-//! of tiles. Four strips, wherever they lie, are the tiles of one vector, and a *block* is some
-//! vectors of tiles. The rows of a strip are combined first, along the columns as they lie in
-//! memory; four strips are then taken apart by column, which makes one vector of each column of
-//! the tiles; and these are combined in turn.
+//! A *strip* has four rows, and as many columns as a vector has lanes. It holds a quarter as many
+//! tiles as a vector has lanes. Four strips, wherever they lie, give the tiles of one vector. A
+//! *block* consists of several vectors of tiles.
+//!
+//! The transform has three steps. First, the rows of a strip are combined for all columns, as they
+//! lie in memory. Then four strips are split by column, which gives one vector for each column of
+//! the tiles. Last, these vectors are combined.
 
 use std::ops::Range;
 
@@ -14,10 +16,10 @@ use crate::flex::maps::{Frame, Maps};
 use crate::flex::processor::{load, load_part, store};
 use crate::flex::winograd::{POINTS, TILE, ToPoints};
 
-/// Strips to a vector of tiles.
+/// The number of strips in a vector of tiles.
 pub(crate) const STRIPS: usize = 4;
 
-/// Where a strip begins.
+/// The position at which a strip begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Strip {
     pub(crate) image: usize,
@@ -25,14 +27,14 @@ pub(crate) struct Strip {
     pub(crate) column: usize,
 }
 
-/// The strips of a batch.
+/// The division of a batch into strips.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tiling {
     lanes: usize,
     width: usize,
-    /// Strips from top to bottom of an image.
+    /// The number of strips from top to bottom of an image.
     rows: usize,
-    /// Strips from left to right of an image.
+    /// The number of strips from left to right of an image.
     columns: usize,
     strips: usize,
 }
@@ -58,7 +60,7 @@ impl Tiling {
         }
     }
 
-    /// All strips, shared out evenly to blocks of at most `vectors` vectors of tiles.
+    /// Divides all strips evenly into blocks of at most `vectors` vectors of tiles.
     pub(crate) fn blocks(&self, vectors: usize) -> Vec<Range<usize>> {
         let all = self.strips.div_ceil(STRIPS);
         let blocks = all.div_ceil(vectors);
@@ -69,30 +71,30 @@ impl Tiling {
     }
 }
 
-/// Strips beside each other, and where their columns are in a line.
+/// Strips next to each other, and the position of their columns in a line.
 #[derive(Clone, Debug)]
 struct Run {
     first: Strip,
-    /// The columns of the image that their tiles reach.
+    /// The columns of the image that the transform of these strips reads.
     columns: Range<usize>,
-    /// Where the first of these columns is in a line.
+    /// The position of the first of these columns in a line.
     at: usize,
-    /// The part of a line that is theirs.
+    /// The part of a line that belongs to these strips.
     line: Range<usize>,
 }
 
-/// Some strips, and where the columns of each are in a line.
+/// Several strips, and the positions of their columns in a line.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
     pub(crate) strips: Vec<Strip>,
     runs: Vec<Run>,
-    /// For each vector of tiles, where its strips' columns are in a line.
+    /// For each vector of tiles, the positions of its strips' columns in a line.
     offsets: Vec<[usize; STRIPS]>,
     /// The length of a line.
     line: usize,
 }
 
-/// Six rows of columns, one for each point, and a row of zeros.
+/// Six lines of combined columns, one for each point of the transform, and a line of zeros.
 #[derive(Default)]
 pub(crate) struct Lines {
     values: Vec<f32>,
@@ -100,7 +102,8 @@ pub(crate) struct Lines {
 }
 
 impl Block {
-    /// For a transform of N values a tile on a side: the tile and its neighbors.
+    /// Creates a block for a transform of N values on a side of a tile: those of the tile and its
+    /// neighbors.
     pub(crate) fn new<const N: usize>(tiling: &Tiling, strips: Range<usize>) -> Self {
         let (lanes, halo) = (tiling.lanes, halo::<N>());
         let strips: Vec<Strip> = strips.map(|index| tiling.strip(index)).collect();
@@ -108,7 +111,7 @@ impl Block {
         let (mut runs, mut line) = (vec![], 0);
         while let Some(&first) = strips.get(offsets.len()) {
             let count = (tiling.columns - first.column / lanes).min(strips.len() - offsets.len());
-            // At the image's edge the column before the first is zero.
+            // At the image's left edge, the column before the first is zero.
             let padding = if first.column == 0 { halo } else { 0 };
             let end = (first.column + count * lanes + halo).min(tiling.width);
             offsets.extend((0..count).map(|k| line + k * lanes));
@@ -120,7 +123,7 @@ impl Block {
             });
             line += (count + 2) * lanes;
         }
-        // What is missing to a whole vector reads zeros.
+        // The last vector may have fewer strips. The missing strips read zeros.
         offsets.resize(offsets.len().next_multiple_of(STRIPS), line);
         Self {
             strips,
@@ -130,12 +133,12 @@ impl Block {
         }
     }
 
-    /// Vectors of tiles.
+    /// Returns the number of vectors of tiles.
     pub(crate) fn vectors(&self) -> usize {
         self.offsets.len()
     }
 
-    /// Makes the lines those of this block: zero wherever its transforms do not write.
+    /// Prepares the lines for this block: sets all values to zero that its transforms do not write.
     pub(crate) fn claim(&self, lines: &mut Lines, lanes: usize) {
         lines.zeros.resize(lines.zeros.len().max(self.line), 0.0);
         lines
@@ -151,8 +154,9 @@ impl Block {
         }
     }
 
-    /// The transform of a plane's tiles: at each position a vector of tiles after the other, the
-    /// positions `stride` apart. The lines are this block's.
+    /// Transforms the tiles of a plane. At each position, the vectors of tiles follow each other,
+    /// and the positions lie `stride` apart. The lines must have been [claimed](Self::claim) by
+    /// this block.
     #[inline(always)]
     pub(crate) fn transform<S: Simd, T: ToPoints<N>, const N: usize>(
         &self,
@@ -187,12 +191,12 @@ impl Block {
     }
 }
 
-/// Columns beside a tile that a transform of N values reaches.
+/// Returns the number of columns on each side of a tile that a transform of N values reads.
 const fn halo<const N: usize>() -> usize {
     (N - TILE) / 2
 }
 
-/// The transform of N rows, column by column, into the six lines from `at` on.
+/// Transforms N rows, column by column, into the six lines from position `at` on.
 #[inline(always)]
 fn combine_rows<S: Simd, T: ToPoints<N>, const N: usize>(
     simd: S,
@@ -233,10 +237,10 @@ fn combine_rows<S: Simd, T: ToPoints<N>, const N: usize>(
     }
 }
 
-/// The N columns of each of a vector's tiles.
+/// Returns the N columns of each tile of a vector.
 ///
-/// Which lane is which tile is the instruction set's affair: the same for all columns, and
-/// undone where the output's columns are put together again.
+/// The instruction set decides which lane holds which tile. The order is the same for all columns,
+/// and it is undone when the columns of the output are joined.
 #[inline(always)]
 fn columns<S: Simd, const N: usize>(
     simd: S,

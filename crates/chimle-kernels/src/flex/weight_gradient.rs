@@ -1,7 +1,8 @@
-//! The weights' gradients: for stretches of tiles the transform of all planes of both maps, the
-//! products summed over tiles, and at the end the transform back to nine taps.
+//! The gradients of the weights. For several blocks of tiles at a time, all planes of both maps are
+//! transformed, and their products are summed over the tiles. At the end, the sums are transformed
+//! back to nine taps.
 //!
-//! Every sum is taken in an order that depends on the shapes alone.
+//! The order of every sum depends on the shapes alone.
 
 use std::cell::Cell;
 
@@ -14,27 +15,29 @@ use crate::flex::processor::{MOST_LANES, Processor, load, load_part, mul_add, st
 use crate::flex::tiles::{Block, Lines, Tiling};
 use crate::flex::winograd::{self, Gradient, Input, POINTS, POSITIONS, TAPS, TILE, ToPoints};
 
-/// Input planes of one product: as many as vectors are taken apart at once.
+/// The number of input planes of one product: the number of vectors that [`totals`] sums at once.
 const INPUTS: usize = 4;
-/// Output planes of one product. With four inputs their sums take 24 registers.
+/// The number of output planes of one product. With four inputs, their sums take 24 registers.
 const OUTPUTS: usize = 6;
-/// The most vectors of tiles in a block.
+/// The largest number of vectors of tiles in a block.
 const VECTORS: usize = 8;
-/// The most values of transformed maps at a time: 16 MiB, part of a usual last-level cache.
+/// The largest number of values of transformed maps at a time. They take 16 MiB, part of a usual
+/// last-level cache.
 const VALUES: usize = 4 << 20;
 
-/// The gradient of one convolution's weights, all of whose inputs are among the same maps.
+/// The gradient of one convolution's weights. The inputs of all convolutions are planes of the same
+/// maps.
 pub(crate) struct WeightGradient<'a> {
-    /// How many of the first planes of the maps are its inputs.
+    /// The number of inputs: the first planes of the maps.
     pub(crate) inputs: usize,
-    /// The gradient of its outputs.
+    /// The gradient of the outputs.
     pub(crate) outputs: Maps<'a>,
     pub(crate) scale: f32,
-    /// `[out, in, 3, 3]`
+    /// The result, `[out, in, 3, 3]`.
     pub(crate) result: &'a mut [f32],
 }
 
-/// Works out the gradients of the weights of convolutions of these maps.
+/// Computes the gradients of the weights of several convolutions of these maps.
 pub(crate) fn weight_gradients(
     processor: Processor,
     maps: &Maps,
@@ -122,12 +125,12 @@ thread_local! {
     static LINES: Cell<Lines> = Cell::default();
 }
 
-/// Values of a block's transformed maps.
+/// Returns the number of values of a block's transformed maps.
 fn size<const N: usize>(maps: &Maps, tiles: usize) -> usize {
     maps.frame.planes.next_multiple_of(N) * POSITIONS * tiles
 }
 
-/// The transform of all planes, into `[block][planes / K][position][K][tile]`.
+/// Transforms all planes into `[block][planes / K][position][K][tile]`.
 fn transform<T: ToPoints<N>, const N: usize, const K: usize>(
     processor: Processor,
     maps: &Maps,
@@ -192,7 +195,7 @@ struct Products<'a> {
     blocks: &'a [Block],
     tiles: usize,
     position: usize,
-    /// Of the input planes, by [`INPUTS`].
+    /// The index of the group of [`INPUTS`] input planes.
     part: usize,
     /// `[out][INPUTS]`
     sums: &'a mut [f32],
@@ -217,7 +220,7 @@ impl WithSimd for Products<'_> {
 }
 
 impl Products<'_> {
-    /// Adds the products with the first N of a part of the output planes.
+    /// Adds the products with the first N output planes of a part.
     #[inline(always)]
     fn add<S: Simd, const N: usize>(&mut self, simd: S, output_part: usize) {
         let output_parts = self.planes.div_ceil(OUTPUTS);
@@ -253,12 +256,13 @@ impl Products<'_> {
     }
 }
 
-/// The sum over the lanes of each of four vectors.
+/// Returns the sum over the lanes of each of four vectors.
 #[inline(always)]
 fn totals<S: Simd>(simd: S, vectors: [S::f32s; 4]) -> [f32; 4] {
     let [a, b, c, d] = simd.deinterleave_shfl_f32s(vectors);
     let sum = simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d));
-    // Now every fourth lane belongs to the same vector. To which, is told by a trial.
+    // Now every fourth lane belongs to the same vector. A trial with known values tells which
+    // vector that is.
     let trial = [0.0, 1.0, 2.0, 3.0];
     let trial = [
         simd.splat_f32s(trial[0]),
@@ -280,7 +284,7 @@ fn totals<S: Simd>(simd: S, vectors: [S::f32s; 4]) -> [f32; 4] {
     totals
 }
 
-/// Output planes whose sums are transformed back by one task.
+/// The number of output planes whose sums are transformed back by one task.
 const AT_ONCE: usize = 4;
 
 /// The transform of the sums back to the weights' gradient, for some output planes.

@@ -1,12 +1,13 @@
 //! The transforms of F(4x4, 3x3), the minimal filtering of Winograd in two dimensions.
 //!
-//! Lavin & Gray, "Fast algorithms for convolutional neural networks" (CVPR 2016): a tile of 4x4
-//! outputs is `A^T [(G g G^T) . (B^T d B)] A` of the 3x3 weights g and the 6x6 inputs d, 36
-//! products where the definition has 144. Summed over input channels, the products are 36 matrix
-//! products. The weights' gradient is the transpose of the same: `G^T [(A y A^T) . (B^T d B)] G`.
+//! The source is Lavin & Gray, "Fast algorithms for convolutional neural networks" (CVPR 2016).
+//! With the 3x3 weights g and the 6x6 inputs d, a tile of 4x4 outputs is `A^T [(G g G^T) . (B^T d
+//! B)] A`. This takes 36 products, and the definition takes 144. Summed over input channels, they
+//! are 36 matrix products. The gradient of the weights is the transpose of the same map: `G^T [(A y
+//! A^T) . (B^T d B)] G`.
 //!
-//! The points are 0, ±1/√2, ±√2 and infinity. With the usual 0, ±1, ±2 and infinity the largest
-//! error is about five times as large.
+//! The points are 0, ±1/√2, ±√2 and infinity. With the usual points 0, ±1, ±2 and infinity, the
+//! largest error is about five times as large.
 
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
@@ -14,22 +15,22 @@ use pulp::Simd;
 
 use crate::flex::processor::mul_add;
 
-/// Outputs of a tile on a side.
+/// The number of outputs on a side of a tile.
 pub(crate) const TILE: usize = 4;
-/// Points of the transform on a side.
+/// The number of points of the transform on a side.
 pub(crate) const POINTS: usize = 6;
-/// Products of a tile.
+/// The number of products of a tile.
 pub(crate) const POSITIONS: usize = POINTS * POINTS;
-/// Taps of the kernel.
+/// The number of taps of the kernel.
 pub(crate) const TAPS: usize = 9;
 
-/// `a x + c`
+/// Computes `a x + c`.
 #[inline(always)]
 fn fma<S: Simd>(simd: S, a: S::f32s, x: f32, c: S::f32s) -> S::f32s {
     mul_add(simd, a, simd.splat_f32s(x), c)
 }
 
-/// `a x`
+/// Computes `a x`.
 #[inline(always)]
 fn times<S: Simd>(simd: S, a: S::f32s, x: f32) -> S::f32s {
     simd.mul_f32s(a, simd.splat_f32s(x))
@@ -40,7 +41,7 @@ pub(crate) trait ToPoints<const N: usize> {
     fn points<S: Simd>(simd: S, values: [S::f32s; N]) -> [S::f32s; POINTS];
 }
 
-/// `B^T d`
+/// The transform of the inputs, `B^T d`.
 pub(crate) struct Input;
 
 impl ToPoints<POINTS> for Input {
@@ -61,7 +62,7 @@ impl ToPoints<POINTS> for Input {
     }
 }
 
-/// `A y`
+/// The transform of the outputs' gradient, `A y`.
 pub(crate) struct Gradient;
 
 impl ToPoints<TILE> for Gradient {
@@ -82,7 +83,7 @@ impl ToPoints<TILE> for Gradient {
     }
 }
 
-/// `A^T m`
+/// Transforms products back to outputs: `A^T m`.
 #[inline(always)]
 pub(crate) fn output<S: Simd>(simd: S, [m0, m1, m2, m3, m4, m5]: [S::f32s; 6]) -> [S::f32s; TILE] {
     let (sum, difference) = (simd.add_f32s(m1, m2), simd.sub_f32s(m1, m2));
@@ -105,7 +106,7 @@ pub(crate) fn output<S: Simd>(simd: S, [m0, m1, m2, m3, m4, m5]: [S::f32s; 6]) -
     ]
 }
 
-/// `G^T s`
+/// Transforms sums of products back to the gradient of the weights: `G^T s`.
 #[inline(always)]
 pub(crate) fn weight_gradient<S: Simd>(
     simd: S,
@@ -121,7 +122,7 @@ pub(crate) fn weight_gradient<S: Simd>(
     ]
 }
 
-/// `G g`, for N weights at once.
+/// Transforms N weights at once: `G g`.
 #[inline(always)]
 pub(crate) fn weight<const N: usize>([g0, g1, g2]: [[f32; N]; 3]) -> [[f32; N]; POINTS] {
     let mut points = [[0.0; N]; POINTS];

@@ -14,7 +14,8 @@ pub const ARCHITECTURES: [Architecture; 3] = [
     Architecture::ImageToImage,
 ];
 
-/// All sizes differ from one another, so that no two can be confused unnoticed.
+/// Returns a configuration whose sizes are all different, so a test fails if two of them are
+/// confused.
 pub fn config(architecture: Architecture, levels: usize) -> GeneratorConfig {
     GeneratorConfig {
         code_channels: 2,
@@ -29,7 +30,7 @@ pub fn config(architecture: Architecture, levels: usize) -> GeneratorConfig {
     }
 }
 
-/// A generator none of whose parameters is zero.
+/// Creates a generator without a parameter that is zero.
 pub fn generator<B: Backend>(architecture: Architecture, levels: usize) -> Generator<B> {
     let generator = config(architecture, levels).init(&Default::default());
     generator.map(&mut Noise(0))
@@ -54,7 +55,7 @@ impl<B: Backend> ModuleMapper<B> for Noise {
     }
 }
 
-/// Conditioning in [0, 1], from `[height, width]` at the coarsest level.
+/// Returns conditioning images in [0, 1]. `[height, width]` is the size at the coarsest level.
 pub fn conditioning<B: Backend>(
     config: &GeneratorConfig,
     batch: usize,
@@ -65,7 +66,7 @@ pub fn conditioning<B: Backend>(
         .collect()
 }
 
-/// A code for each level, from `[height, width]` at the coarsest.
+/// Returns a code for each level. `[height, width]` is the size at the coarsest level.
 pub fn codes<B: Backend>(
     config: &GeneratorConfig,
     batch: usize,
@@ -110,7 +111,7 @@ pub fn noise<B: Backend, const D: usize>(shape: [usize; D], seed: usize) -> Tens
     Tensor::from_data(TensorData::new(values, shape), &Default::default())
 }
 
-/// [`noise`] of mean 0 and variance 1.
+/// Values of [`noise`] with mean 0 and variance 1.
 pub fn normalized<B: Backend, const D: usize>(shape: [usize; D], seed: usize) -> Tensor<B, D> {
     (noise(shape, seed) - 0.5) * 12f64.sqrt()
 }
@@ -124,7 +125,7 @@ pub fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
 pub fn error<B: Backend, const D: usize>(found: Tensor<B, D>, expected: Tensor<B, D>) -> f32 {
     assert_eq!(found.dims(), expected.dims());
     let differences = values(found - expected).into_iter().map(f32::abs);
-    // Not f32::max over the differences: it would pass over NaN.
+    // f32::max would ignore NaN.
     differences.fold(0.0, |m, d| if d <= m { m } else { d })
 }
 

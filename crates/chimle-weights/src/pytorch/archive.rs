@@ -1,8 +1,10 @@
-//! The zip layout: the pickle and each storage are entries, and none is compressed.
+//! The zip layout. The pickle and each storage are entries of the archive, and no entry is
+//! compressed.
 //!
 //! PyTorch uses a small part of the zip format, and this reader refuses the rest: compression,
-//! encryption, comments and entries of the same name. The crate `zip` reads much more. It looks for a
-//! directory anywhere in a file, which takes quadratic time for a file made for that, and it inflates.
+//! encryption, comments and entries of the same name. The crate `zip` reads much more. It looks for
+//! a directory anywhere in a file, which takes quadratic time for a file made for this purpose, and
+//! it decompresses entries.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -14,14 +16,15 @@ pub(super) const START: &[u8] = b"PK\x03\x04";
 
 /// The length of the record at the end of an archive.
 const END_LENGTH: u64 = 22;
-/// The length of the record in front of it that says where the one of 64 bits is.
+/// The length of the record in front of the end record. It holds the position of the 64-bit end
+/// record.
 const LOCATOR_LENGTH: u64 = 20;
-/// The length of the end's record of 64 bits.
+/// The length of the 64-bit end record.
 const END_64_LENGTH: u64 = 56;
 /// The largest directory that is read: 250,000 entries.
 const LARGEST_DIRECTORY: u64 = 32 << 20;
 
-/// An entry: its bytes in the file, and their checksum.
+/// An entry: the position of its bytes in the file, and their checksum.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) start: u64,
@@ -30,7 +33,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Checks the checksum.
+    /// Checks that the bytes have the checksum.
     pub(super) fn verify<F: Read + Seek>(&self, file: &mut F, name: &str) -> Result<(), Refusal> {
         let mut checksum = crc32fast::Hasher::new();
         let mut left = self.len;
@@ -62,7 +65,7 @@ impl Archive {
             .ok_or_else(|| Refusal::new("it ends early"))?;
         let end: [u8; END_LENGTH as usize] = read_array(file, end_at)?;
         if !end.starts_with(b"PK\x05\x06") || end[20..] != [0, 0] {
-            return Err(Refusal::new("its end is no end of an archive of PyTorch"));
+            return Err(Refusal::new("it does not end like an archive of PyTorch"));
         }
         let (mut count, mut size, mut start) = (
             u64::from(u16_at(&end, 10)),
@@ -75,17 +78,17 @@ impl Archive {
             if locator.starts_with(b"PK\x06\x07") {
                 directory_end = u64_at(&locator, 8);
                 if directory_end.checked_add(END_64_LENGTH) != Some(locator_at) {
-                    return Err(Refusal::new("its directory is not where it says"));
+                    return Err(Refusal::new("its directory is not at the claimed position"));
                 }
                 let end: [u8; END_64_LENGTH as usize] = read_array(file, directory_end)?;
                 if !end.starts_with(b"PK\x06\x06") {
-                    return Err(Refusal::new("its directory is not where it says"));
+                    return Err(Refusal::new("its directory is not at the claimed position"));
                 }
                 (count, size, start) = (u64_at(&end, 32), u64_at(&end, 40), u64_at(&end, 48));
             }
         }
         if start.checked_add(size) != Some(directory_end) {
-            return Err(Refusal::new("its directory is not where it says"));
+            return Err(Refusal::new("its directory is not at the claimed position"));
         }
         if size > LARGEST_DIRECTORY {
             return Err(Refusal::new("its directory is too large"));
@@ -96,10 +99,10 @@ impl Archive {
         let listed = list(&directory)?;
         if listed.len() as u64 != count {
             return Err(Refusal::new(
-                "its directory has another length than it says",
+                "its directory does not have the claimed number of entries",
             ));
         }
-        // Entries over each other would have to be read many times.
+        // Entries that overlap would have to be read many times.
         let all = listed
             .iter()
             .try_fold(0u64, |all, entry| all.checked_add(entry.len));
@@ -116,7 +119,7 @@ impl Archive {
         Ok(Self { entries })
     }
 
-    /// The name of the folder in which the one pickle is, with its `/`.
+    /// Returns the name of the folder that holds the pickle, including the `/`.
     pub(super) fn folder(&self) -> Result<&str, Refusal> {
         let folders = self.entries.keys().filter_map(|name| {
             let folder = name.strip_suffix("data.pkl")?;
@@ -131,13 +134,13 @@ impl Archive {
         }
     }
 
-    /// The entry of a name.
+    /// Returns the entry with this name.
     pub(super) fn entry(&self, name: &str) -> Option<Entry> {
         self.entries.get(name).copied()
     }
 }
 
-/// What the directory says of an entry.
+/// An entry as the directory lists it.
 struct Listed {
     name: String,
     checksum: u32,
@@ -163,7 +166,7 @@ fn list(mut directory: &[u8]) -> Result<Vec<Listed>, Refusal> {
         let (is_encrypted, method) = (u16_at(header, 8) & 1 != 0, u16_at(header, 10));
         if is_encrypted || method != 0 {
             return Err(Refusal::new(format!(
-                "its entry {name:?} is compressed or encrypted, which PyTorch does not do"
+                "its entry {name:?} is compressed or encrypted, and PyTorch writes no such entries"
             )));
         }
         let mut wide = wide_fields(extra);
@@ -177,7 +180,7 @@ fn list(mut directory: &[u8]) -> Result<Vec<Listed>, Refusal> {
                 narrow => Some(narrow.into()),
             }
         };
-        // In this order: the size, the size in the file, the place.
+        // The order matters: the size, the size in the file, the position.
         let (len, stored, header_at) = (field(24), field(20), field(42));
         let (Some(len), Some(stored), Some(header_at)) = (len, stored, header_at) else {
             return Err(damaged());
@@ -195,7 +198,7 @@ fn list(mut directory: &[u8]) -> Result<Vec<Listed>, Refusal> {
     Ok(listed)
 }
 
-/// The fields of 64 bits that stand for those that are too small.
+/// Returns the 64-bit fields, which replace fields that are too small.
 fn wide_fields(mut extra: &[u8]) -> &[u8] {
     while let Some((header, rest)) = extra.split_first_chunk::<4>() {
         let length = usize::from(u16_at(header, 2));
@@ -210,7 +213,7 @@ fn wide_fields(mut extra: &[u8]) -> &[u8] {
     &[]
 }
 
-/// Finds the bytes of an entry, which end before the directory.
+/// Finds the bytes of an entry. They must end before the directory.
 fn locate<F: Read + Seek>(file: &mut F, listed: &Listed, directory: u64) -> Result<Entry, Refusal> {
     let damaged = || Refusal::new(format!("its entry {:?} is damaged", listed.name));
     if listed.header_at > directory {

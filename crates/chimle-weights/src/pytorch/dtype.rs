@@ -1,4 +1,4 @@
-//! The types of the elements of PyTorch's storages.
+//! The element types of PyTorch's storages.
 
 use burn::tensor::{bf16, f16};
 
@@ -9,12 +9,12 @@ pub(super) enum ElementType {
     Float32,
     Float16,
     BFloat16,
-    /// A type that is not converted: its name in PyTorch and its size in bytes.
+    /// A type that is not converted, with its name in PyTorch and its size in bytes.
     Other(&'static str, u64),
 }
 
 impl ElementType {
-    /// The type that belongs to the name of a storage's class.
+    /// Returns the element type of a storage class, given the name of the class.
     pub(super) fn of_storage(class: &str) -> Option<Self> {
         Some(match class {
             "DoubleStorage" => Self::Float64,
@@ -33,7 +33,7 @@ impl ElementType {
         })
     }
 
-    /// The size of an element in bytes.
+    /// Returns the size of an element in bytes.
     pub(super) fn size(self) -> u64 {
         match self {
             Self::Float64 => 8,
@@ -43,7 +43,7 @@ impl ElementType {
         }
     }
 
-    /// Converts elements to 32-bit floats. An error is the name of a type that is no float.
+    /// Converts elements to 32-bit floats. If the type is not a float, the error is its name.
     pub(super) fn to_f32(self, bytes: &[u8]) -> Result<Vec<f32>, &'static str> {
         Ok(match self {
             Self::Float64 => convert(bytes, |b| f64::from_le_bytes(b) as f32),

@@ -1,14 +1,15 @@
-//! PyTorch's state dicts, in the zip layout and in the one before version 1.6.
+//! PyTorch's state dicts, in the zip layout and in the layout before version 1.6.
 //!
-//! Such a file is a program: a pickle may name any function of Python. Other readers for Rust know
-//! few functions, but they copy what the program only refers to, trust the sizes that it claims,
-//! and answer zeros where bytes are missing. This one reads what `torch.save` writes of a plain state
-//! dict, and refuses all else:
+//! Such a file is a program: a pickle may name any function of Python. Other readers in Rust know
+//! only a few functions. But they copy values that the program only refers to, trust the sizes that
+//! it claims, and return zeros where bytes are missing. This reader accepts the files that
+//! `torch.save` writes of a plain state dict, and refuses everything else:
 //!
-//! - the opcodes and functions are listed, and the number of values is limited ([`pickle`]),
-//! - each storage must have exactly the bytes that are claimed, and in the zip layout the right
-//!   checksum, before the file counts as open,
-//! - every tensor must lie within its storage, with its offset and strides.
+//! - Only the listed opcodes and functions are known, and the number of values is limited
+//!   ([`pickle`]).
+//! - Before the file counts as open, each storage must have exactly the claimed number of bytes,
+//!   and the right checksum in the zip layout.
+//! - Every tensor must lie within its storage, with its offset and strides.
 
 mod archive;
 mod dtype;
@@ -27,25 +28,27 @@ use pickle::{Id, StorageKey, TensorView, Value, Values};
 /// The longest pickle that is read, in bytes. A tensor takes about 200.
 const LONGEST_PICKLE: u64 = 32 << 20;
 
-/// The number that a file of the layout before version 1.6 begins with, in a pickle of its own.
+/// The number with which a file of the layout before version 1.6 begins. It is a pickle of its own.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 
 /// The version of that layout.
 const VERSION: i128 = 1001;
 
-/// How deep dicts may lie in dicts.
+/// The largest depth of dicts in dicts.
 const DEEPEST: usize = 8;
 
-/// The most values of all dicts that are looked through. A dict can be in many dicts at once.
+/// The largest number of items of all dicts that are searched for tensors. A dict can be an item of
+/// many dicts, and is then searched many times.
 const MOST_ITEMS: usize = 1 << 18;
 
 /// The longest name of a tensor.
 const LONGEST_NAME: usize = 1024;
 
-/// The most elements of a tensor that has more elements than its storage, by strides of 0.
+/// The largest number of elements of a tensor that has more elements than its storage (some of its
+/// strides are 0).
 const LARGEST_EXPANDED: u64 = 1 << 24;
 
-/// Why a file is not read.
+/// The reason why a file is refused.
 #[derive(Debug)]
 pub(crate) struct Refusal(String);
 
@@ -68,13 +71,13 @@ impl From<std::io::Error> for Refusal {
     }
 }
 
-/// An open state dict. All of it has been checked; the values are read when they are asked for.
+/// An open state dict. The whole file has been checked. Values are read on request.
 pub(crate) struct StateDict {
     file: Mutex<File>,
     tensors: BTreeMap<String, Stored>,
 }
 
-/// A tensor, and where its storage is in the file.
+/// A tensor, and the position of its storage in the file.
 struct Stored {
     element: ElementType,
     /// The byte at which the part of the storage begins.
@@ -86,9 +89,9 @@ struct Stored {
     span: u64,
 }
 
-/// Why values cannot be had.
+/// The reason why values cannot be read.
 pub(crate) enum NoValues {
-    /// The type is no float: its name.
+    /// The type is not a float. The text is its name.
     Type(&'static str),
     Unreadable(String),
 }
@@ -127,17 +130,17 @@ impl StateDict {
         })
     }
 
-    /// The names of the tensors, sorted.
+    /// Returns the names of the tensors, sorted.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// The shape of a tensor.
+    /// Returns the shape of a tensor.
     pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(|tensor| &tensor.shape[..])
     }
 
-    /// The values of a tensor in row-major order, if there is one of this name.
+    /// Returns the values of a tensor in row-major order, or `None` if no tensor has this name.
     pub(crate) fn values(&self, name: &str) -> Option<Result<Vec<f32>, NoValues>> {
         self.tensors.get(name).map(|tensor| self.read(tensor))
     }
@@ -167,7 +170,7 @@ impl StateDict {
     }
 }
 
-/// Whether the elements lie in row-major order without gaps.
+/// Returns whether the elements lie in row-major order without gaps.
 fn is_row_major(tensor: &Stored) -> bool {
     let mut expected = 1;
     tensor
@@ -182,7 +185,7 @@ fn is_row_major(tensor: &Stored) -> bool {
         })
 }
 
-/// The elements of a tensor in row-major order.
+/// Returns the elements of a tensor in row-major order.
 fn gather(values: &[f32], shape: &[usize], strides: &[u64]) -> Vec<f32> {
     let count = shape.iter().product();
     let mut gathered = Vec::with_capacity(count);
@@ -208,7 +211,7 @@ fn gather(values: &[f32], shape: &[usize], strides: &[u64]) -> Vec<f32> {
     }
 }
 
-/// Where the storages are: the first byte and the number of bytes of each.
+/// The positions of the storages: the first byte and the number of bytes of each, by its key.
 type Storages = HashMap<String, (u64, u64)>;
 
 fn read_archive(file: &mut File, length: u64) -> Result<(Values, Storages), Refusal> {
@@ -236,7 +239,7 @@ fn read_archive(file: &mut File, length: u64) -> Result<(Values, Storages), Refu
     let bytes = read(file, "data.pkl")?.unwrap_or_default();
     let (values, rest) = pickle::read(&bytes)?;
     if !rest.is_empty() {
-        return Err(Refusal::new("its pickle goes on after its end"));
+        return Err(Refusal::new("its pickle continues after its end"));
     }
     let mut storages = HashMap::new();
     for storage in values.storages() {
@@ -266,9 +269,7 @@ fn read_sequence(file: &mut File, length: u64) -> Result<(Values, Storages), Ref
         _ => return Err(unknown()),
     };
     if !matches!(version.get(version.root()), Value::Int(VERSION)) {
-        return Err(Refusal::new(
-            "it has a version of the layout that is unknown",
-        ));
+        return Err(Refusal::new("the version of its layout is unknown"));
     }
     let (system, rest) = pickle::read(rest)?;
     if system.is_true("little_endian") != Some(true) {
@@ -291,7 +292,8 @@ fn read_sequence(file: &mut File, length: u64) -> Result<(Values, Storages), Ref
             return Err(Refusal::new("it does not list its storages"));
         };
         let storage = described.get(&key[..]);
-        let storage = storage.ok_or_else(|| Refusal::new("it has a storage of no tensor"))?;
+        let storage =
+            storage.ok_or_else(|| Refusal::new("it lists a storage that no tensor uses"))?;
         let mut count = [0; 8];
         file.seek(SeekFrom::Start(at))?;
         file.read_exact(&mut count)?;
@@ -307,13 +309,13 @@ fn read_sequence(file: &mut File, length: u64) -> Result<(Values, Storages), Ref
         at += len;
     }
     if at != length {
-        return Err(Refusal::new("it goes on after its last storage"));
+        return Err(Refusal::new("it continues after its last storage"));
     }
     Ok((values, storages))
 }
 
 impl Values {
-    /// The storages that tensors refer to.
+    /// Returns the storages that tensors refer to.
     fn storages(&self) -> impl Iterator<Item = &StorageKey> {
         self.all().filter_map(|value| match value {
             Value::Storage(storage) => Some(storage),
@@ -321,7 +323,7 @@ impl Values {
         })
     }
 
-    /// The truth of an item of the root, which is a dict.
+    /// Returns the value of a boolean item of the root, which must be a dict.
     fn is_true(&self, name: &str) -> Option<bool> {
         let Value::Dict(items) = self.get(self.root()) else {
             return None;
@@ -335,7 +337,7 @@ impl Values {
     }
 }
 
-/// Finds the tensors of a dict, and of the dicts in it.
+/// A search for the tensors of a dict and of all dicts in it.
 struct Walk<'a> {
     values: &'a Values,
     items: usize,
@@ -350,7 +352,7 @@ impl Walk<'_> {
         };
         if depth > DEEPEST {
             return Err(Refusal::new(format!(
-                "its dicts lie more than {DEEPEST} deep"
+                "its dicts are nested more than {DEEPEST} deep"
             )));
         }
         for &(key, value) in items {
@@ -379,7 +381,7 @@ impl Walk<'_> {
                     }
                     self.views.insert(name, view);
                 }
-                // Numbers, texts and lists that lie beside the tensors.
+                // Numbers, texts and lists next to the tensors are ignored.
                 _ => {}
             }
         }
@@ -405,7 +407,7 @@ fn place(view: &TensorView, storages: &Storages) -> Result<Stored, Refusal> {
         )));
     }
     if view.shape.len() != view.strides.len() {
-        return Err(Refusal::new("has another number of strides than of sides"));
+        return Err(Refusal::new("has different numbers of strides and sides"));
     }
     let shape: Option<Vec<usize>> = view.shape.iter().map(|&n| n.try_into().ok()).collect();
     let count = view
@@ -415,7 +417,7 @@ fn place(view: &TensorView, storages: &Storages) -> Result<Stored, Refusal> {
     let (Some(shape), Some(count)) = (shape, count) else {
         return Err(Refusal::new("has an impossible size"));
     };
-    // The last element, and that its place can be computed.
+    // The position of the last element. Its computation must not overflow.
     let mut last = view.shape.iter().zip(&view.strides);
     let last = last.try_fold(0u64, |last, (&side, &stride)| {
         last.checked_add(side.saturating_sub(1).checked_mul(stride)?)
@@ -426,7 +428,7 @@ fn place(view: &TensorView, storages: &Storages) -> Result<Stored, Refusal> {
     }
     if count > storage.len.max(LARGEST_EXPANDED) {
         return Err(Refusal::new(format!(
-            "has {count} elements of a storage of {}",
+            "has {count} elements, but its storage has {}",
             storage.len
         )));
     }

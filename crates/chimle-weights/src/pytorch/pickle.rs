@@ -1,21 +1,23 @@
 //! A machine for the part of Python's pickle language in which state dicts are written.
 //!
-//! Only the listed opcodes and globals are known, and nothing is ever called. All values lie in one
-//! list and refer to each other by index. So a value that is used twice is not copied, a value that
-//! contains itself is harmless, and the memory is at most a fixed multiple of the pickle's length.
+//! Only the listed opcodes and globals are known, and no function is ever called. All values lie in
+//! one list and refer to each other by index. So a value that is used twice is not copied, a value
+//! that contains itself is harmless, and the memory is at most a fixed multiple of the pickle's
+//! length.
 
 use std::collections::HashMap;
 
 use super::Refusal;
 use super::dtype::ElementType;
 
-/// The most values that a pickle may make, store or copy. A tensor takes about fifteen.
+/// The largest number of values that a pickle may make, store or copy. A tensor takes about
+/// fifteen.
 const MOST_VALUES: usize = 1 << 21;
 
-/// The most axes of a tensor, which is PyTorch's own limit.
+/// The largest number of axes of a tensor, which is PyTorch's own limit.
 const MOST_AXES: usize = 64;
 
-/// The longest key of a storage. PyTorch's are decimal numbers.
+/// The longest key of a storage, in bytes. PyTorch's keys are decimal numbers.
 const LONGEST_KEY: usize = 64;
 
 /// The index of a value.
@@ -74,14 +76,14 @@ fn unknown_global(module: &str, name: &str) -> Refusal {
     ))
 }
 
-/// A storage that a tensor refers to: which one, and the part of it.
+/// A storage that a tensor refers to, and the part of the storage that it uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StorageKey {
     pub(super) key: String,
     pub(super) element: ElementType,
     /// The number of elements of the whole storage.
     pub(super) whole: u64,
-    /// The element of the whole storage at which the part begins.
+    /// The index of the element of the whole storage at which the part begins.
     pub(super) start: u64,
     /// The number of elements of the part.
     pub(super) len: u64,
@@ -112,13 +114,13 @@ impl Values {
         &self.values[id.0 as usize]
     }
 
-    /// All values, in the order in which they were made.
+    /// Returns all values, in the order in which they were made.
     pub(super) fn all(&self) -> impl Iterator<Item = &Value> {
         self.values.iter()
     }
 }
 
-/// Reads one pickle, and returns its values and what follows it.
+/// Reads one pickle, and returns its values and the bytes after it.
 pub(super) fn read(bytes: &[u8]) -> Result<(Values, &[u8]), Refusal> {
     let mut machine = Machine {
         rest: bytes,
@@ -155,7 +157,7 @@ impl Machine<'_> {
     fn step(&mut self) -> Result<Option<Id>, Refusal> {
         let opcode = self.byte()?;
         match opcode {
-            // PROTO and FRAME say nothing that the other opcodes do not.
+            // PROTO and FRAME hold no information that is needed.
             0x80 => drop(self.byte()?),
             0x95 => drop(self.take(8)?),
             b'.' => return self.pop().map(Some),
@@ -236,7 +238,7 @@ impl Machine<'_> {
                 let place = u32::from_le_bytes(self.array()?);
                 self.remember(place)?;
             }
-            // MEMOIZE: the next place.
+            // MEMOIZE: the next place of the memo.
             0x94 => self.remember(self.memo.len() as u32)?,
             b'h' => {
                 let place = self.byte()?.into();
@@ -285,7 +287,7 @@ impl Machine<'_> {
         Ok(None)
     }
 
-    // What the pickle holds next.
+    // The next bytes of the pickle.
 
     fn take(&mut self, length: usize) -> Result<&[u8], Refusal> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(cut_short)?;
@@ -335,7 +337,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// The height below which the values belong to what is outside of the last mark.
+    /// Returns the height of the stack at the last mark. Values below it must not be used.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -364,7 +366,8 @@ impl Machine<'_> {
 
     fn pop_to_mark(&mut self) -> Result<Vec<Id>, Refusal> {
         let mark = self.marks.pop();
-        let mark = mark.ok_or_else(|| Refusal::new("its pickle has no mark where it needs one"))?;
+        let mark =
+            mark.ok_or_else(|| Refusal::new("its pickle needs a mark, and there is none"))?;
         Ok(self.stack.split_off(mark))
     }
 
@@ -377,7 +380,8 @@ impl Machine<'_> {
 
     fn recall(&mut self, place: u32) -> Result<(), Refusal> {
         let id = self.memo.get(&place).copied();
-        let id = id.ok_or_else(|| Refusal::new("its pickle recalls a value never stored"))?;
+        let id =
+            id.ok_or_else(|| Refusal::new("its pickle recalls a value that was never stored"))?;
         self.stack.push(id);
         Ok(())
     }
@@ -392,7 +396,11 @@ impl Machine<'_> {
         let list = self.peek()?;
         match &mut self.values[list.0 as usize] {
             Value::List(list) => list.extend(items),
-            _ => return Err(Refusal::new("its pickle appends to what is no list")),
+            _ => {
+                return Err(Refusal::new(
+                    "its pickle appends to a value that is no list",
+                ));
+            }
         }
         Ok(())
     }
@@ -404,17 +412,21 @@ impl Machine<'_> {
         };
         match &mut self.values[dict.0 as usize] {
             Value::Dict(dict) => dict.extend(pairs.iter().map(|&[key, value]| (key, value))),
-            _ => return Err(Refusal::new("its pickle sets an item of what is no dict")),
+            _ => {
+                return Err(Refusal::new(
+                    "its pickle sets an item of a value that is no dict",
+                ));
+            }
         }
         Ok(())
     }
 
     // Storages and tensors.
 
-    /// The result of calling one of the known functions.
+    /// Returns the value that calling one of the known functions would give.
     fn rebuild(&mut self, function: Id, arguments: Id) -> Result<Id, Refusal> {
         let &Value::Global(function) = self.value(function) else {
-            return Err(Refusal::new("its pickle calls what is no function"));
+            return Err(Refusal::new("its pickle calls a value that is no function"));
         };
         let arguments = self.tuple(arguments)?;
         let value = match (function, arguments) {
@@ -444,15 +456,20 @@ impl Machine<'_> {
                     strides: self.counts(strides)?,
                 }))
             }
-            _ => return Err(Refusal::new("its pickle calls a function in a wrong way")),
+            _ => {
+                return Err(Refusal::new(
+                    "its pickle calls a function with wrong arguments",
+                ));
+            }
         };
         self.new_value(value)
     }
 
-    /// The storage that a persistent identifier names: `("storage", type, key, device, elements)`.
-    /// Before version 1.6 a sixth item could name a part: `(key, first element, elements)`.
+    /// Returns the storage that a persistent identifier names: `("storage", type, key, device,
+    /// elements)`. Before version 1.6, a sixth item could name a part: `(key, first element,
+    /// elements)`.
     fn storage(&self, named: Id) -> Result<StorageKey, Refusal> {
-        let wrong = || Refusal::new("it refers to something that is no storage");
+        let wrong = || Refusal::new("it refers to a value that is no storage");
         let (&[kind, element, key, _, whole], part) = self
             .tuple(named)?
             .split_first_chunk::<5>()
@@ -497,14 +514,18 @@ impl Machine<'_> {
     fn tuple(&self, id: Id) -> Result<&[Id], Refusal> {
         match self.value(id) {
             Value::Tuple(items) => Ok(items),
-            _ => Err(Refusal::new("it has another value where a tuple belongs")),
+            _ => Err(Refusal::new(
+                "it has a different value where a tuple is needed",
+            )),
         }
     }
 
     fn text_of(&self, id: Id) -> Result<&str, Refusal> {
         match self.value(id) {
             Value::Text(text) => Ok(text),
-            _ => Err(Refusal::new("it has another value where text belongs")),
+            _ => Err(Refusal::new(
+                "it has a different value where text is needed",
+            )),
         }
     }
 
@@ -513,7 +534,7 @@ impl Machine<'_> {
             Value::Int(number) => u64::try_from(*number).ok(),
             _ => None,
         }
-        .ok_or_else(|| Refusal::new("it has another value where a count belongs"))
+        .ok_or_else(|| Refusal::new("it has a different value where a count is needed"))
     }
 
     fn counts(&self, id: Id) -> Result<Vec<u64>, Refusal> {
@@ -526,7 +547,8 @@ impl Machine<'_> {
         items.iter().map(|&item| self.count(item)).collect()
     }
 
-    /// The items of an OrderedDict that is made of a list of pairs, as Python 2 writes it.
+    /// Returns the items of an OrderedDict that is made from a list of pairs, as Python 2 writes
+    /// it.
     fn pairs(&self, items: Id) -> Result<Vec<(Id, Id)>, Refusal> {
         let wrong = || Refusal::new("it has a dict that is not made of pairs");
         let (Value::List(items) | Value::Tuple(items)) = self.value(items) else {
@@ -543,7 +565,7 @@ impl Machine<'_> {
     }
 }
 
-/// The number with these bytes in two's complement, the lowest first.
+/// Returns the number with these bytes in two's complement, the lowest byte first.
 fn long(bytes: &[u8]) -> Result<i128, Refusal> {
     let mut extended = match bytes.last() {
         Some(&last) if last >= 0x80 => [0xff; 16],
@@ -556,7 +578,7 @@ fn long(bytes: &[u8]) -> Result<i128, Refusal> {
     Ok(i128::from_le_bytes(extended))
 }
 
-/// Checks that there may be one more.
+/// Checks that the number of values may grow by one.
 fn check_count(count: usize) -> Result<(), Refusal> {
     if count < MOST_VALUES {
         return Ok(());

@@ -28,7 +28,7 @@ def dtypes():
     state = collections.OrderedDict()
     for dtype in FLOATS:
         state[str(dtype).removeprefix("torch.")] = numbers(2, 3, dtype=dtype)
-    # Beyond what 32 bits hold exactly.
+    # Values that 32 bits cannot hold exactly.
     state["thirds"] = torch.tensor([1 / 3, 1e-40, 1e300, -0.0], dtype=torch.float64)
     return state
 
@@ -72,14 +72,14 @@ def shapes():
 
 
 def module():
-    """As a layer with buffers writes it: parameters, running statistics, and an integer beside them."""
+    """The state of a module with buffers: parameters, running statistics, and an integer."""
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     return network.to(memory_format=torch.channels_last).state_dict()
 
 
 def parameters():
-    """Parameters themselves, and dicts in dicts beside numbers, texts and lists."""
+    """Parameters instead of tensors, and nested dicts next to numbers, texts and lists."""
     layer = torch.nn.Linear(3, 2)
     with torch.no_grad():
         layer.weight.copy_(numbers(2, 3))
@@ -105,7 +105,7 @@ def main():
         ]:
             name = f"{make.__name__}_{layout}.pth"
             torch.save(state, HERE / name, **options)
-            # Its reader of weights alone does not know protocol 4.
+            # The weights-only reader does not know protocol 4.
             loaded = torch.load(HERE / name, weights_only=False)
             expected[name] = dict(sorted(floats(loaded)))
     lines = [f"{json.dumps(name)}: {json.dumps(expected[name])}" for name in sorted(expected)]
@@ -120,7 +120,7 @@ def floats(state, prefix=""):
             values = value.detach().to(torch.float32).contiguous().reshape(-1)
             yield f"{prefix}{key}", {
                 "shape": list(value.shape),
-                # The bits, as a decimal fraction would not tell -0 or an infinity.
+                # Bits keep -0 and infinities, and decimal fractions do not.
                 "bits": [bits & 0xFFFFFFFF for bits in values.view(torch.int32).tolist()],
             }
 

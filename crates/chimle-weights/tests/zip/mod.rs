@@ -1,14 +1,14 @@
-//! A writer of zip archives that can lie.
+//! A writer of zip archives that can contain false claims.
 
-/// An archive of entries that are stored.
+/// An archive of uncompressed entries.
 #[derive(Default)]
 pub struct Zip {
     entries: Vec<Entry>,
     /// The index of an entry that is marked as compressed.
     pub compressed: Option<usize>,
-    /// Whether the end has 64 bits.
+    /// Whether the archive has a 64-bit end record.
     pub is_wide: bool,
-    /// A number of entries that is claimed at the end.
+    /// The number of entries that the end record claims, if it is not the true number.
     pub claimed_entries: Option<u64>,
 }
 
@@ -16,7 +16,7 @@ struct Entry {
     name: String,
     bytes: Vec<u8>,
     claimed: Option<u64>,
-    /// The index of the entry whose bytes these are.
+    /// The index of the entry whose bytes this entry lists again.
     again: Option<usize>,
 }
 
@@ -30,14 +30,14 @@ impl Zip {
         });
     }
 
-    /// Lists the bytes of an entry under another name, too.
+    /// Lists the bytes of an entry under a second name.
     pub fn add_again(&mut self, entry: usize, name: &str) {
         let bytes = self.entries[entry].bytes.clone();
         self.add(name, &bytes);
         self.entries.last_mut().unwrap().again = Some(entry);
     }
 
-    /// Claims another size of an entry.
+    /// Claims a false size of an entry.
     pub fn claim(&mut self, entry: usize, size: u64) {
         self.entries[entry].claimed = Some(size);
     }
