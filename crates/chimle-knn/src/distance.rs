@@ -1,19 +1,24 @@
-//! The one distance, and the dot product of projections: each with a fixed order of summation, so
-//! that the same values give the same bits on every machine, thread and structure.
+//! The squared Euclidean distance, and the dot product for projections.
+//!
+//! Both have a fixed order of summation, so the same values give the same bits on every machine, in
+//! every thread and in every index.
 
 use pulp::{Arch, NullaryFnOnce};
 
-/// Number of partial sums: value `i` of a point goes to the sum `i % LANES`.
+/// The number of partial sums. Coordinate `i` of a point is added to the sum `i % LANES`.
 pub(crate) const LANES: usize = 16;
 
-/// The squared Euclidean distance of two points of the same dimension, in f32.
+/// Computes the squared Euclidean distance of two points of the same dimension, in f32.
 ///
-/// Every index of this crate reports exactly this value. The order of summation is fixed: the
-/// square of the difference of coordinate `i` is added, in order of `i`, to partial sum `i % 16`;
-/// then partial sum `j + 8` is added to sum `j` for `j < 8`, `j + 4` to `j` for `j < 4`, and so on.
-/// Products and sums are rounded one by one (never fused), so that the result is the same on every
-/// machine. It is at least 0; infinite where it overflows; and NaN when the lengths differ, as
-/// there is no distance then.
+/// Every index of this crate returns exactly this value. It is at least 0, infinite if it overflows, and
+/// NaN if the two slices differ in length.
+///
+/// The order of summation is fixed. The squared difference of coordinate `i` is added, in order of `i`,
+/// to partial sum `i % 16`. Then partial sum `j + 8` is added to sum `j` for `j < 8`, sum `j + 4` to sum
+/// `j` for `j < 4`, and so on. Products and sums are rounded separately (never fused), so the result is
+/// the same on every machine.
+///
+/// # Examples
 ///
 /// ```
 /// assert_eq!(chimle_knn::squared_distance(&[0.0, 1.0], &[3.0, 5.0]), 25.0);
@@ -35,7 +40,8 @@ pub(crate) fn squared_distances(query: &[f32], rows: &[f32], distances: &mut [f3
     });
 }
 
-/// The dot product of two vectors of the same length, summed in the order of [`squared_distance`].
+/// Computes the dot product of two vectors of the same length, summed in the order of
+/// [`squared_distance`].
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     debug_assert_eq!(a.len(), b.len());
     Arch::new().dispatch(Dot(a, b))
@@ -74,7 +80,7 @@ impl NullaryFnOnce for Rows<'_> {
 
     #[inline(always)]
     fn call(self) {
-        // In few dimensions a row is unrolled, and several rows go side by side in one register.
+        // In few dimensions, the loop over a row is unrolled, and one register holds several rows.
         match self.query.len() {
             1 => self.unrolled::<1>(),
             2 => self.unrolled::<2>(),
@@ -91,7 +97,7 @@ impl NullaryFnOnce for Rows<'_> {
 }
 
 impl Rows<'_> {
-    /// The order of [`lanes`] for at most four coordinates, without the sums that stay 0.
+    /// Sums in the order of [`lanes`] for at most four coordinates, without the sums that stay 0.
     #[inline(always)]
     fn unrolled<const D: usize>(self) {
         let (rows, _) = self.rows.as_chunks::<D>();
@@ -112,7 +118,7 @@ fn squared_difference(x: f32, y: f32) -> f32 {
     (x - y) * (x - y)
 }
 
-/// The sum of `term` over the coordinates, in the order that [`squared_distance`] documents.
+/// Sums `term` over the coordinates, in the order that [`squared_distance`] documents.
 #[inline(always)]
 fn lanes(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let mut sums = [0.0f32; LANES];

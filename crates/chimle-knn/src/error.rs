@@ -1,81 +1,81 @@
-//! What can be wrong with points, a query or a setting.
+//! The errors of this crate.
 
 use thiserror::Error;
 
-/// Why an index was not built or a query has no answer.
+/// The reason why an index could not be built or a query could not be answered.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum KnnError {
-    /// Points were said to have no coordinates.
+    /// The dimension of points is 0.
     #[error("points have dimension 0")]
     ZeroDimension,
-    /// Values do not fill whole points.
+    /// The number of values is not a multiple of the dimension.
     #[error("{values} values do not make whole points of dimension {dimension}")]
     Ragged {
-        /// Values given.
+        /// The number of values given.
         values: usize,
-        /// Coordinates of a point.
+        /// The dimension of the points.
         dimension: usize,
     },
-    /// A coordinate is infinite or not a number.
+    /// A coordinate is infinite or NaN.
     #[error("coordinate {coordinate} of point {point} is {value}, which is not finite")]
     NonFinite {
-        /// Index of the point among those given; 0 for a single query.
+        /// The index of the point among those given. It is 0 for a single query.
         point: usize,
-        /// Index of the coordinate within the point.
+        /// The index of the coordinate within the point.
         coordinate: usize,
-        /// What was found there.
+        /// The value of the coordinate.
         value: f32,
     },
     /// Points or queries differ in dimension from the index.
     #[error("dimension {found} given where the index has {expected}")]
     Dimension {
-        /// Dimension of the index.
+        /// The dimension of the index.
         expected: usize,
-        /// Dimension given.
+        /// The dimension given.
         found: usize,
     },
-    /// Neighbors were asked of an index without points.
+    /// An index without points was queried.
     #[error("the index is empty")]
     Empty,
-    /// The number of neighbors asked for is 0 or above the number of points.
+    /// The requested number of neighbors is 0 or above the number of points.
     #[error("{k} neighbors asked for among {points} points")]
     NeighborCount {
-        /// Neighbors asked for.
+        /// The requested number of neighbors.
         k: usize,
-        /// Points in the index.
+        /// The number of points in the index.
         points: usize,
     },
-    /// The dimension is above what the structure is made for.
-    #[error("dimension {dimension} is above {limit}, the most a k-d tree is built for")]
+    /// The dimension is too high for a k-d tree.
+    #[error("dimension {dimension} is above {limit}, the highest for which a k-d tree is built")]
     DimensionTooHigh {
-        /// Dimension given.
+        /// The dimension given.
         dimension: usize,
-        /// Highest dimension possible.
+        /// The highest dimension possible.
         limit: usize,
     },
-    /// There are more points than the structure can number.
-    #[error("{points} points are more than the {limit} that the structure can number")]
+    /// There are more points than the index can number.
+    #[error("{points} points are more than the {limit} that the index can number")]
     TooManyPoints {
-        /// Points there would be.
+        /// The number of points that the index would have.
         points: usize,
-        /// Most points possible.
+        /// The largest number of points possible.
         limit: usize,
     },
-    /// A point's projection does not fit in f32: the point's norm is beyond the largest f32.
+    /// The projection of a point overflows f32, because the point is too far from the origin.
     #[error("point {point} is too far from the origin to be projected")]
     ProjectionOverflow {
-        /// Index of the point among those given; 0 for a single query.
+        /// The index of the point among those given. It is 0 for a single query.
         point: usize,
     },
     /// A setting is out of its range.
     #[error("{setting} is {value}, expected {expected}")]
     Setting {
-        /// Name of the setting.
+        /// The name of the setting.
         setting: &'static str,
-        /// What it was set to.
+        /// The value of the setting.
         value: f64,
-        /// What it may be.
+        /// The range of permitted values.
         expected: &'static str,
     },
 }

@@ -1,24 +1,27 @@
 //! Nearest-neighbor search over plain `f32` points.
 //!
-//! [`Points`] is a view of `n x d` values, row-major. From it an index is built, and every index is
-//! asked the same way, through [`NearestNeighbors`]: for the `k` nearest to one query or to many,
-//! as [`Neighbor`]s with index and squared Euclidean distance, nearest first, ties by the lower
-//! index. Points can be added later through [`Insert`].
+//! Use this crate to find the exact nearest neighbors of many queries at once, or approximate neighbors
+//! among points with many coordinates. It has no graph index such as HNSW, no other distance than the
+//! Euclidean one, and no storage on disk.
 //!
-//! | index | answer | for |
+//! [`Points`] are a view of `n x d` values, row-major. An index is built from points and queried through
+//! the trait [`NearestNeighbors`], for the `k` points nearest to one query or to each of many. The answer
+//! is a list of [`Neighbor`]s with their index and squared Euclidean distance, nearest first. Ties are
+//! ordered by index. Points can be added later through the trait [`Insert`].
+//!
+//! | index | answer | use it for |
 //! |---|---|---|
 //! | [`Exact`] | exact | any points; many queries at the speed of a matrix product |
 //! | [`KdTree`] | exact | many points in up to about eight dimensions |
-//! | [`PrioritizedDci`] | approximate | many points whose coordinates are many and intrinsic dimension low |
-//! | [`Projected`] | approximate | any of these, behind a [`RandomProjection`] to fewer dimensions |
+//! | [`PrioritizedDci`] | approximate | many points with many coordinates and a low intrinsic dimension |
+//! | [`Projected`] | approximate | many coordinates: any of these, after a [`RandomProjection`] to fewer dimensions |
 //!
-//! The distances given are those of [`squared_distance`] to the bit, whichever index gives them;
-//! exact means equal to the plain loop over it, ties included. Distances that overflow are
-//! infinite, and come last. All randomness is from seeds: the same points, settings and queries give
-//! the same answer on any machine and any number of cores. What is wrong with an input is a
-//! [`KnnError`].
+//! All indices return the distances of [`squared_distance`], equal to the last bit. An exact answer is
+//! the same as that of a plain loop over [`squared_distance`], including ties. Distances that overflow
+//! are infinite and come last. All randomness comes from seeds: the same points, settings and queries
+//! give the same answer on any machine and with any number of cores. Invalid input gives a [`KnnError`].
 //!
-//! # Example
+//! # Examples
 //!
 //! ```
 //! use chimle_knn::{Exact, Insert, KdTree, NearestNeighbors, Points};
@@ -30,7 +33,7 @@
 //! let nearest = index.query(&[0.9, 0.1], 2)?;
 //! assert_eq!((nearest[0].index, nearest[1].index), (1, 0));
 //!
-//! index.insert(Points::new(&[1.0, 0.1], 2)?)?; // the point of index 3
+//! index.insert(Points::new(&[1.0, 0.1], 2)?)?; // this point gets the index 3
 //! let queries = [0.9, 0.1, 0.0, 1.9];
 //! let answers = index.query_many(Points::new(&queries, 2)?, 1)?;
 //! assert_eq!((answers[0][0].index, answers[1][0].index), (3, 2));

@@ -1,18 +1,18 @@
-//! A neighbor, and the nearest so far of many.
+//! A neighbor, and a collection of the nearest neighbors found so far.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// A point of an index and how far it is from the query.
+/// A point of an index, and its distance from the query.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Neighbor {
-    /// Index of the point, in the order in which points were given.
+    /// The index of the point, in the order in which points were given.
     pub index: usize,
-    /// Squared Euclidean distance, as [`squared_distance`](crate::squared_distance) computes it.
+    /// The squared Euclidean distance, as [`squared_distance`](crate::squared_distance) computes it.
     pub distance: f32,
 }
 
-/// Nearer first, then the lower index.
+/// A neighbor, ordered by distance and then by index.
 struct Ranked(Neighbor);
 
 impl Ord for Ranked {
@@ -35,7 +35,7 @@ impl PartialEq for Ranked {
 
 impl Eq for Ranked {}
 
-/// The `k` nearest of the points offered so far, whatever the order they are offered in.
+/// The `k` nearest of the points offered so far. The order of the offers does not matter.
 pub(crate) struct Nearest {
     k: usize,
     heap: BinaryHeap<Ranked>,
@@ -49,8 +49,8 @@ impl Nearest {
         }
     }
 
-    /// What a further point's distance must not be above to be taken: infinity while there are
-    /// fewer than `k`.
+    /// Returns the largest distance with which another point may still be taken. It is infinite while
+    /// there are fewer than `k` points.
     pub(crate) fn worst(&self) -> f32 {
         match self.heap.peek() {
             Some(farthest) if self.heap.len() == self.k => farthest.0.distance,
@@ -69,14 +69,14 @@ impl Nearest {
         }
     }
 
-    /// Takes in what another part of the points gave.
+    /// Offers all points that `other` has collected.
     pub(crate) fn merge(&mut self, other: Self) {
         for Ranked(neighbor) in other.heap {
             self.offer(neighbor.index, neighbor.distance);
         }
     }
 
-    /// Nearest first.
+    /// Returns the collected points, nearest first.
     pub(crate) fn into_sorted(self) -> Vec<Neighbor> {
         let sorted = self.heap.into_sorted_vec();
         sorted.into_iter().map(|ranked| ranked.0).collect()

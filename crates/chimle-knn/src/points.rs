@@ -1,8 +1,10 @@
-//! Points as a view of plain values.
+//! Points, which are a view of plain values.
 
 use crate::KnnError;
 
 /// A view of `n` points of dimension `d`: finite f32 values, row-major, `n x d`.
+///
+/// # Examples
 ///
 /// ```
 /// use chimle_knn::Points;
@@ -21,12 +23,12 @@ pub struct Points<'a> {
 }
 
 impl<'a> Points<'a> {
-    /// Views `values` as points of `dimension` coordinates each; no values are no points.
+    /// Views `values` as points of `dimension` coordinates each. There may be no points.
     ///
     /// # Errors
     ///
-    /// If the dimension is 0, the values do not fill whole points, or one of them is infinite or
-    /// not a number.
+    /// If the dimension is 0, the number of values is not a multiple of it, or a value is infinite or
+    /// NaN.
     pub fn new(values: &'a [f32], dimension: usize) -> Result<Self, KnnError> {
         if dimension == 0 {
             return Err(KnnError::ZeroDimension);
@@ -47,47 +49,47 @@ impl<'a> Points<'a> {
         Ok(Self { values, dimension })
     }
 
-    /// A view of values that were checked before.
+    /// Views values that were checked before.
     pub(crate) fn checked(values: &'a [f32], dimension: usize) -> Self {
         debug_assert!(dimension > 0 && values.len().is_multiple_of(dimension));
         Self { values, dimension }
     }
 
-    /// Number of points.
+    /// Returns the number of points.
     pub fn len(&self) -> usize {
         self.values.len() / self.dimension
     }
 
-    /// Whether there are no points.
+    /// Returns whether there are no points.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// Coordinates of each point, at least 1.
+    /// Returns the number of coordinates of each point, which is at least 1.
     pub fn dimension(&self) -> usize {
         self.dimension
     }
 
-    /// The coordinates of the point at `index`.
+    /// Returns the coordinates of the point at `index`.
     ///
     /// # Panics
     ///
-    /// If there is no such point, as a slice would.
+    /// If there is no such point.
     pub fn row(&self, index: usize) -> &'a [f32] {
         &self.values[index * self.dimension..][..self.dimension]
     }
 
-    /// The points in order.
+    /// Iterates over the points in order.
     pub fn rows(&self) -> std::slice::ChunksExact<'a, f32> {
         self.values.chunks_exact(self.dimension)
     }
 
-    /// All values, `n x d`, row-major.
+    /// Returns all values, `n x d`, row-major.
     pub fn values(&self) -> &'a [f32] {
         self.values
     }
 
-    /// The points from `start` up to `end`.
+    /// Returns the points from `start` up to, but not including, `end`.
     pub(crate) fn range(&self, start: usize, end: usize) -> Self {
         Self {
             values: &self.values[start * self.dimension..end * self.dimension],
@@ -97,7 +99,7 @@ impl<'a> Points<'a> {
 }
 
 fn first_non_finite(values: &[f32]) -> Option<usize> {
-    // Whole blocks without a branch per value, which the compiler turns into SIMD.
+    // Blocks are checked without a branch per value, so the compiler can use SIMD.
     const BLOCK: usize = 256;
     let finite = |block: &[f32]| block.iter().fold(true, |all, v| all & v.is_finite());
     let block = values.chunks(BLOCK).position(|block| !finite(block))?;

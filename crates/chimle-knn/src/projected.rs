@@ -1,4 +1,4 @@
-//! Search among projected points, with the best compared again by the true distance.
+//! Search among projected points, followed by a ranking of the best by their true distance.
 
 use rayon::prelude::*;
 
@@ -6,12 +6,14 @@ use crate::search::{check_dimension, check_many, check_one};
 use crate::squared_distance;
 use crate::{Insert, KnnError, Nearest, NearestNeighbors, Neighbor, Points, RandomProjection};
 
-/// An index of projected points: a query is projected, the inner index gives the `rerank` nearest,
-/// and these are ranked by the true distance.
+/// An index of projected points. A query is projected, the inner index finds its `rerank` nearest
+/// candidates, and these are ranked by their true distance.
 ///
-/// The answer is approximate, as good as the projection and `rerank` make it; the distances given
-/// are the true ones. With `rerank` at least the number of points and an exact inner index, so is
-/// the answer exact.
+/// The answer is approximate, and its quality depends on the projection and on `rerank`. The returned
+/// distances are the true ones. If the inner index is exact and `rerank` is at least the number of
+/// points, the answer is exact.
+///
+/// # Examples
 ///
 /// ```
 /// use chimle_knn::{Exact, NearestNeighbors, Points, Projected, RandomProjection};
@@ -34,12 +36,14 @@ pub struct Projected<I> {
 }
 
 impl<I: NearestNeighbors> Projected<I> {
-    /// Projects the points and has `build` index them. `rerank` neighbors in the projection are
-    /// compared by the true distance; `k` where that is more, and all points where there are fewer.
+    /// Projects the points and calls `build` to index the projected points.
+    ///
+    /// For each query, `rerank` candidates are ranked by their true distance. If `k` is larger than
+    /// `rerank`, there are `k` candidates. There are never more candidates than points.
     ///
     /// # Errors
     ///
-    /// If the projection is from another dimension, a point's projection overflows, or `build`
+    /// If the projection is from a different dimension, the projection of a point overflows, or `build`
     /// fails.
     pub fn new(
         points: Points<'_>,
@@ -57,7 +61,7 @@ impl<I: NearestNeighbors> Projected<I> {
         })
     }
 
-    /// The index of the projected points.
+    /// Returns the index of the projected points.
     pub fn inner(&self) -> &I {
         &self.inner
     }
@@ -66,12 +70,12 @@ impl<I: NearestNeighbors> Projected<I> {
         Points::checked(&self.values, self.dimension())
     }
 
-    /// How many neighbors the inner index is asked for.
+    /// Returns the number of candidates that the inner index is queried for.
     fn candidates(&self, k: usize) -> usize {
         self.rerank.max(k).min(self.len())
     }
 
-    /// The `k` nearest of the candidates by the true distance.
+    /// Returns the `k` nearest candidates by the true distance.
     fn rank(&self, query: &[f32], candidates: &[Neighbor], k: usize) -> Vec<Neighbor> {
         let mut nearest = Nearest::new(k);
         for &Neighbor { index, .. } in candidates {

@@ -1,4 +1,4 @@
-//! Random projection: fewer coordinates, nearly the same neighbors.
+//! Random projection to fewer coordinates, which keeps most neighbors.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -9,21 +9,21 @@ use crate::distance::dot;
 use crate::search::check_dimension;
 use crate::{KnnError, Points};
 
-/// A linear map onto random directions: Gaussian vectors scaled to unit length, hence uniform on the
-/// sphere, drawn from a seed.
+/// A linear map onto random directions. The directions are Gaussian vectors scaled to unit length, which
+/// makes them uniform on the sphere. They are drawn from a seed.
 ///
-/// With `to` directions in `from` dimensions, squared distances shrink on average by `to / from`,
-/// with a relative spread of about `sqrt(2 / to)` (Johnson and Lindenstrauss, 1984).
+/// With `to` directions in `from` dimensions, squared distances are multiplied by `to / from` on average,
+/// with a relative standard deviation of about `sqrt(2 / to)` (Johnson and Lindenstrauss, 1984).
 #[derive(Clone, Debug, PartialEq)]
 pub struct RandomProjection {
-    /// `to x from`, row-major.
+    /// The directions, `to x from`, row-major.
     directions: Vec<f32>,
     from: usize,
     to: usize,
 }
 
 impl RandomProjection {
-    /// Draws `to` directions in `from` dimensions; the same seed gives the same directions.
+    /// Draws `to` directions in `from` dimensions. The same seed gives the same directions.
     ///
     /// # Errors
     ///
@@ -44,34 +44,34 @@ impl RandomProjection {
         })
     }
 
-    /// Coordinates before the projection.
+    /// Returns the number of coordinates before the projection.
     pub fn from_dimension(&self) -> usize {
         self.from
     }
 
-    /// Coordinates after the projection.
+    /// Returns the number of coordinates after the projection.
     pub fn to_dimension(&self) -> usize {
         self.to
     }
 
-    /// The directions, `to x from`, row-major.
+    /// Returns the directions, `to x from`, row-major.
     pub fn directions(&self) -> &[f32] {
         &self.directions
     }
 
-    /// Projects points, `n x from`, to `n x to`, row-major, on all cores.
+    /// Projects points `n x from` to `n x to` values, row-major, on all cores.
     ///
     /// # Errors
     ///
-    /// If the points have another dimension, or one is so far from the origin that its projection
-    /// overflows.
+    /// If the points have a different dimension, or a point is so far from the origin that its
+    /// projection overflows.
     pub fn project(&self, points: Points<'_>) -> Result<Vec<f32>, KnnError> {
         check_dimension(self.from, points.dimension())?;
         let onto_each = |point| {
             let directions = self.directions.chunks_exact(self.from);
             directions.map(move |direction| dot(direction, point))
         };
-        // A single query is not worth waking the other cores.
+        // For a single query, waking the other cores costs more than it saves.
         let projected: Vec<f32> = if points.len() == 1 {
             onto_each(points.values()).collect()
         } else {
@@ -94,7 +94,7 @@ fn unit_vector(dimension: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
             .take(dimension)
             .collect();
         let norm = gaussian.iter().map(|v| v * v).sum::<f64>().sqrt();
-        // All but never otherwise; a direction needs a length.
+        // A norm of 0 is extremely unlikely, but a vector without length has no direction.
         if norm > 0.0 {
             return gaussian.iter().map(|v| (v / norm) as f32).collect();
         }

@@ -1,39 +1,40 @@
-//! What every index can do.
+//! The traits of an index.
 
 use rayon::prelude::*;
 
 use crate::{KnnError, Neighbor, Points};
 
-/// An index of points that answers which of them are nearest to a query.
+/// An index that finds the points nearest to a query.
 ///
-/// Answers are in ascending order of squared Euclidean distance, equal distances in ascending
-/// order of index. Distances are those of [`squared_distance`](crate::squared_distance), to the
-/// bit, in every structure; where one overflows f32 it is infinite and comes last.
+/// Neighbors are in ascending order of squared Euclidean distance, and in ascending order of index if
+/// their distances are equal. Every index returns the distances of
+/// [`squared_distance`](crate::squared_distance), equal to the last bit. A distance that overflows f32 is
+/// infinite and comes last.
 pub trait NearestNeighbors: Sync {
-    /// Number of points in the index.
+    /// Returns the number of points in the index.
     fn len(&self) -> usize;
 
-    /// Whether the index has no points.
+    /// Returns whether the index has no points.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Coordinates of each point.
+    /// Returns the number of coordinates of each point.
     fn dimension(&self) -> usize;
 
-    /// The `k` points nearest to `query`, which has [`dimension`](Self::dimension) coordinates.
+    /// Finds the `k` points nearest to `query`, which has [`dimension`](Self::dimension) coordinates.
     ///
     /// # Errors
     ///
-    /// If the index is empty, `k` is 0 or above the number of points, or the query has another
-    /// dimension or a value that is not finite.
+    /// If the index is empty, `k` is 0 or above the number of points, the query has a different
+    /// dimension, or one of its values is not finite.
     fn query(&self, query: &[f32], k: usize) -> Result<Vec<Neighbor>, KnnError>;
 
-    /// The `k` points nearest to each of `queries`, in the order of the queries, on all cores.
+    /// Finds the `k` points nearest to each of `queries`, in the order of the queries, on all cores.
     ///
     /// # Errors
     ///
-    /// As [`query`](Self::query).
+    /// The errors of [`query`](Self::query).
     fn query_many(&self, queries: Points<'_>, k: usize) -> Result<Vec<Vec<Neighbor>>, KnnError> {
         check_many(self, queries, k)?;
         let queries = queries.values().par_chunks_exact(self.dimension());
@@ -43,13 +44,13 @@ pub trait NearestNeighbors: Sync {
 
 /// An index to which points can be added.
 pub trait Insert {
-    /// Adds points behind those already there: the first is numbered by the former number of
+    /// Adds points after the existing ones. The index of the first added point is the previous number of
     /// points.
     ///
     /// # Errors
     ///
-    /// If they have another dimension than the index, or the structure cannot hold them; the index
-    /// is then as it was.
+    /// If the points have a different dimension than the index, or the index cannot hold them. The index
+    /// is then unchanged.
     fn insert(&mut self, points: Points<'_>) -> Result<(), KnnError>;
 }
 
@@ -61,7 +62,7 @@ pub(crate) fn check_dimension(expected: usize, found: usize) -> Result<(), KnnEr
     }
 }
 
-/// Checks a query, and views it as a point.
+/// Checks a query and returns a view of it as one point.
 pub(crate) fn check_one<'q>(
     index: &(impl NearestNeighbors + ?Sized),
     query: &'q [f32],

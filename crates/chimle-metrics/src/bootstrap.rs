@@ -1,4 +1,4 @@
-//! How much a figure depends on which images there happen to be.
+//! Bootstrap intervals: how much a value depends on the choice of images.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -6,31 +6,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::MetricsError;
 
-/// The share of resamples that an interval holds.
+/// The share of the resampled values that lies inside an interval.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// Bootstrap resampling of images (Efron 1979): as many are drawn as there are, with replacement.
+/// Bootstrap resampling of images (Efron 1979). Each resample draws as many images as there are, with
+/// replacement.
 ///
-/// The same seed draws the same images, whatever is measured on them.
+/// The same seed draws the same images for every measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bootstrap {
-    /// How often all images are drawn anew.
+    /// The number of resamples.
     pub resamples: usize,
-    /// Seed of the draws.
+    /// The seed of the draws.
     pub seed: u64,
 }
 
 impl Bootstrap {
-    /// The 95% percentile interval of the mean of one value an image.
+    /// Computes the 95% percentile interval of the mean, given one value per image.
     ///
-    /// Of one image both ends are its value; of none, and without resamples, they are NaN.
+    /// For a single image, both ends are its value. Without images or without resamples, both ends are
+    /// NaN.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use chimle_metrics::Bootstrap;
     ///
     /// let values: Vec<f64> = (0..100).map(f64::from).collect();
     /// let [low, high] = Bootstrap { resamples: 1000, seed: 0 }.of_mean(&values);
-    /// // The deviation is 28.9: 49.5 plus and minus 1.96 * 28.9 / 10.
+    /// // The standard deviation is 28.9, so the interval is about 49.5 ± 1.96 * 28.9 / 10.
     /// assert!((low - 43.8).abs() < 0.6 && (high - 55.2).abs() < 0.6);
     /// ```
     pub fn of_mean(&self, values: &[f64]) -> [f64; 2] {
@@ -46,7 +50,7 @@ impl Bootstrap {
         percentiles((0..self.resamples).map(mean).collect())
     }
 
-    /// How often each of `images` images is drawn, for measures that are no means.
+    /// Draws how often each of `images` images occurs in each resample, for measures that are not means.
     pub fn draws(&self, images: usize) -> Draws {
         let mut rng = self.rng();
         let counts = (0..self.resamples).map(|_| {
@@ -66,7 +70,7 @@ impl Bootstrap {
     }
 }
 
-/// How often each image is drawn, one resample after another.
+/// The number of times that each image is drawn, for each resample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draws {
     counts: Vec<Vec<u32>>,
@@ -75,19 +79,19 @@ pub struct Draws {
 }
 
 impl Draws {
-    /// For sets with several rows an image, one after another (samples for one input): they are
-    /// drawn together, as they depend on one another.
+    /// Sets the number of consecutive rows that belong to one image, such as the samples for one input.
+    /// These rows depend on one another, so they are drawn together. The default is 1.
     pub fn with_rows_per_image(mut self, rows: usize) -> Self {
         self.rows_per_image = rows;
         self
     }
 
-    /// The number of resamples.
+    /// Returns the number of resamples.
     pub(crate) fn len(&self) -> usize {
         self.counts.len()
     }
 
-    /// The weight of each row, for each resample.
+    /// Returns the weights of all rows, for each resample.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Vec<f64>> {
         self.counts.iter().map(|counts| {
             let rows = counts
@@ -97,7 +101,7 @@ impl Draws {
         })
     }
 
-    /// That there is a weight for each of so many rows.
+    /// Checks that the draws are for this number of rows.
     pub(crate) fn check(&self, rows: usize) -> Result<(), MetricsError> {
         if self.images * self.rows_per_image == rows {
             return Ok(());
@@ -113,15 +117,16 @@ impl Draws {
 /// A value with its 95% interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
-    /// Of the set as it is.
+    /// The value for the set without resampling.
     pub value: f64,
-    /// Between these lie 95% of what resampling the images gives.
+    /// The ends of the interval that contains 95% of the resampled values.
     pub interval: [f64; 2],
 }
 
 impl Estimate {
-    /// The interval of resampled values, moved so that their mean is the value: what resampling
-    /// adds to each of them alike is left out. Resamples without a value are passed over.
+    /// Returns the value with the interval of the resampled values. The interval is shifted so that
+    /// their mean is `value`, which removes the bias of resampling. Resampled values that are not finite
+    /// are ignored.
     pub(crate) fn shifted(value: f64, mut resampled: Vec<f64>) -> Self {
         resampled.retain(|value| value.is_finite());
         let mean = resampled.iter().sum::<f64>() / resampled.len() as f64;
@@ -130,7 +135,8 @@ impl Estimate {
     }
 }
 
-/// The ends of the middle [`CONFIDENCE`], between two values in proportion.
+/// Computes the ends of the interval that contains the middle [`CONFIDENCE`] of the values, with linear
+/// interpolation between two values.
 fn percentiles(mut values: Vec<f64>) -> [f64; 2] {
     values.sort_by(f64::total_cmp);
     let outside = (1.0 - CONFIDENCE) / 2.0;
@@ -140,7 +146,7 @@ fn percentiles(mut values: Vec<f64>) -> [f64; 2] {
         };
         let place = share * last as f64;
         let (below, above) = (values[place as usize], values[place.ceil() as usize]);
-        // Also of two infinite values.
+        // The difference of two equal infinities would be NaN.
         if below == above {
             return below;
         }

@@ -1,4 +1,4 @@
-//! How much the samples for one input differ.
+//! Diversity: how much the samples for one input differ.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
@@ -26,7 +26,7 @@ pub fn diversity<B: Backend, D: Distance<B>>(
 ///
 /// # Errors
 ///
-/// As [`diversity`].
+/// The errors of [`diversity`].
 pub fn diversity_of_features<B: Backend, D: Distance<B>>(
     distance: &D,
     features: &D::Features,

@@ -1,118 +1,118 @@
-//! What can be wrong with what is to be measured.
+//! The errors of this crate.
 
 use std::path::PathBuf;
 
 use chimle_knn::KnnError;
 use thiserror::Error;
 
-/// Why a measure has no value.
+/// The reason why a measure cannot be computed.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum MetricsError {
     /// Two images have different numbers of values.
     #[error("images differ in length: {first} and {second} values")]
     Length {
-        /// Values of the first image.
+        /// The number of values of the first image.
         first: usize,
-        /// Values of the second image.
+        /// The number of values of the second image.
         second: usize,
     },
-    /// An image's values do not fill its shape.
+    /// The number of an image's values is not the product of its shape.
     #[error("an image of {channels} x {height} x {width} has {found} values")]
     Shape {
-        /// Planes.
+        /// The number of planes.
         channels: usize,
-        /// Rows.
+        /// The number of rows.
         height: usize,
-        /// Columns.
+        /// The number of columns.
         width: usize,
-        /// Values given.
+        /// The number of values given.
         found: usize,
     },
-    /// Two images have different shapes, given as [channels, height, width].
+    /// Two images have different shapes `[channels, height, width]`.
     #[error("images differ in shape: {first:?} and {second:?} (channels, height, width)")]
     Shapes {
-        /// Shape of the first image.
+        /// The shape of the first image.
         first: [usize; 3],
-        /// Shape of the second image.
+        /// The shape of the second image.
         second: [usize; 3],
     },
-    /// An image is smaller than the window it is measured through.
+    /// An image is smaller than the measure's window.
     #[error("an image of {height} x {width} px is smaller than the window of {window} px")]
     SmallerThanWindow {
-        /// Rows.
+        /// The number of rows.
         height: usize,
-        /// Columns.
+        /// The number of columns.
         width: usize,
-        /// Side of the window.
+        /// The smallest side that the measure needs.
         window: usize,
     },
-    /// There are too few values or samples.
+    /// There are too few values, samples or rows.
     #[error("{found} samples given, at least {needed} needed")]
     TooFew {
-        /// Samples given.
+        /// The number of samples given.
         found: usize,
-        /// Samples needed.
+        /// The number of samples needed.
         needed: usize,
     },
-    /// A sample is said to be nearest to an output that does not exist.
+    /// The index of a sample's nearest output is out of range.
     #[error("sample {sample} is nearest to output {output}, but there are {outputs}")]
     NoSuchOutput {
-        /// Index of the sample.
+        /// The index of the sample.
         sample: usize,
-        /// The output named.
+        /// The index of the output.
         output: usize,
-        /// Number of known outputs.
+        /// The number of known outputs.
         outputs: usize,
     },
-    /// Values do not fill whole rows of features.
+    /// The number of values is not a multiple of the number of features.
     #[error("{found} values do not fill rows of {dimension} features")]
     Ragged {
-        /// Values given.
+        /// The number of values given.
         found: usize,
-        /// Features in a row.
+        /// The number of features in a row.
         dimension: usize,
     },
     /// Rows of two sets have different numbers of features.
     #[error("features differ in number: {first} and {second}")]
     Dimensions {
-        /// Features of the first set.
+        /// The number of features in the first set.
         first: usize,
-        /// Features of the second set.
+        /// The number of features in the second set.
         second: usize,
     },
-    /// A feature is infinite or not a number.
-    #[error("row {row} holds a feature that is not finite")]
+    /// A feature is infinite or NaN.
+    #[error("row {row} has a feature that is not finite")]
     NotFinite {
-        /// The row.
+        /// The index of the row.
         row: usize,
     },
-    /// Resampling was drawn for another set.
+    /// The draws of a bootstrap were made for a set of a different size.
     #[error(
         "{images} images with {rows_per_image} rows each were drawn, but there are {rows} rows"
     )]
     Draws {
-        /// Images drawn from.
+        /// The number of images that the draws were made for.
         images: usize,
-        /// Rows for each.
+        /// The number of rows per image.
         rows_per_image: usize,
-        /// Rows of the set.
+        /// The number of rows in the set.
         rows: usize,
     },
-    /// Eigenvalues or singular values that do not converge.
+    /// The computation of eigenvalues or singular values did not converge.
     #[error("the covariance could not be decomposed")]
     Decomposition,
-    /// A bandwidth that is not above 0.
+    /// The bandwidth is not above 0.
     #[error("the bandwidth must be above 0")]
     Bandwidth,
-    /// Neighbours could not be searched.
+    /// The search for nearest neighbors failed.
     #[error(transparent)]
     Neighbors(#[from] KnnError),
-    /// A file of statistics that cannot be read or written.
+    /// A file of statistics cannot be read or written.
     #[error("{path} {reason}")]
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the file.
         reason: String,
     },
 }

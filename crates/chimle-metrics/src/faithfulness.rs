@@ -1,29 +1,33 @@
-//! Diversity that counts only near the truth.
+//! The faithfulness-weighted variance: diversity that counts only near the truth.
 
 use crate::error::MetricsError;
 
-/// The bandwidths that the faithfulness-weighted variance is reported at.
+/// The bandwidths for which the faithfulness-weighted variance is reported.
 pub const FAITHFULNESS_SIGMAS: [f64; 3] = [0.15, 0.2, 0.3];
 
-/// The faithfulness-weighted variance of the samples for one input (Peng, Moazeni, Li 2022): the sum
-/// over samples y_j of exp(-d(y_j, y)^2 / (2 sigma^2)) d(y_j, m), where y is the truth and m the
-/// samples' mean image.
+/// Computes the faithfulness-weighted variance of the samples for one input (Peng, Moazeni, Li 2022).
 ///
-/// `to_truth[j]` is d(y_j, y) and `to_mean[j]` is d(y_j, m); in the paper d is LPIPS. Higher is
-/// better. It is a sum, so it grows with the number of samples: compare like with like.
+/// It is the sum over samples y_j of exp(-d(y_j, y)^2 / (2 sigma^2)) d(y_j, m), where y is the truth and
+/// m the mean image of the samples. `to_truth[j]` is d(y_j, y) and `to_mean[j]` is d(y_j, m). In the
+/// paper, d is LPIPS.
+///
+/// Higher is better. The sum grows with the number of samples, so compare only values for equal numbers
+/// of samples.
+///
+/// # Examples
 ///
 /// ```
 /// use chimle_metrics::faithfulness_weighted_variance;
 ///
-/// // One sample at the truth, and one so far away that it does not count.
+/// // One sample equals the truth. The other one is so far from the truth that it does not count.
 /// let found = faithfulness_weighted_variance(&[0.0, 9.0], &[0.3, 0.4], 0.2);
 /// assert_eq!(found, Ok(0.3));
 /// ```
 ///
 /// # Errors
 ///
-/// [`MetricsError::Length`] if there are not as many of either, [`MetricsError::TooFew`] without
-/// samples, [`MetricsError::Bandwidth`] unless `sigma` is above 0.
+/// [`MetricsError::Length`] if the two slices differ in length, [`MetricsError::TooFew`] if there are no
+/// samples, [`MetricsError::Bandwidth`] if `sigma` is not above 0.
 pub fn faithfulness_weighted_variance(
     to_truth: &[f64],
     to_mean: &[f64],

@@ -1,4 +1,4 @@
-//! The Frechet distance between two sets of features: on Inception-v3, the FID.
+//! The Frechet distance between two sets of features. On the features of Inception-v3, it is the FID.
 
 use faer::diag::DiagRef;
 use faer::{Mat, Side};
@@ -8,22 +8,24 @@ use crate::error::MetricsError;
 use crate::moments::Moments;
 use crate::rows::Rows;
 
-/// The Frechet distance of two normal distributions with these moments (Heusel et al. 2017):
+/// Computes the Frechet distance of two normal distributions with these moments (Heusel et al. 2017):
 /// |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
 ///
-/// With C = F F^T for each, the last trace is the sum of the singular values of F1^T F2. F comes
-/// from an eigendecomposition, less the eigenvalues that are rounding (below the largest times the
-/// dimension times 2^-52): so it is right when a covariance is singular, as it is for fewer images
-/// than features, and nothing under a root is negative. Eigenvalues and singular values are those
-/// of [faer](https://docs.rs/faer), which is the faster by 10 times of the two well-kept crates (it
-/// and nalgebra) at the 2048 features of Inception-v3, at the price of a minute more to build.
+/// Each covariance is written as C = F F^T. The trace of (C1 C2)^(1/2) is then the sum of the singular
+/// values of F1^T F2. F comes from an eigendecomposition without the eigenvalues that are only rounding
+/// errors (at most the largest eigenvalue times the dimension times 2^-52). No root of a negative
+/// number is therefore taken, and the distance is correct even if a covariance is singular, as it is
+/// with fewer images than features. Eigenvalues and singular values are computed by
+/// [faer](https://docs.rs/faer). At the 2048 features of Inception-v3 it is 10 times faster than
+/// nalgebra, but takes a minute longer to build.
 ///
-/// The value depends on the numbers of images: with fewer it is larger. Compare like with like.
+/// The value depends on the number of images and is larger for fewer images. Compare only values for
+/// equal numbers of images.
 ///
 /// # Errors
 ///
-/// [`MetricsError::Dimensions`] if the features differ in number, [`MetricsError::TooFew`] for
-/// fewer than two rows in either, [`MetricsError::Decomposition`] if the iteration does not end.
+/// [`MetricsError::Dimensions`] if the features differ in number, [`MetricsError::TooFew`] if either
+/// set has fewer than two rows, [`MetricsError::Decomposition`] if the decomposition does not converge.
 pub fn frechet_distance(a: &Moments, b: &Moments) -> Result<f64, MetricsError> {
     same_dimension(a, b.dimension())?;
     let (a, b) = (Reference::of(a)?, Reference::of(b)?);
@@ -36,17 +38,18 @@ pub fn frechet_distance(a: &Moments, b: &Moments) -> Result<f64, MetricsError> {
     Ok(squared_distance(&a.mean, &b.mean) + a.trace + b.trace - 2.0 * roots)
 }
 
-/// [`frechet_distance`] of a set's rows from a reference, with its 95% interval.
+/// Computes the [`frechet_distance`] of a set of rows from a reference, with its 95% interval.
 ///
-/// The interval is that of resampling the set's images; the reference stands, as it does when it
-/// comes from a file. A resample holds some images twice and others not at all, which makes its
-/// distance larger on average, as fewer images do; this is taken off, so that the interval says how
-/// much the value depends on which images there are. Features are kept: rows times the rank of
-/// the reference times 8 bytes.
+/// The interval comes from resampling the images of the set. The reference is not resampled, because it
+/// may come from a file of moments. A resample contains some images several times and others not at
+/// all, which makes its distance larger on average, as if there were fewer images. This bias is
+/// subtracted, so the interval shows only how much the value depends on the choice of images. The
+/// memory is the number of rows times the rank of the reference times 8 bytes.
 ///
 /// # Errors
 ///
-/// As [`frechet_distance`]; [`MetricsError::Draws`] if `draws` are of another number of rows.
+/// The errors of [`frechet_distance`], and [`MetricsError::Draws`] if `draws` were made for a different
+/// number of rows.
 pub fn frechet_estimate<T: Copy + Into<f64>>(
     reference: &Moments,
     rows: Rows<'_, T>,
@@ -79,11 +82,11 @@ fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// Moments with the covariance taken apart.
+/// Moments with a factorized covariance.
 struct Reference {
     mean: Vec<f64>,
     trace: f64,
-    /// `[dimension, rank]`, its product with its transpose is the covariance.
+    /// The factor F `[dimension, rank]` of the covariance F F^T.
     factor: Mat<f64>,
 }
 
@@ -94,7 +97,7 @@ impl Reference {
         let eigen = covariance
             .self_adjoint_eigen(Side::Lower)
             .map_err(|_| MetricsError::Decomposition)?;
-        // In ascending order.
+        // The eigenvalues are in ascending order.
         let values: Vec<f64> = eigen.S().column_vector().iter().copied().collect();
         let largest = values.last().copied().unwrap_or(0.0);
         let rounding = largest * dimension as f64 * f64::EPSILON;
@@ -109,15 +112,15 @@ impl Reference {
     }
 }
 
-/// What the distance of any resample of some rows needs to know of them.
+/// Everything that is needed to compute the distance of any resample of some rows.
 struct Resampling<'a, T> {
     reference: &'a Reference,
     rows: Rows<'a, T>,
-    /// Subtracted from every row: resampling does not move it.
+    /// The vector that is subtracted from every row. It is the same for all resamples.
     center: Vec<f64>,
     /// The squared length of each centered row.
     lengths: Vec<f64>,
-    /// Centered rows in the reference's directions, as columns `[rank, rows]`.
+    /// The centered rows, projected onto the columns of the reference's factor: `[rank, rows]`.
     projected: Mat<f64>,
 }
 
@@ -134,7 +137,7 @@ impl<'a, T: Copy + Into<f64>> Resampling<'a, T> {
         }
     }
 
-    /// The distance of the rows, each as often as `weights` says.
+    /// Computes the distance of the rows, each counted as often as `weights` says.
     fn distance(&self, weights: &[f64]) -> Result<f64, MetricsError> {
         let total: f64 = weights.iter().sum();
         let drawn: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > 0.0).collect();
@@ -142,12 +145,13 @@ impl<'a, T: Copy + Into<f64>> Resampling<'a, T> {
         for &i in &drawn {
             crate::rows::add(&mut mean, self.rows.row(i), weights[i] / total);
         }
-        // Of the resample's mean from the center, whose share is in every length.
+        // The lengths are measured from the center, not from the resample's mean, so the squared
+        // distance of the two is subtracted.
         let moved = squared_distance(&mean, &self.center);
         let lengths: f64 = drawn.iter().map(|&i| weights[i] * self.lengths[i]).sum();
         let trace = (lengths - total * moved) / (total - 1.0);
 
-        // F1^T F2, whose singular values are wanted: F2 has a column a row drawn.
+        // The product is F1^T F2, whose singular values are summed. F2 has one column per drawn row.
         let rank = self.projected.nrows();
         let mut projected_mean = vec![0.0; rank];
         for &i in &drawn {
@@ -159,8 +163,9 @@ impl<'a, T: Copy + Into<f64>> Resampling<'a, T> {
             let i = drawn[j];
             (weights[i] / (total - 1.0)).sqrt() * (self.projected[(k, i)] - projected_mean[k])
         });
-        // Their squares are the eigenvalues of the smaller of the two products with the transpose,
-        // found in a fifth of the time and exactly enough for an interval.
+        // The squares of the singular values are the eigenvalues of the matrix times its transpose.
+        // Computing them from the smaller of the two possible products takes a fifth of the time, and
+        // is precise enough for an interval.
         let squares = if rank < drawn.len() {
             &product * product.transpose()
         } else {

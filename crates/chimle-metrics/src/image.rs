@@ -1,8 +1,8 @@
-//! An image as the measures read it.
+//! A view of an image, from which the measures read it.
 
 use crate::error::MetricsError;
 
-/// A borrowed image: planes of rows of f32 values in [0, 1].
+/// A borrowed image of f32 values in [0, 1], `[channels, height, width]`, row-major.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageView<'a> {
     values: &'a [f32],
@@ -10,11 +10,12 @@ pub struct ImageView<'a> {
 }
 
 impl<'a> ImageView<'a> {
-    /// Values in the order channel, row, column, with their shape `[channels, height, width]`.
+    /// Views values as an image of the shape `[channels, height, width]`. The values are in the order
+    /// channel, row, column.
     ///
     /// # Errors
     ///
-    /// [`MetricsError::Shape`] if there are more or fewer values than the shape holds.
+    /// [`MetricsError::Shape`] if the number of values is not channels x height x width.
     pub fn new(values: &'a [f32], shape: [usize; 3]) -> Result<Self, MetricsError> {
         let [channels, height, width] = shape;
         if values.len() != channels * height * width {
@@ -28,17 +29,17 @@ impl<'a> ImageView<'a> {
         Ok(Self { values, shape })
     }
 
-    /// `[channels, height, width]`
+    /// Returns the shape `[channels, height, width]`.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
     }
 
-    /// All values, plane by plane.
+    /// Returns all values, plane by plane.
     pub fn values(&self) -> &'a [f32] {
         self.values
     }
 
-    /// The planes, each row by row.
+    /// Returns the planes, each row by row.
     pub(crate) fn planes(&self) -> impl Iterator<Item = &'a [f32]> + use<'a> {
         let [_, height, width] = self.shape;
         self.values.chunks_exact((height * width).max(1))

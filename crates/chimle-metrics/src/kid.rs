@@ -1,4 +1,4 @@
-//! Kernel Inception distance.
+//! The kernel Inception distance.
 
 use std::ops::Range;
 
@@ -12,30 +12,31 @@ use crate::bootstrap::{Draws, Estimate};
 use crate::error::MetricsError;
 use crate::rows::Rows;
 
-/// Rows whose products with as many others are held at once: 8 MiB.
+/// The number of rows in a block. The products of two blocks take 8 MiB.
 const BLOCK: usize = 1024;
 
-/// Averaging over random subsets, whose cost does not grow with the sets.
+/// Random subsets over which the distance is averaged. The cost does not depend on the size of the
+/// sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subsets {
-    /// How many; 100 is usual.
+    /// The number of subsets. 100 is usual.
     pub count: usize,
-    /// Rows of each set in a subset, all if it has fewer; 1000 is usual.
+    /// The number of rows of each set in a subset. A smaller set is used whole. 1000 is usual.
     pub size: usize,
-    /// Seed of the choice.
+    /// The seed with which the subsets are drawn.
     pub seed: u64,
 }
 
-/// The kernel Inception distance (Binkowski et al. 2018): the unbiased squared maximum mean
-/// discrepancy of two sets under the kernel k(x, y) = (x . y / dimension + 1)^3.
+/// Computes the kernel Inception distance (Binkowski et al. 2018): the unbiased estimate of the squared
+/// maximum mean discrepancy of two sets with the kernel k(x, y) = (x . y / dimension + 1)^3.
 ///
-/// Over all pairs of rows, or the mean over random `subsets` of them. It may be negative. Time grows
-/// with the product of the numbers of rows; memory does not.
+/// The estimate is over all pairs of rows or, if `subsets` are given, the mean over random subsets. It
+/// may be negative. The time grows with the product of the numbers of rows; the memory does not.
 ///
 /// # Errors
 ///
-/// [`MetricsError::Dimensions`] if the features differ in number, [`MetricsError::TooFew`] for
-/// fewer than two rows in either (or in a subset).
+/// [`MetricsError::Dimensions`] if the features differ in number, [`MetricsError::TooFew`] if either set
+/// (or a subset) has fewer than two rows.
 pub fn kid<T: Copy + Into<f64>>(
     real: Rows<'_, T>,
     generated: Rows<'_, T>,
@@ -45,13 +46,15 @@ pub fn kid<T: Copy + Into<f64>>(
     Ok(weighted(real, generated, &ones(real), &ones(generated), subsets)?[0])
 }
 
-/// [`kid`] with its 95% interval, from resampling the images of both sets.
+/// Computes [`kid`] with its 95% interval, which comes from resampling the images of both sets.
 ///
-/// An image drawn twice is not paired with itself: the estimate of a resample is unbiased too.
+/// An image that is drawn twice is not paired with itself, so the estimate of a resample is unbiased,
+/// too.
 ///
 /// # Errors
 ///
-/// As [`kid`]; [`MetricsError::Draws`] if the draws are of other numbers of rows.
+/// The errors of [`kid`], and [`MetricsError::Draws`] if the draws were made for different numbers of
+/// rows.
 pub fn kid_estimate<T: Copy + Into<f64>>(
     real: Rows<'_, T>,
     generated: Rows<'_, T>,
@@ -65,7 +68,8 @@ pub fn kid_estimate<T: Copy + Into<f64>>(
     Ok(Estimate::shifted(found[0], found[1..].to_vec()))
 }
 
-/// `[rows, 1 + resamples]`: once each, then as drawn.
+/// Returns the weights `[rows, 1 + resamples]`. The first column is 1 for each row, and every other
+/// column is a resample.
 fn weights<T: Copy + Into<f64>>(
     rows: Rows<'_, T>,
     draws: &Draws,
@@ -80,7 +84,7 @@ fn weights<T: Copy + Into<f64>>(
     Ok(weights)
 }
 
-/// The estimate under each column of weights.
+/// Computes the estimate for each column of weights.
 fn weighted<T: Copy + Into<f64>>(
     real: Rows<'_, T>,
     generated: Rows<'_, T>,
@@ -132,12 +136,12 @@ fn subset<T: Copy + Into<f64>>(
     (rows.select(indices), chosen)
 }
 
-/// Rows with a weight each, several times over.
+/// Rows with a weight for each row and each estimate.
 struct Weighted<'a, T> {
     rows: Rows<'a, T>,
     /// `[rows, estimates]`
     weights: &'a Mat<f64>,
-    /// No center: the kernel is that of the features as they are.
+    /// A center of zeros, because the kernel takes the features uncentered.
     origin: Vec<f64>,
 }
 
@@ -151,7 +155,8 @@ impl<'a, T: Copy + Into<f64>> Weighted<'a, T> {
         }
     }
 
-    /// Mean kernel within either set less twice that between them, for each column of weights.
+    /// Computes the mean kernel within the one set, plus that within the other, minus twice that
+    /// between the two sets, for each column of weights.
     fn discrepancy(real: &Self, generated: &Self) -> Vec<f64> {
         let (within_real, within_generated) = (real.mean_within(), generated.mean_within());
         let between = real.mean_between(generated);
@@ -162,7 +167,7 @@ impl<'a, T: Copy + Into<f64>> Weighted<'a, T> {
             .collect()
     }
 
-    /// The mean over pairs of different rows.
+    /// Computes the mean kernel over pairs of different rows.
     fn mean_within(&self) -> Vec<f64> {
         let mut sums = vec![0.0; self.weights.ncols()];
         for rows in self.blocks() {
@@ -187,7 +192,7 @@ impl<'a, T: Copy + Into<f64>> Weighted<'a, T> {
         sums.iter().zip(pairs).map(|(sum, n)| sum / n).collect()
     }
 
-    /// The mean over pairs of a row of this set and one of another.
+    /// Computes the mean kernel over pairs of a row of this set and a row of another set.
     fn mean_between(&self, other: &Self) -> Vec<f64> {
         let mut sums = vec![0.0; self.weights.ncols()];
         for rows in self.blocks() {
@@ -214,7 +219,7 @@ impl<'a, T: Copy + Into<f64>> Weighted<'a, T> {
             .map(move |start| start..(start + BLOCK).min(count))
     }
 
-    /// The kernel of some rows with some of another set, `[rows, others]`.
+    /// Computes the kernel `[rows, others]` of some rows with some rows of another set.
     fn kernel(&self, other: &Self, rows: &Range<usize>, others: &Range<usize>) -> Mat<f64> {
         let columns = self.rows.columns(rows.clone(), &self.origin);
         let mut kernel = columns.transpose() * other.rows.columns(others.clone(), &other.origin);
@@ -228,7 +233,8 @@ impl<'a, T: Copy + Into<f64>> Weighted<'a, T> {
         kernel
     }
 
-    /// Adds `scale` times the sum of a kernel's values, each weighted by its row and its column.
+    /// Adds `scale` times the weighted sum of a kernel's values. The weight of a value is the product of
+    /// the weights of its row and its column.
     fn add(
         &self,
         sums: &mut [f64],

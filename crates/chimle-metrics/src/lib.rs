@@ -1,28 +1,32 @@
-//! Measures of conditional image synthesis: whether samples are faithful, whether they differ, and
-//! whether they cover what is possible.
+//! Measures of conditional image synthesis: whether samples are near the truth, whether they are
+//! diverse, and whether they cover all plausible outputs.
 //!
-//! Of one input's samples:
+//! Use this crate to measure images that any program has made. It does not sample a model.
 //!
-//! - [`psnr`], [`ssim`] and [`ms_ssim`] compare two images, plain slices of f32 in [0, 1]
-//!   ([`ImageView`]). For LPIPS there is
+//! For the samples of one input:
+//!
+//! - [`psnr`], [`ssim`] and [`ms_ssim`] compare two images, which are plain slices of f32 in [0, 1]
+//!   ([`ssim`] and [`ms_ssim`] take an [`ImageView`]). For LPIPS, use
 //!   [`Distance::between`](chimle_perceptual::Distance::between).
-//! - [`Summary`] turns one value per sample into best of N, mean and deviation.
-//! - [`diversity`] is the mean distance between samples, [`faithfulness_weighted_variance`] counts
-//!   only what stays near the truth.
-//! - [`mode_coverage`] counts which of an input's known outputs the samples reach, and
-//!   [`expected_coverage`] says how many perfect sampling would.
+//! - [`Summary`] turns one value per sample into the best of N, the mean and the standard deviation.
+//! - [`diversity`] is the mean distance between samples. [`faithfulness_weighted_variance`] counts
+//!   only samples near the truth.
+//! - [`mode_coverage`] counts the known outputs of an input that the samples reach, and
+//!   [`expected_coverage`] is the number that a perfect sampler would reach.
 //!
-//! Of sets of images, by features that `chimle-perceptual` extracts:
+//! For sets of images, from features that `chimle-perceptual` extracts:
 //!
-//! - [`Statistics`] accumulate a set, image by image: [`Moments`] in memory that does not grow,
-//!   and the features themselves as [`Rows`]. They can be saved and read again.
+//! - [`Statistics`] accumulate the features of a set, image by image, as [`Rows`], and their
+//!   [`Moments`]. They can be saved and read again. To save memory, accumulate [`Moments`] alone,
+//!   whose size does not depend on the number of images.
 //! - [`frechet_distance`] (FID), [`kid`], and [`neighborhoods`] (precision, recall, density, coverage)
 //!   compare two sets.
-//! - [`Bootstrap`] gives an [`Estimate`], a value with its interval over images.
+//! - [`Bootstrap`] resamples images. [`frechet_estimate`] and [`kid_estimate`] use it to return an
+//!   [`Estimate`]: a value with its interval over images.
 //!
-//! # Example
+//! # Examples
 //!
-//! Three samples for one input, against the truth and against each other:
+//! Compares three samples for one input with the truth and with each other:
 //!
 //! ```
 //! use burn::tensor::{Tensor, TensorData};

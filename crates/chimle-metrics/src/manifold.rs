@@ -7,32 +7,35 @@ use chimle_knn::{Exact, NearestNeighbors, Neighbor, Points};
 use crate::error::MetricsError;
 use crate::rows::Rows;
 
-/// Which images of two sets lie near the other set, as their nearest neighbors have it.
+/// For each image of two sets, whether it lies near the other set. See [`neighborhoods`].
 ///
-/// Around each row of a set lies a ball that reaches to its k-th nearest neighbour in the same set;
-/// a row lies near a set if it is inside (not on) one of the set's balls. The means are the
-/// measures; one value a row allows intervals over images. See [`neighborhoods`].
+/// Each row of a set has a ball whose radius is the distance from its k-th nearest neighbor in the same
+/// set. A row lies near a set if it is strictly inside at least one of the set's balls. Each measure is
+/// the mean of one of these vectors. The vectors themselves allow intervals over images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighborhoods {
     /// For each generated row, 1 if it lies near the real set, else 0. The mean is the precision of
-    /// Kynkaanniemi et al. 2019.
+    /// Kynkäänniemi et al. 2019.
     pub precision: Vec<f64>,
     /// For each real row, 1 if it lies near the generated set, else 0. The mean is the recall of
-    /// Kynkaanniemi et al. 2019.
+    /// Kynkäänniemi et al. 2019.
     pub recall: Vec<f64>,
-    /// For each generated row, the number of real balls it lies in, divided by k. The mean is the
-    /// density of Naeem et al. 2020; it may be above 1.
+    /// For each generated row, the number of real rows whose ball contains it, divided by k. The mean is
+    /// the density of Naeem et al. 2020, which may be above 1.
     pub density: Vec<f64>,
-    /// For each real row, 1 if a generated one lies in its ball, else 0. The mean is the coverage of
+    /// For each real row, 1 if its ball contains a generated row, else 0. The mean is the coverage of
     /// Naeem et al. 2020.
     pub coverage: Vec<f64>,
 }
 
-/// Precision, recall, density and coverage of two sets by their `k` nearest neighbors.
+/// Computes the precision, recall, density and coverage of two sets from the `k` nearest neighbors of
+/// each row.
 ///
-/// Neighbours are found among f32 points by `chimle-knn`; every comparison that decides is made in
-/// f64. Time grows with the product of the numbers of rows. Memory beside the features: a centered
-/// f32 copy of either set.
+/// `chimle-knn` searches the neighbors among f32 points. All comparisons that affect the result are made
+/// in f64. The time grows with the product of the numbers of rows. In addition to the features, the
+/// memory is a centered f32 copy of both sets.
+///
+/// # Examples
 ///
 /// ```
 /// use chimle_metrics::{Rows, neighborhoods};
@@ -42,9 +45,9 @@ pub struct Neighborhoods {
 /// let generated = [0.5f64, 1.5, 30.0, 31.0];
 /// let found = neighborhoods(Rows::new(&real, 1)?, Rows::new(&generated, 1)?, 1)?;
 /// assert_eq!(found.precision, [1.0, 1.0, 0.0, 0.0]);
-/// // The ball of 1 reaches from 0 to 2, and so on.
+/// // The balls of the real rows 0, 1 and 2 are (-1, 1), (0, 2) and (1, 3).
 /// assert_eq!(found.density, [2.0, 2.0, 0.0, 0.0]);
-/// // The ball of 0.5 reaches to 1.5, that of 1.5 to 2.5.
+/// // The balls of the generated rows 0.5 and 1.5 are (-0.5, 1.5) and (0.5, 2.5).
 /// assert_eq!(found.recall, [1.0, 1.0, 1.0, 0.0]);
 /// assert_eq!(found.coverage, [1.0, 1.0, 1.0, 0.0]);
 /// # Ok(())
@@ -69,12 +72,12 @@ pub fn neighborhoods<T: Copy + Into<f64>>(
             needed: 1,
         });
     }
-    // Of either set, so that equal rows stay equal; distances do not change.
+    // Both sets get the same center, so equal rows stay equal and distances do not change.
     let center = real.mean();
     let real = Centered::new(real, &center)?;
     let generated = Centered::new(generated, &center)?;
 
-    // A row is its own nearest neighbour.
+    // A row is its own nearest neighbor, hence the neighbor k + 1.
     let real_radii = real.kth_nearest(&real, k + 1)?;
     let generated_radii = generated.kth_nearest(&generated, k + 1)?;
     let nearest_generated = generated.kth_nearest(&real, 1)?;
@@ -110,20 +113,21 @@ pub fn neighborhoods<T: Copy + Into<f64>>(
     })
 }
 
-/// Rows less a center.
+/// Rows minus a center.
 struct Centered<'a, T> {
     rows: Rows<'a, T>,
     center: &'a [f64],
-    /// Rounded to f32, for the search.
+    /// The centered rows, rounded to f32 for the search.
     rounded: Vec<f32>,
-    /// The squared length of each row.
+    /// The squared length of each centered row.
     lengths: Vec<f64>,
 }
 
-/// Rows whose products with as many others are held at once: 2 MiB.
+/// The number of rows in a block. The products of two blocks take 2 MiB.
 const BLOCK: usize = 512;
 
-/// Candidates searched beyond those wanted, lest rounding has put the right one behind.
+/// The number of additional neighbors that are searched, because rounding may move the k-th neighbor to
+/// a later place.
 const SPARE: usize = 8;
 
 /// Half the distance from 1 to the next f32.
@@ -159,13 +163,13 @@ impl<'a, T: Copy + Into<f64>> Centered<'a, T> {
             .map(move |start| start..(start + BLOCK).min(count))
     }
 
-    /// Products of some rows with some of another set, `[rows, others]`.
+    /// Computes the products `[rows, others]` of some rows with some rows of another set.
     fn products(&self, other: &Self, rows: &Range<usize>, others: &Range<usize>) -> faer::Mat<f64> {
         let columns = self.rows.columns(rows.clone(), self.center);
         columns.transpose() * other.rows.columns(others.clone(), other.center)
     }
 
-    /// The squared distance of a row from one of another set.
+    /// Computes the squared distance of a row from a row of another set.
     fn squared_distance(&self, index: usize, other: &Self, other_index: usize) -> f64 {
         let values = self.rows.row(index).iter().zip(other.rows.row(other_index));
         let difference = |(&a, &b): (&T, &T)| {
@@ -175,7 +179,8 @@ impl<'a, T: Copy + Into<f64>> Centered<'a, T> {
         values.map(difference).sum()
     }
 
-    /// The squared distance of each query from the `k`-th nearest of these rows, counted from 1.
+    /// Computes the squared distance of each query from the `k`-th nearest of these rows, counted from
+    /// 1.
     fn kth_nearest(&self, queries: &Self, k: usize) -> Result<Vec<f64>, MetricsError> {
         let count = self.rows.count();
         let searched = (k + SPARE).min(count);
@@ -185,8 +190,8 @@ impl<'a, T: Copy + Into<f64>> Centered<'a, T> {
             let distance = |i| self.squared_distance(i, queries, query);
             let exact = candidates.iter().map(|c| distance(c.index)).collect();
             let kth = kth_smallest(exact, k);
-            // No row that was not found is nearer than this, by the errors of rounding the values
-            // and of summing their squared differences.
+            // A lower bound of the distance of every row that the search did not return. It allows for
+            // the rounding of the values and of the sums of their squared differences.
             let last = candidates.last().map_or(0.0, |c| f64::from(c.distance));
             let summing = (self.rows.dimension() + 32) as f64 * UNIT;
             let rounding = 2.0 * UNIT * (longest + queries.lengths[query].sqrt());
@@ -204,7 +209,7 @@ fn kth_smallest(mut distances: Vec<f64>, k: usize) -> f64 {
     *distances.select_nth_unstable_by(k - 1, f64::total_cmp).1
 }
 
-/// Rows of two sets, and the product of their centered values.
+/// Two rows from two sets, and the product of their centered values.
 struct Pair<'a, T> {
     first: (&'a Centered<'a, T>, usize),
     second: (&'a Centered<'a, T>, usize),
@@ -212,9 +217,9 @@ struct Pair<'a, T> {
 }
 
 impl<T: Copy + Into<f64>> Pair<'_, T> {
-    /// Whether their squared distance is below a squared radius.
+    /// Returns whether the squared distance of the two rows is below a squared radius.
     fn is_within(&self, squared_radius: f64) -> bool {
-        /// More than what the product's rounding, and the center's, can make of a length.
+        /// An upper bound of the relative error from rounding the product and the centered values.
         const ROUNDING: f64 = 1e-10;
         let ((first, i), (second, j)) = (self.first, self.second);
         let lengths = first.lengths[i] + second.lengths[j];

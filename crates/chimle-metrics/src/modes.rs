@@ -1,18 +1,19 @@
-//! How many of an input's known outputs its samples reach.
+//! Mode coverage: how many of an input's known outputs the samples reach.
 
 use std::collections::HashSet;
 
 use crate::error::MetricsError;
 
-/// The number of an input's `outputs` known outputs that some sample reaches: it lies nearer to that
-/// output than to any other, and nearer to it than `radius`.
+/// Counts the known outputs of an input that at least one sample reaches. A sample reaches its nearest
+/// known output if its distance from that output is below `radius`.
 ///
-/// `nearest[j]` is the index of the known output nearest to sample j, and the distance from it. An
-/// infinite radius asks for the nearest alone. See [`mode_radius`] for one that does not.
+/// `nearest[j]` is the index of the known output nearest to sample j, and the distance of the two.
+/// `outputs` is the number of known outputs. With an infinite radius, every sample reaches its nearest
+/// output. [`mode_radius`] computes a finite radius.
 ///
 /// # Errors
 ///
-/// [`MetricsError::NoSuchOutput`] if an index is `outputs` or more.
+/// [`MetricsError::NoSuchOutput`] if an index is not below `outputs`.
 pub fn mode_coverage(
     nearest: &[(usize, f64)],
     outputs: usize,
@@ -32,18 +33,20 @@ pub fn mode_coverage(
         .len())
 }
 
-/// How near a sample must come to a known output to have found it: half the smallest `distance`
-/// (a metric) between two of the known outputs. Infinite if there are fewer than two.
+/// Computes the distance within which a sample reaches a known output: half the smallest of the
+/// `distances` between two known outputs. It is infinite if there are fewer than two known outputs.
 ///
-/// That near to one, it is farther from every other. And the mean of outputs that are equally far
-/// apart, which a model without modes gives, has found none: it lies at least that far from each.
+/// The distance must be a metric. A sample within this radius of one output is then farther from every
+/// other one. The mean of equally distant outputs, which a model without modes would generate, reaches
+/// none of them, because its distance from each is at least the radius.
 pub fn mode_radius(distances: impl IntoIterator<Item = f64>) -> f64 {
     let smallest = distances.into_iter().fold(f64::INFINITY, f64::min);
     smallest / 2.0
 }
 
-/// The coverage to expect of `samples` samples that are each, independently, any of `outputs`
-/// equally likely outputs: k (1 - ((k - 1) / k)^n). 0 if there are no outputs.
+/// Computes the expected coverage of a perfect sampler, which draws each sample independently from
+/// equally likely outputs: k (1 - ((k - 1) / k)^n), where k is `outputs` and n is `samples`. It is 0 if
+/// there are no outputs.
 pub fn expected_coverage(outputs: usize, samples: usize) -> f64 {
     if outputs == 0 {
         return 0.0;

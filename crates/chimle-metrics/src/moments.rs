@@ -1,4 +1,4 @@
-//! Mean and covariance of features, as they come.
+//! The mean and covariance of features, accumulated batch by batch.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, get_global_parallelism};
@@ -6,12 +6,14 @@ use faer::{Accum, Mat, get_global_parallelism};
 use crate::error::MetricsError;
 use crate::rows::Rows;
 
-/// Mean and covariance of rows of features, accumulated in f64.
+/// The mean and covariance of rows of features, accumulated in f64.
 ///
-/// Rows are pushed a batch at a time and not kept: memory is `dimension`^2 numbers, however many
-/// rows there are (32 MiB for the 2048 of Inception-v3). Batches are centered before their
-/// products are summed and merged by Chan's formula (Chan, Golub, LeVeque 1983), so nothing is
-/// lost to a mean far from 0.
+/// Rows are pushed in batches and are not kept. The memory is `dimension`^2 numbers (32 MiB for the
+/// 2048 features of Inception-v3), however many rows there are. Each batch is centered before its
+/// products are summed, and batches are merged by Chan's formula (Chan, Golub, LeVeque 1983). No
+/// precision is therefore lost if the mean is far from 0.
+///
+/// # Examples
 ///
 /// ```
 /// use chimle_metrics::{Moments, Rows};
@@ -35,7 +37,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Of no rows, which will have `dimension` numbers.
+    /// Creates the moments of no rows. The rows to come have `dimension` values.
     pub fn new(dimension: usize) -> Self {
         Self {
             count: 0,
@@ -44,7 +46,7 @@ impl Moments {
         }
     }
 
-    /// The moments of all rows at once.
+    /// Computes the moments of all rows at once.
     pub fn of<T: Copy + Into<f64>>(rows: Rows<'_, T>) -> Self {
         let mut moments = Self::new(rows.dimension());
         moments
@@ -53,13 +55,14 @@ impl Moments {
         moments
     }
 
-    /// Moments worked out elsewhere: `covariance` is `[dimension, dimension]`, the sum of squares
-    /// divided by `count` - 1.
+    /// Creates moments from a mean and a covariance computed elsewhere. `covariance` is
+    /// `[dimension, dimension]`, the sum of squares divided by `count` - 1.
     ///
     /// # Errors
     ///
-    /// [`MetricsError::TooFew`] for a `count` under 2, [`MetricsError::Ragged`] if the covariance
-    /// is not that of as many numbers as the mean has, [`MetricsError::NotFinite`].
+    /// [`MetricsError::TooFew`] if `count` is below 2, [`MetricsError::Ragged`] if the covariance and
+    /// the mean do not have the same dimension, [`MetricsError::NotFinite`] if a number is infinite or
+    /// NaN.
     pub fn from_parts(
         count: usize,
         mean: Vec<f64>,
@@ -89,13 +92,13 @@ impl Moments {
         })
     }
 
-    /// Takes in more rows.
+    /// Adds more rows.
     ///
     /// # Errors
     ///
-    /// [`MetricsError::Dimensions`] if they have another number of values.
+    /// [`MetricsError::Dimensions`] if the rows have a different number of values.
     pub fn push<T: Copy + Into<f64>>(&mut self, rows: Rows<'_, T>) -> Result<(), MetricsError> {
-        /// Rows multiplied at once: the copy that is centered stays small.
+        /// The number of rows multiplied at once. It bounds the size of the centered copy.
         const BLOCK: usize = 1024;
         rows.check(self.dimension(), 0)?;
         for start in (0..rows.count()).step_by(BLOCK) {
@@ -113,11 +116,11 @@ impl Moments {
         self.shift(rows.count(), &mean);
     }
 
-    /// Takes in all that another has seen.
+    /// Adds all rows that `other` has accumulated.
     ///
     /// # Errors
     ///
-    /// [`MetricsError::Dimensions`] if its rows have another number of values.
+    /// [`MetricsError::Dimensions`] if its rows have a different number of values.
     pub fn merge(&mut self, other: &Self) -> Result<(), MetricsError> {
         if other.dimension() != self.dimension() {
             return Err(MetricsError::Dimensions {
@@ -130,7 +133,8 @@ impl Moments {
         Ok(())
     }
 
-    /// Accounts for the means of two parts being apart, and moves the mean.
+    /// Updates the mean and the count for an added part, and adds the difference between the means of
+    /// the two parts to the scatter.
     fn shift(&mut self, count: usize, mean: &[f64]) {
         let (before, added) = (self.count as f64, count as f64);
         let total = before + added;
@@ -147,27 +151,27 @@ impl Moments {
         self.count += count;
     }
 
-    /// Rows seen.
+    /// Returns the number of rows.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Numbers in a row.
+    /// Returns the number of values in a row.
     pub fn dimension(&self) -> usize {
         self.mean.len()
     }
 
-    /// The mean row.
+    /// Returns the mean row.
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
 
-    /// The covariance `[dimension, dimension]`, symmetric; the sum of squares is divided by the
-    /// number of rows less 1.
+    /// Computes the symmetric covariance `[dimension, dimension]`. The sum of squares is divided by
+    /// the number of rows minus 1.
     ///
     /// # Errors
     ///
-    /// [`MetricsError::TooFew`] for fewer than two rows.
+    /// [`MetricsError::TooFew`] if there are fewer than two rows.
     pub fn covariance(&self) -> Result<Vec<f64>, MetricsError> {
         let covariance = self.covariance_matrix()?;
         let columns = (0..self.dimension()).map(|j| covariance.col(j));
@@ -185,7 +189,7 @@ impl Moments {
     }
 }
 
-/// Adds `columns` times its transpose.
+/// Adds the product of `columns` and its transpose to `sum`.
 fn add_product(sum: &mut Mat<f64>, columns: &Mat<f64>) {
     matmul(
         sum,

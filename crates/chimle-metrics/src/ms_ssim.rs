@@ -1,27 +1,27 @@
-//! Structural similarity at several scales.
+//! Multi-scale structural similarity.
 
 use crate::error::MetricsError;
 use crate::image::ImageView;
 use crate::ssim::{WINDOW, check, similarity, widened};
 
-/// What each scale counts, finest first (Wang, Simoncelli, Bovik 2003).
+/// The exponent of each scale, finest first (Wang, Simoncelli, Bovik 2003).
 const WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 
-/// The window must fit within the image at the coarsest scale.
+/// The smallest side of an image: at the coarsest scale, the window must still fit into the image.
 const SMALLEST_SIDE: usize = WINDOW << (WEIGHTS.len() - 1);
 
-/// Multi-scale structural similarity (Wang, Simoncelli, Bovik 2003) of two images with values in
-/// [0, 1]: 1 if equal.
+/// Computes the multi-scale structural similarity (Wang, Simoncelli, Bovik 2003) of two images with
+/// values in [0, 1]. It is 1 if the images are equal.
 ///
-/// Contrast and structure at five scales, luminance at the coarsest, each to the power of its
-/// published weight and multiplied; then the mean over channels. Between scales 2 x 2 pixels are
-/// averaged (an odd last row or column is dropped); the window and constants are those of
-/// [`ssim`](crate::ssim). A negative mean, which has no such power, counts as 0.
+/// It is the product of contrast and structure at five scales and of luminance at the coarsest scale,
+/// each to the power of its published weight, averaged over channels. From each scale to the next, 2 x 2
+/// pixels are averaged and an odd last row or column is dropped. The window and the constants are those
+/// of [`ssim`](crate::ssim). A negative factor, which has no real power, counts as 0.
 ///
 /// # Errors
 ///
 /// [`MetricsError::Shapes`] if the shapes differ, [`MetricsError::SmallerThanWindow`] if a side is
-/// under 176, [`MetricsError::TooFew`] without channels.
+/// below 176, [`MetricsError::TooFew`] if there are no channels.
 pub fn ms_ssim(a: ImageView<'_>, b: ImageView<'_>) -> Result<f64, MetricsError> {
     let [channels, _, width] = check(a, b, SMALLEST_SIDE)?;
     let planes = a.planes().zip(b.planes());
@@ -48,7 +48,7 @@ fn plane(mut a: Vec<f64>, mut b: Vec<f64>, mut width: usize) -> f64 {
     product
 }
 
-/// Means of 2 x 2 pixels.
+/// Averages 2 x 2 pixels.
 fn halve(plane: &[f64], width: usize) -> Vec<f64> {
     let rows: Vec<&[f64]> = plane.chunks_exact(width).collect();
     let pairs = rows.chunks_exact(2).flat_map(|pair| {

@@ -1,11 +1,11 @@
-//! Peak signal-to-noise ratio.
+//! The peak signal-to-noise ratio.
 
 use crate::error::MetricsError;
 
-/// Peak signal-to-noise ratio in decibels, of two images with values in [0, 1].
+/// Computes the peak signal-to-noise ratio of two images with values in [0, 1], in decibels.
 ///
-/// -10 log10 of the mean squared difference over all values, in f64. Equal images have an
-/// infinite ratio. The order of the values does not matter, so long as it is the same.
+/// It is -10 log10 of the mean squared difference over all values, computed in f64. It is infinite if
+/// the images are equal. The values may be in any order that is the same for both images.
 ///
 /// # Errors
 ///

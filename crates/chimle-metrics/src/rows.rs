@@ -6,16 +6,17 @@ use faer::Mat;
 
 use crate::error::MetricsError;
 
-/// Borrowed features of a set of images: a row of `dimension` numbers an image, row after row.
+/// The borrowed features of a set of images: one row of `dimension` numbers per image, row-major.
 ///
-/// `T` is `f32`, as networks give features, or `f64`. Measures compute in f64 either way.
+/// `T` is `f32`, the type in which networks compute features, or `f64`. Measures compute in f64 in both
+/// cases.
 #[derive(Debug)]
 pub struct Rows<'a, T> {
     values: &'a [T],
     dimension: usize,
 }
 
-// Derived, they would ask the same of `T`, which a borrow does not need.
+// Derived implementations would require `T: Clone` and `T: Copy`, which a borrow does not need.
 impl<T> Clone for Rows<'_, T> {
     fn clone(&self) -> Self {
         *self
@@ -25,12 +26,12 @@ impl<T> Clone for Rows<'_, T> {
 impl<T> Copy for Rows<'_, T> {}
 
 impl<'a, T: Copy + Into<f64>> Rows<'a, T> {
-    /// Rows of `dimension` values.
+    /// Views values as rows of `dimension` values each.
     ///
     /// # Errors
     ///
     /// [`MetricsError::Ragged`] if `dimension` is 0 or does not divide the number of values,
-    /// [`MetricsError::NotFinite`] if a value is infinite or no number.
+    /// [`MetricsError::NotFinite`] if a value is infinite or NaN.
     pub fn new(values: &'a [T], dimension: usize) -> Result<Self, MetricsError> {
         if dimension == 0 || !values.len().is_multiple_of(dimension) {
             return Err(MetricsError::Ragged {
@@ -47,17 +48,17 @@ impl<'a, T: Copy + Into<f64>> Rows<'a, T> {
         Ok(Self { values, dimension })
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub fn count(&self) -> usize {
         self.values.len() / self.dimension
     }
 
-    /// Numbers in a row.
+    /// Returns the number of values in a row.
     pub fn dimension(&self) -> usize {
         self.dimension
     }
 
-    /// One row.
+    /// Returns the row at `index`.
     ///
     /// # Panics
     ///
@@ -66,7 +67,7 @@ impl<'a, T: Copy + Into<f64>> Rows<'a, T> {
         &self.values[index * self.dimension..][..self.dimension]
     }
 
-    /// The mean row. Zeros if there are none.
+    /// Computes the mean row. It is zero if there are no rows.
     pub(crate) fn mean(&self) -> Vec<f64> {
         let mut mean = vec![0.0; self.dimension];
         for row in self.values.chunks_exact(self.dimension) {
@@ -77,7 +78,7 @@ impl<'a, T: Copy + Into<f64>> Rows<'a, T> {
         mean
     }
 
-    /// Rows less `center`, as the columns of a matrix `[dimension, rows]`.
+    /// Returns rows minus `center`, as the columns of a matrix `[dimension, rows]`.
     pub(crate) fn columns(&self, rows: Range<usize>, center: &[f64]) -> Mat<f64> {
         let start = rows.start;
         Mat::from_fn(self.dimension, rows.len(), |i, j| {
@@ -86,13 +87,13 @@ impl<'a, T: Copy + Into<f64>> Rows<'a, T> {
         })
     }
 
-    /// The rows with these indices, in this order.
+    /// Returns the rows with these indices, in this order.
     pub(crate) fn select(&self, indices: &[usize]) -> Vec<T> {
         let rows = indices.iter().map(|&index| self.row(index));
         rows.flatten().copied().collect()
     }
 
-    /// That these are rows of `dimension` numbers, and at least `needed` of them.
+    /// Checks that there are at least `needed` rows of `dimension` values.
     pub(crate) fn check(&self, dimension: usize, needed: usize) -> Result<(), MetricsError> {
         if self.dimension != dimension {
             return Err(MetricsError::Dimensions {
@@ -110,7 +111,7 @@ impl<'a, T: Copy + Into<f64>> Rows<'a, T> {
     }
 }
 
-/// Adds `scale` times a row to sums.
+/// Adds `scale` times a row to the sums.
 pub(crate) fn add<T: Copy + Into<f64>>(sums: &mut [f64], row: &[T], scale: f64) {
     for (sum, &value) in sums.iter_mut().zip(row) {
         *sum += scale * value.into();

@@ -3,29 +3,30 @@
 use crate::error::MetricsError;
 use crate::image::ImageView;
 
-/// Deviation of the Gaussian window in pixels, and where it is cut off, in deviations.
+/// The standard deviation of the Gaussian window in pixels, and its reach in standard deviations.
 const SIGMA: f64 = 1.5;
 const TRUNCATE: f64 = 3.5;
 
-/// The window reaches this far from its center.
+/// The reach of the window from its center, in pixels.
 const RADIUS: usize = (SIGMA * TRUNCATE + 0.5) as usize;
 pub(crate) const WINDOW: usize = 2 * RADIUS + 1;
 
-/// (K1 L)^2 and (K2 L)^2, with values in a range of L = 1.
+/// The constants (K1 L)^2 and (K2 L)^2, where L = 1 is the range of the values.
 const C1: f64 = 0.01 * 0.01;
 const C2: f64 = 0.03 * 0.03;
 
-/// Structural similarity (Wang et al. 2004) of two images with values in [0, 1]: 1 if equal.
+/// Computes the structural similarity (Wang et al. 2004) of two images with values in [0, 1]. It is 1 if
+/// the images are equal.
 ///
-/// Gaussian window of sigma 1.5, 11 x 11; K1 = .01, K2 = .03; mean over all positions where the
-/// window lies within the image, then over channels; in f64. It is scikit-image's
-/// `structural_similarity` with `gaussian_weights=True`, `sigma=1.5`,
+/// The window is Gaussian with sigma 1.5 and 11 x 11 pixels, K1 = .01 and K2 = .03. The similarity is
+/// averaged over all positions where the window lies inside the image, then over channels, in f64. It is
+/// the same as scikit-image's `structural_similarity` with `gaussian_weights=True`, `sigma=1.5`,
 /// `use_sample_covariance=False`, `data_range=1`.
 ///
 /// # Errors
 ///
 /// [`MetricsError::Shapes`] if the shapes differ, [`MetricsError::SmallerThanWindow`] if a side is
-/// under 11, [`MetricsError::TooFew`] without channels.
+/// below 11, [`MetricsError::TooFew`] if there are no channels.
 pub fn ssim(a: ImageView<'_>, b: ImageView<'_>) -> Result<f64, MetricsError> {
     let [channels, _, width] = check(a, b, WINDOW)?;
     let planes = a.planes().zip(b.planes());
@@ -33,7 +34,8 @@ pub fn ssim(a: ImageView<'_>, b: ImageView<'_>) -> Result<f64, MetricsError> {
     Ok(planes.map(similarity).sum::<f64>() / channels as f64)
 }
 
-/// The shape of both images, if they can be compared and no side is under `smallest`.
+/// Returns the shape of both images. It is an error if they cannot be compared or a side is below
+/// `smallest`.
 pub(crate) fn check(
     a: ImageView<'_>,
     b: ImageView<'_>,
@@ -62,20 +64,20 @@ pub(crate) fn check(
     Ok(a.shape())
 }
 
-/// The values in f64.
+/// Converts values to f64.
 pub(crate) fn widened(values: &[f32]) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
 }
 
-/// How alike two planes are, averaged over positions.
+/// The similarity of two planes, averaged over positions.
 pub(crate) struct Similarity {
-    /// Of luminance, contrast and structure: SSIM.
+    /// The similarity of luminance, contrast and structure, which is SSIM.
     pub(crate) whole: f64,
-    /// Of contrast and structure alone.
+    /// The similarity of contrast and structure alone.
     pub(crate) contrast: f64,
 }
 
-/// The similarity of two planes of the same size, both sides at least [`WINDOW`].
+/// Computes the similarity of two planes of the same size. Both sides are at least [`WINDOW`].
 pub(crate) fn similarity(a: &[f64], b: &[f64], width: usize) -> Similarity {
     let weights = gaussian();
     let moment = |product: fn(f64, f64) -> f64| {
@@ -105,8 +107,8 @@ pub(crate) fn similarity(a: &[f64], b: &[f64], width: usize) -> Similarity {
     }
 }
 
-/// Weighted means through the window, where it lies within the plane: each side shrinks by
-/// WINDOW - 1.
+/// Computes the weighted means at all positions where the window lies inside the plane. Each side
+/// shrinks by WINDOW - 1.
 fn smooth(plane: &[f64], width: usize, weights: &[f64; WINDOW]) -> Vec<f64> {
     let weighted = |window: &[f64]| -> f64 { window.iter().zip(weights).map(|(v, w)| v * w).sum() };
     let along_rows: Vec<f64> = plane
@@ -123,7 +125,7 @@ fn smooth(plane: &[f64], width: usize, weights: &[f64; WINDOW]) -> Vec<f64> {
         .collect()
 }
 
-/// The window along one axis, of sum 1.
+/// Returns the weights of the window along one axis. Their sum is 1.
 fn gaussian() -> [f64; WINDOW] {
     let density = |i: usize| {
         let x = i as f64 - RADIUS as f64;

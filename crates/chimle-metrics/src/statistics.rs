@@ -1,4 +1,4 @@
-//! What is kept of a set of images, so that it need not be read again.
+//! The features of a set of images, which are saved so that the images need not be read again.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,9 +13,9 @@ use crate::rows::Rows;
 
 /// The features of a set of images, with their moments and the extractor's name.
 ///
-/// Stored as safetensors: `mean` `[dimension]` and `covariance` `[dimension, dimension]` in f64,
-/// `features` `[images, dimension]` in f32, and the metadata `extractor` and `images`. For
-/// Inception-v3 that is 32 MiB and 8 KiB an image.
+/// They are stored as safetensors: `mean` `[dimension]` and `covariance` `[dimension, dimension]` in
+/// f64, `features` `[images, dimension]` in f32, and the metadata `extractor` and `images`. For
+/// Inception-v3, a file has 32 MiB plus 8 KiB per image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statistics {
     extractor: String,
@@ -27,7 +27,8 @@ const EXTRACTOR: &str = "extractor";
 const IMAGES: &str = "images";
 
 impl Statistics {
-    /// Of no images yet; `extractor` is the name of what gives `dimension` features.
+    /// Creates the statistics of no images. `extractor` is the name of the network that extracts
+    /// `dimension` features.
     pub fn new(extractor: impl Into<String>, dimension: usize) -> Self {
         Self {
             extractor: extractor.into(),
@@ -36,11 +37,11 @@ impl Statistics {
         }
     }
 
-    /// Takes in the features of more images, row after row.
+    /// Adds the features of more images, row-major.
     ///
     /// # Errors
     ///
-    /// [`MetricsError::Ragged`] and [`MetricsError::NotFinite`], as [`Rows::new`].
+    /// The errors of [`Rows::new`].
     pub fn push(&mut self, features: &[f32]) -> Result<(), MetricsError> {
         self.moments
             .push(Rows::new(features, self.moments.dimension())?)?;
@@ -48,33 +49,33 @@ impl Statistics {
         Ok(())
     }
 
-    /// Images taken in.
+    /// Returns the number of images.
     pub fn count(&self) -> usize {
         self.moments.count()
     }
 
-    /// The name of what gave the features.
+    /// Returns the name of the network that extracted the features.
     pub fn extractor(&self) -> &str {
         &self.extractor
     }
 
-    /// Mean and covariance: all that the Frechet distance needs.
+    /// Returns the mean and covariance, which the Frechet distance needs.
     pub fn moments(&self) -> &Moments {
         &self.moments
     }
 
-    /// All features: what KID, precision and recall need.
+    /// Returns all features, which KID, precision and recall need.
     pub fn rows(&self) -> Rows<'_, f32> {
         Rows::new(&self.features, self.moments.dimension())
-            .expect("what was pushed is finite, and whole rows")
+            .expect("`push` accepts only whole rows of finite values")
     }
 
-    /// Writes the statistics to a file, whole or not at all: if anything fails, the previous file at `path` stays.
+    /// Writes the statistics to a file. If anything fails, the previous file at `path` stays as it was.
     ///
     /// # Errors
     ///
-    /// Returns [`MetricsError::File`] if the file cannot be written, and [`MetricsError::TooFew`] for fewer than two
-    /// images.
+    /// [`MetricsError::File`] if the file cannot be written, [`MetricsError::TooFew`] if there are fewer
+    /// than two images.
     pub fn save(&self, path: &Path) -> Result<(), MetricsError> {
         let failed = |reason: String| MetricsError::File {
             path: path.to_owned(),
@@ -107,11 +108,11 @@ impl Statistics {
         chimle_files::write(path, file).map_err(|e| failed(format!("cannot be written: {e}")))
     }
 
-    /// Reads what [`save`](Self::save) wrote.
+    /// Reads a file that [`save`](Self::save) wrote.
     ///
     /// # Errors
     ///
-    /// [`MetricsError::File`] if it cannot be read or is another file.
+    /// [`MetricsError::File`] if the file cannot be read or does not contain statistics.
     pub fn load(path: &Path) -> Result<Self, MetricsError> {
         let failed = |reason: String| MetricsError::File {
             path: path.to_owned(),

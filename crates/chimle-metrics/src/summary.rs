@@ -1,38 +1,38 @@
-//! One measure over several samples for one input.
+//! The summary of a measure over several samples for one input.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::MetricsError;
 
-/// Which values of a measure are better.
+/// Whether lower or higher values of a measure are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Better {
-    /// As for a distance.
+    /// Lower values are better, as for a distance.
     Lower,
-    /// As for PSNR and SSIM.
+    /// Higher values are better, as for PSNR and SSIM.
     Higher,
 }
 
-/// A measure over N samples for one input.
+/// The summary of a measure over N samples for one input.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Number of samples.
+    /// The number of samples.
     pub samples: usize,
     /// The best value ("best of N").
     pub best: f64,
     /// The mean value.
     pub mean: f64,
-    /// The standard deviation over these N samples (the sum of squares is divided by N).
+    /// The standard deviation over the N samples. The sum of squares is divided by N.
     pub deviation: f64,
 }
 
 impl Summary {
-    /// Summarizes one value per sample. A NaN among the values makes every figure NaN.
+    /// Summarizes one value per sample. If a value is NaN, the best, the mean and the deviation are NaN.
     ///
     /// # Errors
     ///
-    /// [`MetricsError::TooFew`] without values.
+    /// [`MetricsError::TooFew`] if there are no values.
     pub fn of(values: &[f64], better: Better) -> Result<Self, MetricsError> {
         if values.is_empty() {
             return Err(MetricsError::TooFew {

@@ -11,7 +11,7 @@ use chimle_perceptual::{Distance, ImageDistance};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Values in [0, 1] without a pattern.
+/// Returns `n` patternless values in [0, 1].
 fn noise(n: usize) -> Vec<f32> {
     let hash = |i: usize| (i as u32).wrapping_mul(2_654_435_761) >> 8;
     (0..n)
@@ -49,7 +49,7 @@ fn ssim_is_one_for_equal_images_symmetric_and_lower_for_worse_ones() {
 
 #[test]
 fn ssim_of_flat_images_is_that_of_their_means() {
-    // Without variance only the first factor is left: (2 m n + C1) / (m^2 + n^2 + C1).
+    // Without variance, only the factor of luminance remains: (2 m n + C1) / (m^2 + n^2 + C1).
     let (a, b) = ([0.4f32; 121], [0.8f32; 121]);
     let view = |values| ImageView::new(values, [1, 11, 11]).unwrap();
     let expected = (2.0 * 0.4 * 0.8 + 1e-4) / (0.16 + 0.64 + 1e-4);
@@ -97,7 +97,7 @@ fn ms_ssim_is_one_for_equal_images_lower_for_worse_ones_and_needs_176_pixels() {
     };
     assert!((of(&a, &a) - 1.0).abs() < 1e-9);
     assert!(of(&a, &far) < of(&a, &near) && of(&a, &near) < 1.0);
-    // Against its negative all structure is negative, which has no fractional power.
+    // Compared with its negative, an image has negative structure, which has no fractional power.
     let negative: Vec<f32> = a.iter().map(|v| 1.0 - v).collect();
     assert_eq!(of(&a, &negative), 0.0);
     let small = ImageView::new(&a[..175 * 177], [1, 175, 177]).unwrap();
@@ -135,7 +135,7 @@ fn a_model_of_one_output_has_no_diversity_and_finds_one_of_k() {
     }
     let reached = mode_coverage(&vec![(2, 0.0); samples], k, mode_radius([1.0]));
     assert_eq!(reached, Ok(1));
-    // All samples are their mean.
+    // All samples are equal to their mean.
     let found = faithfulness_weighted_variance(&vec![0.1; samples], &vec![0.0; samples], 0.2);
     assert_eq!(found, Ok(0.0));
 }
@@ -181,7 +181,7 @@ fn nine_in_ten_intervals_and_more_hold_the_mean_drawn_from() {
 
 #[test]
 fn expected_coverage_is_the_mean_over_all_draws() {
-    // All 3^4 draws of 4 samples from 3 outputs.
+    // The mean over all 3^4 draws of 4 samples from 3 outputs.
     let digits = |draw: usize| [draw % 3, draw / 3 % 3, draw / 9 % 3, draw / 27 % 3];
     let found = |draw| digits(draw).map(|output| (output, 0.0));
     let total: usize = (0..81)
@@ -221,7 +221,7 @@ fn diversity_is_the_mean_over_pairs() {
     );
 }
 
-/// The distance between numbers.
+/// The distance between two numbers.
 struct Apart;
 
 impl<B: Backend> Distance<B> for Apart {

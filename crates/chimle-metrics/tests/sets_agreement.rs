@@ -1,5 +1,5 @@
-//! Agreement of measures of sets, and of MS-SSIM, with the numbers in `expected/`, which
-//! `expected/make.py` computed.
+//! Measures of sets, and MS-SSIM, agree with the numbers in `expected/`, which `expected/make.py`
+//! computed.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// The f64 rows under a name, and how many features each has.
+/// Reads the f64 rows with a name, and returns them with the number of features in a row.
 fn features(path: &Path, name: &str) -> (Vec<f64>, usize) {
     let bytes = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -31,7 +31,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// That all measures are as expected: the counts exactly, the others to 1e-6.
+/// Asserts that all measures have the expected values: counts exactly, the others to 1e-6.
 fn check(real: Rows<'_, f64>, fake: Rows<'_, f64>, numbers: &Value) {
     let near = |name: &str, found: f64, limit: f64| {
         let expected = numbers[name].as_f64().unwrap();
@@ -56,7 +56,7 @@ fn check_neighborhoods(found: &Neighborhoods, numbers: &Value) {
         ("coverage", &found.coverage),
     ] {
         let expected = numbers[name].as_f64().unwrap();
-        // One image more or less would be a share of at least 1e-3.
+        // A difference of one image would change the mean by at least 1e-3.
         let error = (mean(values) - expected).abs();
         assert!(error < 1e-12, "{name}: {} for {expected}", mean(values));
     }
@@ -74,7 +74,7 @@ fn sets_agree_with_pytorch_fid_and_prdc() {
     }
 }
 
-/// The pictures of `expected/make.py`, planes of `[3, height, width]`.
+/// Returns the pictures of `expected/make.py`, `[3, height, width]`.
 fn pictures(height: usize, width: usize) -> [Vec<f32>; 2] {
     let triangle = |n: usize, period: usize| (n % (2 * period)).abs_diff(period);
     let (mut first, mut second) = (Vec::new(), Vec::new());

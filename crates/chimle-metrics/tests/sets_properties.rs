@@ -7,7 +7,7 @@ use chimle_metrics::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Rows of unequal, correlated features, far from 0.
+/// Returns rows of correlated features with different variances, far from 0.
 fn features(seed: u64, rows: usize, dimension: usize) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut values = Vec::new();
@@ -19,7 +19,7 @@ fn features(seed: u64, rows: usize, dimension: usize) -> Vec<f64> {
     values
 }
 
-/// The same with uniform noise added.
+/// Returns the values with uniform noise added.
 fn noisy(values: &[f64], deviation: f64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(99);
     let mut noise = || deviation * (12f64.sqrt() * (rng.random::<f64>() - 0.5));
@@ -103,7 +103,7 @@ fn moments_do_not_depend_on_how_rows_are_batched_nor_on_their_mean() {
     values.iter_mut().for_each(|value| *value += 1e6);
     assert!(apart(&moments(&values, dimension), &whole) < 1e-6);
 
-    // Of integers there is nothing to round.
+    // With integers, nothing is rounded.
     let small = moments(&[1.0, 10.0, 2.0, 30.0, 6.0, 20.0], 2);
     assert_eq!(small.mean(), [3.0, 20.0]);
     let expected = [7.0, 5.0, 5.0, 100.0];
@@ -127,7 +127,7 @@ fn kid_is_near_0_for_halves_of_a_set_and_grows_with_a_shift() {
     assert!(of(0.0).abs() < 0.05 * of(0.5));
     assert!(of(0.5) < of(1.0));
 
-    // Subsets as large as the sets are the sets.
+    // Subsets as large as the sets are equal to the sets.
     let b = scaled(&b, 0.5);
     let (a, b) = (rows(&a, dimension), rows(&b, dimension));
     let all = Subsets {
@@ -137,7 +137,7 @@ fn kid_is_near_0_for_halves_of_a_set_and_grows_with_a_shift() {
     };
     let found = kid(a, b, Some(&all)).unwrap();
     assert!((found / of(0.5) - 1.0).abs() < 1e-9);
-    // Smaller ones agree on average.
+    // Smaller subsets agree on average.
     let some = Subsets {
         count: 60,
         size: 100,
@@ -152,7 +152,7 @@ fn kid_is_near_0_for_halves_of_a_set_and_grows_with_a_shift() {
 
 #[test]
 fn kid_over_several_blocks_is_that_of_its_definition() {
-    // More rows than are multiplied at once.
+    // There are more rows than in one block.
     let (n, m) = (1100, 1050);
     let (a, b) = (features(1, n, 1), features(2, m, 1));
     let kernel = |x: f64, y: f64| (x * y + 1.0).powi(3);
@@ -169,14 +169,14 @@ fn kid_over_several_blocks_is_that_of_its_definition() {
         .sum();
     let expected = within(&a) + within(&b) - 2.0 * between / (n * m) as f64;
     let found = kid(rows(&a, 1), rows(&b, 1), None).unwrap();
-    // Differences of the kernel's values, which are near 100^6.
+    // The distance is a difference of kernel values near 100^6, which costs precision.
     assert!(
         (found / expected - 1.0).abs() < 1e-6,
         "{found} for {expected}"
     );
 }
 
-/// As their definition has it, pair by pair.
+/// Computes the neighborhoods by their definition, pair by pair.
 fn plain_neighborhoods(real: Rows<'_, f64>, generated: Rows<'_, f64>, k: usize) -> Neighborhoods {
     let squared =
         |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum() };
@@ -238,7 +238,7 @@ fn neighborhoods_are_those_of_their_definition() {
 
 #[test]
 fn neighbors_that_f32_cannot_tell_apart_are_told_apart() {
-    // All within 1e-9 of one another, far from one more row that decides the center.
+    // All rows lie within 1e-9 of one another, except a last one far away that determines the center.
     let mut values: Vec<f64> = features(8, 90, 4);
     values
         .iter_mut()
@@ -266,7 +266,7 @@ fn a_set_covers_itself_and_a_far_one_is_not_near() {
     let apart = neighborhoods(set, rows(&far, 5), 3).unwrap();
     assert!(all(&apart.precision, 0.0) && all(&apart.density, 0.0));
     assert!(all(&apart.recall, 0.0) && all(&apart.coverage, 0.0));
-    // One output for everything.
+    // All generated rows are equal.
     let one = values[..5].repeat(50);
     let collapsed = neighborhoods(set, rows(&one, 5), 3).unwrap();
     assert!(all(&collapsed.precision, 1.0) && all(&collapsed.recall, 0.0));
@@ -305,7 +305,7 @@ fn intervals_hold_the_value_repeat_and_narrow_with_more_images() {
 
 #[test]
 fn a_resample_has_the_distance_of_its_rows() {
-    // Both where there are fewer rows than the reference's rank, and more.
+    // The first case has fewer rows than the reference's rank, the second one more.
     for (count, dimension) in [(5, 12), (40, 4)] {
         let reference = moments(&features(1, 60, dimension), dimension);
         let values = noisy(&features(2, count, dimension), 0.4);
@@ -313,8 +313,7 @@ fn a_resample_has_the_distance_of_its_rows() {
             resamples: 1,
             seed: 8,
         };
-        // One resample, whose shifted interval is its value alone; its rows are found by weights
-        // that the mean of the row numbers shows.
+        // With a single resample, the shifted interval is the value itself.
         let draws = bootstrap.draws(count);
         let estimate = frechet_estimate(&reference, rows(&values, dimension), &draws).unwrap();
         assert_eq!(estimate.interval, [estimate.value; 2]);
@@ -331,13 +330,13 @@ fn a_resample_has_the_distance_of_its_rows() {
                 .collect();
             frechet_distance(&reference, &moments(&drawn, dimension)).unwrap()
         };
-        // The same draws, made here.
+        // Repeats the draws.
         let mut rng = ChaCha8Rng::seed_from_u64(8);
         let mut resample =
             || -> Vec<usize> { (0..count).map(|_| rng.random_range(0..count)).collect() };
         let (first, second) = (of_resample(&resample()), of_resample(&resample()));
         let width = estimate.interval[1] - estimate.interval[0];
-        // The ends lie 2.5% and 97.5% of the way from one to the other.
+        // The ends of the interval lie at 2.5% and 97.5% between the two resampled values.
         let expected = 0.95 * (first - second).abs();
         assert!(
             (width / expected - 1.0).abs() < 1e-6,
@@ -351,7 +350,7 @@ fn samples_of_one_image_are_drawn_together() {
     let dimension = 3;
     let reference = moments(&features(1, 30, dimension), dimension);
     let images = features(2, 20, dimension);
-    // Four equal samples an image: as uncertain as one, once the sum is divided by as much.
+    // With four equal samples per image, the interval is about as wide as with one.
     let repeated: Vec<f64> = images
         .chunks(dimension)
         .flat_map(|row| row.repeat(4))

@@ -1,20 +1,22 @@
-//! A composite index: simple indices that are walked together, nearest projection first.
+//! The search in a composite index: its simple indices are walked together, nearest projection first.
 
 use std::cell::RefCell;
 
 use super::simple::{SimpleIndex, Walk};
 
-/// When a composite index stops. A budget gives way where it would leave fewer than `least`
-/// candidates.
+/// The budgets after which the search in a composite index stops.
 pub(super) struct Budget {
+    /// The number of visits.
     pub(super) visited: usize,
+    /// The number of candidates.
     pub(super) retrieved: usize,
+    /// The smallest number of candidates. The other budgets are exceeded to reach it.
     pub(super) least: usize,
 }
 
-/// Searches the composite index made of `simple`, over `points` points, for the query whose
-/// projections are `targets` (Li and Malik 2017, algorithm 2, for one of its composite indices).
-/// Appends the candidates to `candidates` and returns how many points were visited.
+/// Searches the composite index of the simple indices `simple` over `points` points (Li and Malik 2017,
+/// algorithm 2, for one composite index). `targets` are the projections of the query. Appends the
+/// candidates to `candidates` and returns the number of visited points.
 pub(super) fn search(
     simple: &[SimpleIndex],
     targets: &[f32],
@@ -48,11 +50,10 @@ pub(super) fn search(
     visited
 }
 
-/// The priority queue over the walks: a tournament, in which a new distance plays against one
-/// opponent a round, without branches.
+/// The priority queue over the walks. It is a tournament tree, which needs no branches: a changed
+/// distance is compared with one other distance per level of the tree.
 struct Queue {
-    /// The winner of node `i` plays that of `i ^ 1`, and the lower goes to node `i / 2`; 1 is the
-    /// root.
+    /// The smaller of the keys at nodes `i` and `i ^ 1` is the key at node `i / 2`. Node 1 is the root.
     nodes: Vec<u64>,
 }
 
@@ -69,8 +70,8 @@ impl Queue {
         Self { nodes }
     }
 
-    /// Lower distance first, then the lower number: the bits of an f32 that is at least 0 are in
-    /// the order of its value.
+    /// Returns a key that orders walks by distance and then by number. The bits of non-negative f32
+    /// values have the same order as the values.
     #[inline(always)]
     fn key(distance: f32, walk: usize) -> u64 {
         u64::from(distance.to_bits()) << 32 | walk as u64
@@ -96,23 +97,23 @@ impl Queue {
 }
 
 thread_local! {
-    /// Kept from query to query, so that one does not cost a pass over all points.
+    /// The counts are kept from query to query, because clearing them takes a pass over all points.
     static COUNTS: RefCell<Counts> = RefCell::default();
 }
 
-/// In how many simple indices each point was met, for one composite index and query.
+/// The number of simple indices in which each point was visited, for one composite index and one query.
 #[derive(Default)]
 struct Counts {
-    /// Sets the counts of one search apart from those left by the searches before.
+    /// The number of the current search. It distinguishes its counts from those of earlier searches.
     generation: u32,
-    /// For each point its generation in the upper 24 bits, and its count in the lower 8.
+    /// The generation (upper 24 bits) and the count (lower 8 bits) of each point.
     marks: Vec<u32>,
 }
 
 impl Counts {
     const LAST_GENERATION: u32 = (1 << 24) - 1;
 
-    /// Begins at 0 for each point.
+    /// Starts a new search, in which the count of each point is 0.
     fn restart(&mut self, points: usize) {
         if self.generation == Self::LAST_GENERATION {
             self.marks.fill(0);
@@ -124,12 +125,12 @@ impl Counts {
         }
     }
 
-    /// Counts a point once more.
+    /// Increments the count of a point and returns it.
     #[inline(always)]
     fn count(&mut self, point: u32) -> u32 {
         let mark = &mut self.marks[point as usize];
         let start = self.generation << 8;
-        // The generations of earlier searches are lower.
+        // A mark of an earlier search is lower than `start`, because its generation is lower.
         *mark = start.max(*mark) + 1;
         *mark - start
     }

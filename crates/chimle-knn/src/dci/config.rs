@@ -1,30 +1,30 @@
-//! Settings of Prioritized DCI.
+//! The settings of Prioritized DCI.
 
 use serde::{Deserialize, Serialize};
 
 use crate::KnnError;
 
-/// Settings of a [`PrioritizedDci`](crate::PrioritizedDci).
+/// The settings of a [`PrioritizedDci`](crate::PrioritizedDci).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PrioritizedDciConfig {
-    /// Composite indices (L in the paper), at least 1. Each is a search of its own; their candidates
-    /// are put together. Default 2.
+    /// The number of composite indices (L in the paper), at least 1. Each is searched separately, and
+    /// their candidates are merged. The default is 2.
     pub composite: usize,
-    /// Simple indices of each composite index (m in the paper), 1 to 255. More make better
-    /// candidates, each of which takes more visits. Default 10.
+    /// The number of simple indices in each composite index (m in the paper), from 1 to 255. With more
+    /// of them, candidates are better, but each candidate takes more visits. The default is 10.
     pub simple: usize,
-    /// Points visited by each composite index for one query (k1 in the paper), counting a point
-    /// once for each simple index it is met in: `simple` times the number of points is all there
-    /// is to visit. Default: none given, [`default_visited`](Self::default_visited).
+    /// The number of visits in each composite index per query (k1 in the paper). A point is visited once
+    /// in each simple index, so there are at most `simple` times the number of points. The default
+    /// `None` uses [`default_visited`](Self::default_visited).
     pub visited: Option<usize>,
-    /// Candidates retrieved by each composite index for one query (k0 in the paper), whose true
-    /// distance is computed. Default: none given, [`default_retrieved`](Self::default_retrieved).
+    /// The number of candidates from each composite index per query (k0 in the paper). Their true
+    /// distance is computed. The default `None` uses [`default_retrieved`](Self::default_retrieved).
     pub retrieved: Option<usize>,
-    /// Intrinsic dimension that the default budgets are made for (d' in the paper), at least 1.
-    /// Default 20.
+    /// The intrinsic dimension for which the default budgets are computed (d' in the paper), at least 1.
+    /// The default is 20.
     pub intrinsic_dimension: f64,
-    /// What the directions are drawn from. Default 0.
+    /// The seed of the random directions. The default is 0.
     pub seed: u64,
 }
 
@@ -42,34 +42,35 @@ impl Default for PrioritizedDciConfig {
 }
 
 impl PrioritizedDciConfig {
-    /// Factor of the default retrieval budget.
+    /// The factor of the default number of candidates.
     const RETRIEVED: f64 = 8.0;
 
-    /// Factor of the default visiting budget.
+    /// The factor of the default number of visits.
     const VISITED: f64 = 4.0;
 
-    /// The retrieval budget of each composite index when none is given: `8 k max(ln(n / k),
-    /// (n / k)^(1 - m / d'))` for `k` of `n` points, at least `k` and at most `n`. The growth is the
-    /// paper's (section 4); the factor was found by measurement.
+    /// Computes the default number of candidates from each composite index, for `k` neighbors among `n`
+    /// points: `8 k max(ln(n / k), (n / k)^(1 - m / d'))`, at least `k` and at most `n`. The growth is
+    /// that of the paper (section 4). The factor was found by measurement.
     pub fn default_retrieved(&self, n: usize, k: usize) -> usize {
         let power = 1.0 - self.simple as f64 / self.intrinsic_dimension;
         clamp(Self::RETRIEVED * growth(n, k, power), k, n)
     }
 
-    /// The visiting budget of each composite index when none is given: `4 m k max(ln(n / k),
-    /// (n / k)^(1 - 1 / d'))` for `k` of `n` points, at most `m n`. The growth is the paper's; with
-    /// this factor the retrieval budget is nearly always spent first, and decides the recall.
+    /// Computes the default number of visits in each composite index, for `k` neighbors among `n`
+    /// points: `4 m k max(ln(n / k), (n / k)^(1 - 1 / d'))`, at most `m n`. The growth is that of the
+    /// paper. With this factor, the search nearly always stops at the number of candidates, which then
+    /// decides the recall.
     pub fn default_visited(&self, n: usize, k: usize) -> usize {
         let power = 1.0 - 1.0 / self.intrinsic_dimension;
         let visited = Self::VISITED * self.simple as f64 * growth(n, k, power);
         clamp(visited, k, self.simple.saturating_mul(n))
     }
 
-    /// Whether the settings are in their ranges.
+    /// Checks that the settings are in their ranges.
     ///
     /// # Errors
     ///
-    /// [`KnnError::Setting`] names the one that is not.
+    /// [`KnnError::Setting`] names the first setting that is not.
     pub fn validate(&self) -> Result<(), KnnError> {
         let wrong = |setting, value, expected| {
             Err(KnnError::Setting {
@@ -92,7 +93,7 @@ impl PrioritizedDciConfig {
     }
 }
 
-/// `k max(ln(n / k), (n / k)^power)`.
+/// Computes `k max(ln(n / k), (n / k)^power)`.
 fn growth(n: usize, k: usize, power: f64) -> f64 {
     let ratio = n as f64 / k.max(1) as f64;
     k as f64 * ratio.ln().max(ratio.powf(power))

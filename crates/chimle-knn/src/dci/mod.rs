@@ -14,22 +14,24 @@ use composite::Budget;
 pub use config::PrioritizedDciConfig;
 use simple::SimpleIndex;
 
-/// Approximate search whose cost grows with the intrinsic dimension of the points rather than with
-/// the number of their coordinates: Prioritized DCI (Li and Malik, *Fast k-Nearest Neighbour Search
-/// via Prioritized DCI*, ICML 2017, [arXiv 1703.00440](https://arxiv.org/abs/1703.00440)).
+/// Approximate search by Prioritized DCI (Li and Malik, *Fast k-Nearest Neighbour Search via Prioritized
+/// DCI*, ICML 2017, [arXiv 1703.00440](https://arxiv.org/abs/1703.00440)). Its cost grows with the
+/// intrinsic dimension of the points rather than with the number of their coordinates.
 ///
-/// A *simple index* is a list of all points in the order of their projections onto a random
-/// direction. A *composite index* is several of them. For a query, each composite index visits
-/// points in the order of their projected distance to the query, whichever of its simple indices
-/// they are met in; a point that was met in all of them is a candidate. It stops when a budget of
-/// visits or of candidates is spent, see [`PrioritizedDciConfig`]. The true distance is computed for
-/// the candidates of all composite indices.
+/// A *simple index* is a list of all points in the order of their projections onto a random direction. A
+/// *composite index* consists of several simple indices. For a query, each composite index visits the
+/// entries of all its simple indices in the order of their projected distance from the query. A point
+/// that was visited in all of its simple indices is a candidate. The search stops when a number of
+/// visits or of candidates is reached, see [`PrioritizedDciConfig`]. The true distance is then computed
+/// for the candidates of all composite indices.
 ///
-/// There are always at least `k` candidates of each composite index, whatever the budgets. With
-/// budgets that reach all points, the answer is exact.
+/// Each composite index gives at least `k` candidates, whatever the settings. If the settings allow all
+/// points to be candidates, the answer is exact.
 ///
-/// Memory: a copy of the points, and eight bytes for each point and simple index; while it is
-/// queried, four bytes a point for each thread.
+/// The index takes the memory of a copy of the points, plus eight bytes per point and simple index.
+/// During queries, each thread takes four bytes per point.
+///
+/// # Examples
 ///
 /// ```
 /// use chimle_knn::{NearestNeighbors, Points, PrioritizedDci, PrioritizedDciConfig};
@@ -47,26 +49,26 @@ pub struct PrioritizedDci {
     config: PrioritizedDciConfig,
     projection: RandomProjection,
     values: Vec<f32>,
-    /// Those of the first composite index first.
+    /// All simple indices, starting with those of the first composite index.
     simple: Vec<SimpleIndex>,
 }
 
-/// What a query of a [`PrioritizedDci`] took.
+/// The work of a query of a [`PrioritizedDci`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
-    /// Points visited, counted once for each simple index they were met in.
+    /// The number of visits. A point is counted once for each simple index in which it was visited.
     pub visited: usize,
-    /// True distances computed.
+    /// The number of true distances computed.
     pub distances: usize,
 }
 
 impl PrioritizedDci {
-    /// Indexes points, of which there may be none yet, on all cores.
+    /// Builds an index of points on all cores. There may be no points yet.
     ///
     /// # Errors
     ///
-    /// If a setting is out of its range, there are 2^32 points or more, or a point is so far from
-    /// the origin that its projections overflow.
+    /// If a setting is out of its range, there are 2^32 points or more, or a point is so far from the
+    /// origin that its projections overflow.
     pub fn new(points: Points<'_>, config: &PrioritizedDciConfig) -> Result<Self, KnnError> {
         config.validate()?;
         let directions = config.composite * config.simple;
@@ -80,16 +82,17 @@ impl PrioritizedDci {
         Ok(index)
     }
 
-    /// The settings the index was made with.
+    /// Returns the settings of the index.
     pub fn config(&self) -> &PrioritizedDciConfig {
         &self.config
     }
 
-    /// As [`query`](NearestNeighbors::query), with what it took.
+    /// Answers a query as [`query`](NearestNeighbors::query) does, and returns the work that it took.
     ///
     /// # Errors
     ///
-    /// As [`query`](NearestNeighbors::query), and if the query's projections overflow.
+    /// The errors of [`query`](NearestNeighbors::query), and [`KnnError::ProjectionOverflow`] if the
+    /// query's projections overflow.
     pub fn query_with_effort(
         &self,
         query: &[f32],
@@ -152,7 +155,7 @@ impl NearestNeighbors for PrioritizedDci {
 }
 
 impl Insert for PrioritizedDci {
-    /// Merges the points into each list: sorting them, and one pass over the list.
+    /// Merges the points into each list. This takes a sort of the new points and one pass over the list.
     fn insert(&mut self, points: Points<'_>) -> Result<(), KnnError> {
         check_dimension(self.dimension(), points.dimension())?;
         let first = self.len();

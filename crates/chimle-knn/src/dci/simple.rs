@@ -1,4 +1,4 @@
-//! A simple index: points in the order of their projections onto one direction.
+//! A simple index: all points in the order of their projections onto one direction.
 
 /// A point and its projection.
 #[derive(Clone, Copy, Debug)]
@@ -13,14 +13,14 @@ impl Entry {
     }
 }
 
-/// All points, in ascending order of projection, then of number.
+/// All points, in ascending order of projection and then of number.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SimpleIndex {
     entries: Vec<Entry>,
 }
 
 impl SimpleIndex {
-    /// Adds points with finite projections, of which the first is numbered `first`.
+    /// Adds points with finite projections. The number of the first one is `first`.
     pub(super) fn insert(&mut self, first: u32, projections: impl Iterator<Item = f32>) {
         let mut new: Vec<Entry> = (first..)
             .zip(projections)
@@ -32,7 +32,7 @@ impl SimpleIndex {
         self.entries = merge(&self.entries, &new);
     }
 
-    /// A walk over all points from `target` outwards.
+    /// Starts a walk over all points from `target` outwards.
     pub(super) fn walk(&self, target: f32) -> Walk<'_> {
         let start = self
             .entries
@@ -70,24 +70,25 @@ fn merge(mut a: &[Entry], mut b: &[Entry]) -> Vec<Entry> {
 pub(super) struct Walk<'a> {
     entries: &'a [Entry],
     target: f32,
-    /// The next point below is the one before this.
+    /// The next entry below the target is `below - 1`.
     below: usize,
-    /// The next point above.
+    /// The next entry above the target is `above`.
     above: usize,
-    /// Projected distances of these two, infinite where there is none left.
+    /// The projected distance of the next entry below, infinite if none is left.
     below_distance: f32,
+    /// The projected distance of the next entry above, infinite if none is left.
     above_distance: f32,
 }
 
 impl Walk<'_> {
-    /// The projected distance of the next point, infinite when all points were passed.
+    /// Returns the projected distance of the next point. It is infinite if no point is left.
     #[inline(always)]
     pub(super) fn distance(&self) -> f32 {
         self.below_distance.min(self.above_distance)
     }
 
-    /// Steps past the next point, which must be there, and returns it. Which side it is on is as
-    /// good as random, and so it is chosen without a branch.
+    /// Steps past the next point, which must exist, and returns its number. The side is chosen without a
+    /// branch, because a processor could not predict it.
     #[inline(always)]
     pub(super) fn advance(&mut self) -> u32 {
         let is_below = self.below_distance <= self.above_distance;
@@ -100,7 +101,7 @@ impl Walk<'_> {
 
     #[inline(always)]
     fn update(&mut self) {
-        // Clamped, so that only the end is infinite.
+        // Distances are clamped, so that only the end of the list is infinite.
         let distance = |a: f32, b: f32| (a - b).min(f32::MAX);
         self.below_distance = match self.entries.get(self.below.wrapping_sub(1)) {
             Some(entry) => distance(self.target, entry.projection),

@@ -1,31 +1,34 @@
-//! How far the matrix product's distances can be from the plain ones.
+//! A bound of the difference between the distances from the matrix product and the plain distances of
+//! [`squared_distance`](crate::squared_distance).
 //!
 //! Let `u = 2^-24` and `gamma(m) = m u / (1 - m u)`, the relative error of `m` roundings (Higham,
-//! *Accuracy and Stability of Numerical Algorithms*, section 3.1). With the centered values
-//! `a = fl(q - c)` and `b = fl(p - c)`, `A = |a|^2` and `B = |b|^2`, the distance is
-//! `A + B - 2 a.b` but for
+//! *Accuracy and Stability of Numerical Algorithms*, section 3.1). Let `a = fl(q - c)` and
+//! `b = fl(p - c)` be the centered values of a query and a point, `A = |a|^2` and `B = |b|^2`. The
+//! distance is `A + B - 2 a.b`, up to three rounding errors:
 //!
-//! - the rounding of `a` and `b`: at most `4.2 u (A + B)`;
-//! - that of the product, in any order of summation, fused or not: twice at most `gamma(d) |a| |b|`,
-//!   so at most `gamma(d) (A + B)`;
-//! - that of `B - 2 a.b`, and of `A` and `B`, which are summed in f64: at most `5 u (A + B)`.
+//! - the error of `a` and `b`, at most `4.2 u (A + B)`;
+//! - twice the error of the product, which is at most `gamma(d) |a| |b|` in any order of summation,
+//!   fused or not. Together this is at most `gamma(d) (A + B)`;
+//! - the error of `B - 2 a.b`, and of `A` and `B`, which are summed in f64, at most `5 u (A + B)`.
 //!
-//! Together at most `e (A + B)`, where `e = gamma(d + 16)` leaves room. The plain distance itself
-//! passes each term through three roundings, `d / 16` additions and four more, and so is at least
-//! `1 - g` times the true one, with `g = gamma(d / 16 + 8)`. What is lost to underflow is at most
-//! the smallest subnormal for each of at most eight operations on each coordinate, `s` in all.
+//! The sum of these errors is less than `e (A + B)` with `e = gamma(d + 16)`.
 //!
-//! A point can therefore be among those whose plain distance is at most `w` only if
+//! In the plain distance, each term passes through three roundings, `d / 16` additions and four more
+//! additions. The plain distance is therefore at least `1 - g` times the true one, with
+//! `g = gamma(d / 16 + 8)`. Underflow loses at most the smallest subnormal in each of at most eight
+//! operations per coordinate, `s` in total.
+//!
+//! Hence the plain distance of a point can be at most `w` only if
 //!
 //! ```text
 //! (1 - e) B - 2 a.b  <=  w / (1 - g) + s - (1 - e) A
 //! ```
 //!
-//! The left side is what is computed for each point, the right side for each query.
+//! The left side is computed for each point, the right side for each query.
 
 use crate::distance::LANES;
 
-/// Unit roundoff of f32.
+/// The unit roundoff of f32.
 const UNIT: f64 = f32::EPSILON as f64 / 2.0;
 
 /// Squared norms above this could overflow f32 in the product.
@@ -47,8 +50,8 @@ impl RoundingBound {
         }
     }
 
-    /// `(1 - e) B` of a point; negative infinity, which rules nothing out, where the expansion
-    /// might overflow.
+    /// Computes `(1 - e) B` of a point. If the expansion might overflow, the result is negative infinity,
+    /// which never rules the point out.
     pub(super) fn norm(&self, squared_norm: f64) -> f32 {
         if self.holds(squared_norm) {
             (((1.0 - self.expansion) * squared_norm) as f32).next_down()
@@ -57,8 +60,8 @@ impl RoundingBound {
         }
     }
 
-    /// What `(1 - e) B - 2 a.b` must not exceed for a plain distance of at most `worst` from a query
-    /// of squared norm A; infinity where the expansion might overflow.
+    /// Computes the largest value of `(1 - e) B - 2 a.b` for which the plain distance from a query with
+    /// the squared norm A can be at most `worst`. It is infinite if the expansion might overflow.
     pub(super) fn threshold(&self, worst: f32, squared_norm: f64) -> f32 {
         if self.holds(squared_norm) {
             let distance = f64::from(worst) / (1.0 - self.plain) + self.underflow;
@@ -73,7 +76,7 @@ impl RoundingBound {
     }
 }
 
-/// Infinite where the number of roundings leaves no bound.
+/// Computes `gamma`. It is infinite if there are too many roundings for a bound.
 fn gamma(roundings: usize) -> f64 {
     let error = roundings as f64 * UNIT;
     if error < 0.5 {
@@ -83,7 +86,7 @@ fn gamma(roundings: usize) -> f64 {
     }
 }
 
-/// `|v|^2`, summed in f64.
+/// Computes `|v|^2`, summed in f64.
 pub(super) fn squared_norm(values: impl Iterator<Item = f32>) -> f64 {
     values.map(|v| f64::from(v) * f64::from(v)).sum()
 }

@@ -11,20 +11,24 @@ use crate::{Insert, KnnError, Nearest, NearestNeighbors, Neighbor, Points};
 
 use bound::RoundingBound;
 
-/// From this many queries on, a matrix product is faster than comparing one by one.
+/// The number of queries from which a matrix product is faster than comparing one by one.
 const PRODUCT_QUERIES: usize = 8;
 
 /// Exact search: every query is compared with every point, on all cores and with SIMD.
 ///
-/// The answer is that of the plain loop over [`squared_distance`](crate::squared_distance), ties
-/// and last bits included, whatever the points are. Few queries are compared one by one, which is
-/// bound by memory. Many go through a matrix product, `|q|^2 - 2 q.p + |p|^2` block by block, which
-/// rounds differently: its rounding error is bounded, and every point that the bound cannot rule
-/// out is compared again with the plain distance. To keep the bound narrow, points are centered on
-/// their mean. Points that coincide to within that bound (duplicates, clusters that are tiny as
-/// seen from the mean) cost a plain comparison each, no more.
+/// The answer is always the same as that of a plain loop over
+/// [`squared_distance`](crate::squared_distance), including ties and last bits.
 ///
-/// Memory: a copy of the points, and one value a point.
+/// A few queries are compared one by one, at a speed limited by memory. Many queries are compared by a
+/// matrix product, block by block: `|q|^2 - 2 q.p + |p|^2`. It rounds differently from the plain
+/// distance, but the difference is bounded. Every point that the bound cannot rule out is compared again
+/// by the plain distance. To keep the bound small, points are centered on their mean. Points that are
+/// closer together than the bound (duplicates, or clusters that are tiny compared with their distance
+/// from the mean) cost one plain comparison each.
+///
+/// The index takes the memory of a copy of the points, plus one value per point.
+///
+/// # Examples
 ///
 /// ```
 /// use chimle_knn::{Exact, NearestNeighbors, Points};
@@ -41,16 +45,16 @@ const PRODUCT_QUERIES: usize = 8;
 pub struct Exact {
     values: Vec<f32>,
     dimension: usize,
-    /// What the matrix product is centered on; any value is correct, the mean is the best.
+    /// The center of the matrix product. Any value gives correct answers, and the mean is the fastest.
     center: Vec<f32>,
-    /// Number of points when the center was last their mean.
+    /// The number of points when the center was last set to their mean.
     centered: usize,
-    /// A lower bound of each point's part of the expansion, as [`RoundingBound::norm`] gives it.
+    /// A lower bound of each point's part of the expansion, from [`RoundingBound::norm`].
     norms: Vec<f32>,
 }
 
 impl Exact {
-    /// Indexes points, of which there may be none yet.
+    /// Builds an index of points. There may be no points yet.
     pub fn new(points: Points<'_>) -> Self {
         let mut index = Self {
             values: points.values().to_vec(),
@@ -63,12 +67,13 @@ impl Exact {
         index
     }
 
-    /// The points, in the order of their indices.
+    /// Returns the points, in the order of their indices.
     pub fn points(&self) -> Points<'_> {
         Points::checked(&self.values, self.dimension)
     }
 
-    /// Completes the norms; centers anew once there are twice the points of last time.
+    /// Computes the norms of new points. The center is updated, with all norms, each time the number of
+    /// points has doubled.
     fn update_norms(&mut self) {
         if self.points().len() >= 2 * self.centered {
             self.center = mean(self.points());
@@ -121,7 +126,7 @@ impl Insert for Exact {
     }
 }
 
-/// The mean of the points, 0 where there are none.
+/// Computes the mean of the points. It is 0 if there are no points.
 fn mean(points: Points<'_>) -> Vec<f32> {
     let mut sums = vec![0.0f64; points.dimension()];
     for point in points.rows() {
@@ -133,7 +138,7 @@ fn mean(points: Points<'_>) -> Vec<f32> {
     sums.iter().map(|sum| (sum / count) as f32).collect()
 }
 
-/// What two parts of the points gave for the same queries.
+/// Merges the nearest points from two parts of the points, for the same queries.
 fn merge(mut one: Vec<Nearest>, other: Vec<Nearest>) -> Vec<Nearest> {
     for (one, other) in one.iter_mut().zip(other) {
         one.merge(other);

@@ -1,4 +1,5 @@
-//! Comparing many queries with points by a matrix product, and plainly where that cannot tell.
+//! Comparison of many queries with points by a matrix product. Points that the product cannot rule out
+//! are compared by the plain distance.
 
 use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
@@ -9,17 +10,19 @@ use crate::{Nearest, Points};
 use super::Exact;
 use super::bound::{RoundingBound, squared_norm};
 
-/// Queries and most points of one product: 512 KiB of results, which stay in a core's second cache.
+/// The largest numbers of queries and points in one product. Its 512 KiB of results stay in the L2 cache
+/// of a core.
 const QUERIES: usize = 256;
 const POINTS: usize = 512;
 
-/// Values of the points of one product, of which there are fewer where the dimension is high.
+/// The largest number of values of the points in one product. It limits the number of points if the
+/// dimension is high.
 const POINT_VALUES: usize = 1 << 20;
 
-/// The `k` nearest to each query. The results of the product are never held whole.
+/// Finds the `k` points nearest to each query. The whole product is never in memory.
 pub(super) fn parallel(index: &Exact, queries: Points<'_>, k: usize) -> Vec<Nearest> {
     let tiles = queries.len().div_ceil(QUERIES);
-    // Few queries are divided by points too, so that all cores have work.
+    // If there are few queries, the points are divided as well, so that all cores have work.
     let parts = (4 * rayon::current_num_threads())
         .div_ceil(tiles)
         .min(index.points().len().div_ceil(POINTS));
@@ -54,7 +57,7 @@ pub(super) fn parallel(index: &Exact, queries: Points<'_>, k: usize) -> Vec<Near
     tiles.into_iter().flatten().collect()
 }
 
-/// The nearest to each query among the points from `start` to `end`, on one thread.
+/// Finds the nearest points to each query among those from `start` to `end`, on one thread.
 fn search(index: &Exact, start: usize, end: usize, queries: Points<'_>, k: usize) -> Vec<Nearest> {
     let dimension = index.dimension;
     let bound = RoundingBound::new(dimension);
@@ -64,7 +67,7 @@ fn search(index: &Exact, start: usize, end: usize, queries: Points<'_>, k: usize
         .chunks_exact(dimension)
         .map(|query| squared_norm(query.iter().copied()))
         .collect();
-    // So that the product is -2 a.b, to the bit.
+    // With this factor, the product is exactly -2 a.b.
     centered_queries.iter_mut().for_each(|v| *v *= -2.0);
 
     let mut nearest: Vec<_> = queries.rows().map(|_| Nearest::new(k)).collect();
@@ -90,7 +93,7 @@ fn search(index: &Exact, start: usize, end: usize, queries: Points<'_>, k: usize
 
             left.clear();
             collect_below(norms, products, threshold(nearest), &mut left);
-            // The k lowest first, so that the threshold falls before the others are looked at.
+            // The k points with the lowest bounds come first, which lowers the threshold for the others.
             if left.len() > k {
                 left.select_nth_unstable_by(k - 1, |a, b| a.bound.total_cmp(&b.bound));
             }
@@ -114,14 +117,14 @@ fn center_onto(points: Points<'_>, center: &[f32], centered: &mut Vec<f32>) {
     }
 }
 
-/// `products[q][p]` is the dot product of query `q` and point `p`, all row-major.
+/// Computes the dot product of each query `q` and each point `p` as `products[q][p]`, all row-major.
 fn multiply(points: &[f32], queries: &[f32], dimension: usize, products: &mut [f32]) {
     let (rows, columns) = (points.len() / dimension, queries.len() / dimension);
     assert_eq!(points.len(), rows * dimension, "whole points");
     assert_eq!(queries.len(), columns * dimension, "whole queries");
     assert_eq!(products.len(), rows * columns, "size of the product");
-    // SAFETY: by the assertions, every element named by the dimensions and strides lies within its
-    // slice; `products` is borrowed mutably, so that it overlaps neither factor, and is not read.
+    // SAFETY: The assertions ensure that every element given by the dimensions and strides lies within
+    // its slice. `products` is borrowed mutably, so it overlaps neither factor. It is not read.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
@@ -155,14 +158,15 @@ struct Left {
     bound: f32,
 }
 
-/// Whether a point is farther than the threshold allows. Where the product overflowed, the bound is
-/// not a number, which rules nothing out.
+/// Returns whether a point is farther than the threshold allows. If the product overflowed, the bound is
+/// NaN, which does not rule the point out.
 #[inline(always)]
 fn rules_out(threshold: f32, bound: f32) -> bool {
     bound > threshold
 }
 
-/// Collects the points whose bound, the sum of norm and product, the threshold does not rule out.
+/// Collects the points that the threshold does not rule out. The bound of a point is the sum of its norm
+/// and its product.
 fn collect_below(norms: &[f32], products: &[f32], threshold: f32, left: &mut Vec<Left>) {
     Arch::new().dispatch(CollectBelow {
         norms,
@@ -184,7 +188,7 @@ impl NullaryFnOnce for CollectBelow<'_> {
 
     #[inline(always)]
     fn call(self) {
-        /// Rows looked at by one branch: nearly always none of them is left.
+        /// The number of rows that share one branch. Nearly always, all of them are ruled out.
         const ROWS: usize = 32;
         let (norms, norms_rest) = self.norms.as_chunks::<ROWS>();
         let (products, products_rest) = self.products.as_chunks::<ROWS>();

@@ -1,17 +1,18 @@
-//! Comparing queries with points one by one.
+//! Comparison of queries with points one by one.
 
 use rayon::prelude::*;
 
 use crate::distance::squared_distances;
 use crate::{Nearest, Points};
 
-/// Distances computed before they are looked through: they stay in registers and the first cache.
+/// The number of distances that are computed before they are compared. They stay in registers and the L1
+/// cache.
 const ROWS: usize = 128;
 
-/// Values below which dividing the work costs more than it saves.
+/// The number of values up to which dividing the work among threads costs more than it saves.
 const SERIAL_VALUES: usize = 1 << 15;
 
-/// The `k` nearest to each query.
+/// Finds the `k` points nearest to each query.
 pub(super) fn parallel(points: Points<'_>, queries: Points<'_>, k: usize) -> Vec<Nearest> {
     if points.values().len() * queries.len() <= SERIAL_VALUES {
         return scan(points, 0, queries, k);
@@ -29,7 +30,7 @@ pub(super) fn parallel(points: Points<'_>, queries: Points<'_>, k: usize) -> Vec
         .unwrap_or_default()
 }
 
-/// As [`parallel`] on one thread; the first point has the index `first`.
+/// Finds the `k` points nearest to each query on one thread. The index of the first point is `first`.
 fn scan(points: Points<'_>, first: usize, queries: Points<'_>, k: usize) -> Vec<Nearest> {
     let mut nearest: Vec<_> = queries.rows().map(|_| Nearest::new(k)).collect();
     let mut distances = [0.0; ROWS];

@@ -1,4 +1,4 @@
-//! kiddo's tree, whose dimension is a constant, behind one whose dimension is a value.
+//! A trait over kiddo's trees, whose dimension is a constant. It makes the dimension a value.
 
 use std::fmt::Debug;
 use std::num::NonZero;
@@ -8,13 +8,16 @@ use kiddo::{ImmutableKdTree, SquaredEuclidean};
 
 use crate::{KnnError, Neighbor, Points};
 
-/// A tree over one or more points of one dimension.
+/// A tree over at least one point.
+///
+/// The tree's own distances are rounded differently from those of
+/// [`squared_distance`](crate::squared_distance).
 pub(super) trait Tree: Debug + Send + Sync {
-    /// The `count` nearest (or all, if there are fewer), in ascending order of the tree's own
-    /// rounding of their distances.
+    /// Finds the `count` nearest points, or all points if there are fewer, in ascending order of the
+    /// tree's own distances.
     fn nearest(&self, query: &[f32], count: usize) -> Vec<Neighbor>;
 
-    /// All points within a squared distance of `reach`, as the tree rounds it, in any order.
+    /// Finds all points whose squared distance by the tree is at most `reach`, in any order.
     fn within(&self, query: &[f32], reach: f32) -> Vec<usize>;
 }
 
@@ -47,7 +50,7 @@ impl<const D: usize> Tree for ImmutableKdTree<f32, D> {
     }
 }
 
-/// Builds the tree of the points' dimension.
+/// Builds a tree for the dimension of the points.
 pub(super) fn build(points: Points<'_>) -> Result<Arc<dyn Tree>, KnnError> {
     macro_rules! by_dimension {
         ($($dimension:literal)*) => {
@@ -67,7 +70,7 @@ fn of<const D: usize>(points: Points<'_>) -> Result<Arc<dyn Tree>, KnnError> {
     let (rows, _) = points.values().as_chunks::<D>();
     match ImmutableKdTree::<f32, D>::new_from_slice(rows) {
         Ok(tree) => Ok(Arc::new(tree)),
-        // The only cause left: the coordinates are finite, and leaves of any size are allowed.
+        // No other cause is possible: the coordinates are finite, and leaves may have any size.
         Err(_) => Err(KnnError::TooManyPoints {
             points: points.len(),
             limit: u32::MAX as usize,

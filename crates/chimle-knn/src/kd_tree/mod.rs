@@ -13,26 +13,29 @@ use fixed::Tree;
 /// The largest coordinate for which no distance in [`KdTree::MAX_DIMENSION`] dimensions overflows.
 const LARGEST_COORDINATE: f32 = 1e18;
 
-/// Relative room for the rounding of the tree's distances: each passes through at most three
-/// roundings a level (there are fewer than 64) and a few more, so that it is off by no more than
-/// 256 units of 2^-24.
+/// A bound of the relative rounding error in the tree's distances, with a factor of 4 to spare. Each
+/// distance passes through at most three roundings per level of the tree, of which there are fewer than
+/// 64, and a few more. Its error is therefore at most 256 units of 2^-24.
 const ROUNDING: f32 = 4.0 * 256.0 * f32::EPSILON / 2.0;
 
-/// Exact search in low dimension by a k-d tree, that of [`kiddo`](https://docs.rs/kiddo).
+/// Exact search in low dimension by a k-d tree from the crate [`kiddo`](https://docs.rs/kiddo).
 ///
-/// The answer is that of the plain loop over [`squared_distance`], ties included. In up to about
-/// four dimensions a query looks at a few dozen of a million points.
+/// The answer is the same as that of a plain loop over [`squared_distance`], including ties. In up to
+/// about four dimensions, a query visits a few dozen of a million points.
 ///
-/// What it is not good for:
+/// Do not use a k-d tree for:
 ///
-/// - More than about ten dimensions: from there on a query visits most of the tree, and
-///   [`Exact`](crate::Exact) is faster. Above [`MAX_DIMENSION`](Self::MAX_DIMENSION) none is built.
-/// - Many duplicates of one point: a query whose `k`th neighbor is tied looks at all that are tied.
-/// - Frequent additions: each [`insert`](Insert::insert) builds the tree anew, to keep it balanced.
-/// - Coordinates above 10^18 in magnitude, whose squares might overflow: such an index, or query, is
-///   answered by the plain loop.
+/// - More than about ten dimensions. A query then visits most of the tree, and [`Exact`](crate::Exact)
+///   is faster. Above [`MAX_DIMENSION`](Self::MAX_DIMENSION), no tree is built.
+/// - Many duplicates of one point. If several points are tied for the `k`th neighbor, a query visits all
+///   of them.
+/// - Frequent additions. Each [`insert`](Insert::insert) builds a new tree, to keep it balanced.
+/// - Coordinates above 10^18 in magnitude, whose squares might overflow. If the points or a query have
+///   such coordinates, the query is answered by a plain loop.
 ///
-/// Memory: two copies of the points, and four bytes a point.
+/// The index takes the memory of two copies of the points, plus four bytes per point.
+///
+/// # Examples
 ///
 /// ```
 /// use chimle_knn::{KdTree, NearestNeighbors, Points};
@@ -47,7 +50,7 @@ const ROUNDING: f32 = 4.0 * 256.0 * f32::EPSILON / 2.0;
 pub struct KdTree {
     values: Vec<f32>,
     dimension: usize,
-    /// None where there are no points, or some of them are too large.
+    /// `None` if there are no points, or if a coordinate is too large.
     tree: Option<Arc<dyn Tree>>,
 }
 
@@ -55,7 +58,7 @@ impl KdTree {
     /// The highest dimension for which a tree is built.
     pub const MAX_DIMENSION: usize = 16;
 
-    /// Builds a tree of points, of which there may be none yet.
+    /// Builds a tree of points. There may be no points yet.
     ///
     /// # Errors
     ///
@@ -89,11 +92,12 @@ impl KdTree {
         Points::checked(&self.values, self.dimension)
     }
 
-    /// Every point that can be among the `k` nearest, by the tree's own distances.
+    /// Returns all points that can be among the `k` nearest, judged by the tree's own distances.
     fn candidates(&self, tree: &dyn Tree, query: &[f32], k: usize) -> Vec<usize> {
         let mut found = tree.nearest(query, k + 1);
         if found.len() > k {
-            // Those beyond the k found are ruled out if the next is farther by more than rounding.
+            // If the next point is farther by more than the rounding error, only the first k can be the
+            // nearest.
             let reach = found[k - 1].distance * (1.0 + ROUNDING) + f32::MIN_POSITIVE;
             if found[k].distance <= reach {
                 return tree.within(query, reach);
@@ -103,7 +107,7 @@ impl KdTree {
         found.into_iter().map(|neighbor| neighbor.index).collect()
     }
 
-    /// All points, by the plain loop.
+    /// Compares the query with all points in a plain loop.
     fn scan(&self, query: &[f32], nearest: &mut Nearest) {
         let mut distances = vec![0.0; self.len()];
         squared_distances(query, &self.values, &mut distances);

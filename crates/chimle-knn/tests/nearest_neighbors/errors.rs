@@ -1,11 +1,11 @@
-//! Bad input is an error that says what is wrong.
+//! Invalid input gives an error that says what is wrong.
 
 use chimle_knn::{
     Exact, KdTree, KnnError, NearestNeighbors, Points, PrioritizedDci, PrioritizedDciConfig,
     Projected, RandomProjection,
 };
 
-/// One index of each kind.
+/// Builds one index of each kind.
 fn indices(points: Points) -> Vec<(&'static str, Box<dyn NearestNeighbors>)> {
     let projection = RandomProjection::new(points.dimension(), 2, 0).unwrap();
     let projected = Projected::new(points, projection, 4, |points| Ok(Exact::new(points)));

@@ -1,4 +1,4 @@
-//! Points added to an index.
+//! Points are added to an index.
 
 use chimle_knn::{
     Exact, Insert, KdTree, KnnError, NearestNeighbors, Points, PrioritizedDci,
@@ -9,8 +9,8 @@ use crate::{assert_equals_plain_loop, point_sets};
 
 const DIMENSION: usize = 9;
 
-/// Adds points in parts to an index of none, the last part far from the others, and compares with
-/// an index of all of them.
+/// Adds points in parts to an empty index, and compares it with an index of all points. The last part is
+/// far from the others.
 fn assert_equals_rebuilding<I, F>(build: F) -> I
 where
     I: NearestNeighbors + Insert,

@@ -1,4 +1,4 @@
-//! Every index against the plain loop, on points of many kinds.
+//! Every index is compared with a plain loop, on points of many kinds.
 
 mod dci;
 mod errors;
@@ -10,7 +10,7 @@ mod projection;
 
 use chimle_knn::{NearestNeighbors, Neighbor, Points, squared_distance};
 
-/// What an exact index answers: all distances, sorted.
+/// Returns the answer of an exact index: all distances, sorted.
 fn plain_loop(points: Points, query: &[f32], k: usize) -> Vec<Neighbor> {
     let mut all: Vec<Neighbor> = (points.rows().enumerate())
         .map(|(index, point)| Neighbor {
@@ -18,13 +18,13 @@ fn plain_loop(points: Points, query: &[f32], k: usize) -> Vec<Neighbor> {
             distance: squared_distance(query, point),
         })
         .collect();
-    // The sort is stable: ties stay in the order of their indices.
+    // The sort is stable, so ties stay in the order of their indices.
     all.sort_by(|a, b| a.distance.partial_cmp(&b.distance).expect("no NaN"));
     all.truncate(k);
     all
 }
 
-/// Asserts that an index answers as the plain loop, one query at a time and all together.
+/// Asserts that an index answers like the plain loop, to each query alone and to all together.
 fn assert_equals_plain_loop(
     index: &impl NearestNeighbors,
     points: Points,

@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// Row-major values of `n x dimension`, and of some queries to them.
+/// The row-major values of `n x dimension` points and of some queries.
 pub struct PointSet {
     pub name: String,
     pub points: Vec<f32>,
@@ -20,8 +20,8 @@ pub fn random(n: usize, dimension: usize, seed: u64) -> Vec<f32> {
     (0..n * dimension).map(|_| normal(&mut random)).collect()
 }
 
-/// Points in clusters; each cluster is a Gaussian in a random subspace of `intrinsic` dimensions,
-/// with 5 % of noise in all of them.
+/// Draws points in clusters. Each cluster is a Gaussian in a random subspace of `intrinsic` dimensions,
+/// with 5% of noise in all coordinates.
 pub fn clustered(
     n: usize,
     dimension: usize,
@@ -51,8 +51,8 @@ pub fn clustered(
     values
 }
 
-/// Sets of `n` points or fewer in `dimension` dimensions, with more queries than a matrix product
-/// takes at once for one of them.
+/// Returns sets of at most `n` points in `dimension` dimensions. One of them has more queries than one
+/// matrix product takes.
 pub fn of_dimension(n: usize, dimension: usize) -> Vec<PointSet> {
     let seed = dimension as u64;
     let queries = random(20, dimension, seed + 1);

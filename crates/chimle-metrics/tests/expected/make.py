@@ -1,17 +1,17 @@
-"""Makes the numbers that `tests/agreement.rs` checks this crate against.
+"""Computes the numbers that `tests/sets_agreement.rs` compares this crate with.
 
 Run in this folder with numpy, scikit-image, pytorch-fid and prdc installed:
 
     python make.py
 
-It writes `sets.safetensors` (features of made-up images, f64) and `numbers.json`:
+The script writes `sets.safetensors` (random features in f64) and `numbers.json`:
 
-- `full`, more rows than features: FID by pytorch-fid, precision and the rest by prdc, KID by the
-  sums of its definition, row by row.
-- `singular`, fewer rows than features, where scipy's matrix square root is not to be relied on:
-  FID as the singular values of the product of the centered rows give it, the rest as above.
-- `ms_ssim`: of pictures by formula (see `picture`), by the definition of the measure; its
-  structural similarity is first checked against scikit-image's.
+- `full` has more rows than features. FID is computed by pytorch-fid; precision, recall, density and
+  coverage by prdc; KID by the sums of its definition, row by row.
+- `singular` has fewer rows than features, for which scipy's matrix square root is unreliable. FID is
+  computed from the singular values of the product of the centered rows, the rest as for `full`.
+- `ms_ssim` is computed by the definition of the measure, on pictures given by a formula (see
+  `picture`). The structural similarity is first compared with scikit-image's.
 """
 
 import json
@@ -59,7 +59,7 @@ def triangle(n, period):
 
 
 def picture(height, width):
-    """Waves, and the same paler and with noise: `[3, height, width]`, f32."""
+    """Returns waves, and a paler, noisy version of them: `[3, height, width]`, f32."""
     c, y, x = np.meshgrid(range(3), range(height), range(width), indexing="ij")
     waves = triangle(3 * x + 5 * y + 7 * c, 97) + triangle(x * (c + 2), 41) + triangle(2 * y, 59)
     noise = (x * 7919 + y * 104729 + c * 1299709) * 2654435761 % 2**32 // 2**16
@@ -68,7 +68,7 @@ def picture(height, width):
 
 
 def similarity(a, b):
-    """Means over positions: (SSIM, its contrast and structure)."""
+    """Returns the means over positions of (SSIM, contrast and structure)."""
     x = np.arange(11) - 5
     window = np.exp(-(x**2) / 4.5)
     window /= window.sum()
@@ -133,7 +133,7 @@ for name, dimension, (n, m), ks, frechet in [
         "kid": kid(real, fake),
         "prdc": {k: {name: float(v) for name, v in found.items()} for k, found in prdc.items()},
     }
-# Where both ways of the distance hold, they agree.
+# Where both computations of FID are valid, they agree.
 full = sets["full.real"], sets["full.fake"]
 assert abs(frechet_by_rows(*full) / frechet_by_moments(*full) - 1) < 1e-6
 sizes = [(176, 176), (199, 181), (256, 300)]
