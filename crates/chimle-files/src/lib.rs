@@ -1,6 +1,6 @@
 //! Files that are written completely or not at all.
 //!
-//! If a program is stopped while it writes a file, half of the file is missing and the previous contents are lost.
+//! If a program is stopped while it writes a file, the file is incomplete and its previous contents are lost.
 //! [`write()`] and [`write_with`] prevent this: they write a temporary file in the same folder, sync it to the disk,
 //! rename it to its final name and sync the folder. A reader finds either the previous file or the complete new one.
 //! [`sync_folder`] performs only the last of these steps, for programs that rename files themselves.
@@ -68,7 +68,7 @@ pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> 
 ///
 /// # Errors
 ///
-/// If the closure returns an error. Otherwise as [`write()`].
+/// If the closure returns an error, and in the cases of [`write()`].
 pub fn write_with(
     path: impl AsRef<Path>,
     contents: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,

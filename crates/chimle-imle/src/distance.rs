@@ -5,7 +5,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 
 use crate::rows::Rows;
 
-/// A distance between outputs of a generator: the search minimizes it and training lowers it.
+/// A distance between outputs of a generator, which the search and the training minimize.
 ///
 /// The features of an output are computed once, as [`Features`](Self::Features). The features of a
 /// target are then compared with those of many candidates.
@@ -70,7 +70,7 @@ pub trait Distance<B: Backend> {
         self.compare(&self.features(output), targets)
     }
 
-    /// Returns the distances `[n]` of n outputs from n others, one to one.
+    /// Returns the distances `[n]` of n outputs from n other outputs, one to one.
     fn between(&self, a: Self::Output, b: Self::Output) -> Tensor<B, 1> {
         self.compare(&self.features(a), &self.features(b))
     }

@@ -58,7 +58,7 @@ use crate::rows::Rows;
 pub trait StagedGenerator<B: Backend> {
     /// The conditioning of a batch of inputs.
     type Conditioning;
-    /// The state of a batch between two levels.
+    /// The state of a batch after some number of levels.
     type State: Rows<B>;
     /// A batch of latent codes of one level.
     type Code;

@@ -26,7 +26,7 @@
 //! - A [`CodePool`] supplies the candidates. [`SeededPool`] draws them from a seed, so a chosen
 //!   code can be stored as its index. [`GivenPool`] holds codes that were made elsewhere.
 //! - [`Objective`] is the training loss, with or without intermediate supervision.
-//! - [`nearest`] is an exact search among the rows of any two tensors, on their own device.
+//! - [`nearest`] finds exact nearest neighbors among the rows of two tensors, on their own device.
 //!
 //! # Example
 //!

@@ -104,8 +104,8 @@ impl Search {
     ///
     /// # Errors
     ///
-    /// [`SearchError::Levels`], [`SearchError::EmptyPool`], [`SearchError::NothingMeasured`] and
-    /// [`SearchError::Shortlist`].
+    /// Returns [`SearchError::Levels`], [`SearchError::EmptyPool`],
+    /// [`SearchError::NothingMeasured`] or [`SearchError::Shortlist`].
     pub fn validate(&self, levels: usize) -> Result<(), SearchError> {
         self.neighbors.validate()?;
         match &self.strategy {
@@ -125,7 +125,7 @@ impl Search {
     /// Finds the nearest code for each observed output of a batch of inputs.
     ///
     /// Returns one [`Chosen`] per observed output, in the order of `target`. `examples` holds the
-    /// identity of each row of the conditioning, under which the pool draws its codes. Observed
+    /// identity of each row of the conditioning, from which its codes are drawn. Observed
     /// outputs of one input share its candidates. As long as they choose the same prefix, each
     /// candidate is evaluated once for all of them.
     ///

@@ -85,6 +85,7 @@ pub struct Compute {
     /// The type of the dense blocks' maps.
     pub precision: Precision,
     /// Whether the backward pass computes the maps of each RRDB again, instead of keeping them from
-    /// the forward pass. This takes about one more forward pass, and a small part of the memory.
+    /// the forward pass. This costs about one more forward pass and needs only a small part of the
+    /// memory.
     pub recompute: bool,
 }

@@ -1,4 +1,4 @@
-//! The generator's configuration, its presets, and what makes one invalid.
+//! The generator's configuration, its presets, and its checks.
 
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
@@ -189,8 +189,8 @@ impl GeneratorConfig {
     ///
     /// # Errors
     ///
-    /// Names the field that is zero or too large, that has the wrong length, or that does not fit the
-    /// architecture.
+    /// If a field is zero or too large, has the wrong length, or does not fit the architecture. The
+    /// error names the field.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let sizes = [
             ("in_channels", self.in_channels),

@@ -14,8 +14,8 @@ use crate::state::{LatentCode, State};
 
 /// The CHIMLE generator: a chain of levels that is evaluated one level at a time.
 ///
-/// It implements [`StagedGenerator`], whose outputs are RGB images `[batch, 3, h, w]`. In
-/// colorization a level computes network Lab first, which [`advance_raw`](Self::advance_raw)
+/// It implements [`StagedGenerator`], whose outputs are RGB images `[batch, 3, h, w]`. Before the
+/// conversion to RGB, a level computes a raw image, which [`advance_raw`](Self::advance_raw)
 /// returns:
 ///
 /// | architecture | raw image of a level, `[batch, channels, h, w]` |
@@ -120,8 +120,8 @@ impl<B: Kernels> Generator<B> {
     ///
     /// # Panics
     ///
-    /// As [`begin`](StagedGenerator::begin) and [`advance_raw`](Self::advance_raw). Also if there
-    /// are more codes than levels.
+    /// If [`begin`](StagedGenerator::begin) or [`advance_raw`](Self::advance_raw) panics, or if
+    /// there are more codes than levels.
     pub fn forward_raw(
         &self,
         conditioning: Vec<Tensor<B, 4>>,
@@ -141,7 +141,7 @@ impl<B: Kernels> Generator<B> {
     ///
     /// # Panics
     ///
-    /// As [`forward_raw`](Self::forward_raw).
+    /// If [`forward_raw`](Self::forward_raw) panics.
     pub fn forward(
         &self,
         conditioning: Vec<Tensor<B, 4>>,

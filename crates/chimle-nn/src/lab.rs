@@ -61,7 +61,7 @@ fn srgb_curve<B: Backend>(linear: Tensor<B, 4>) -> Tensor<B, 4> {
     const TOE: f64 = 0.0031308;
     let is_power = linear.clone().greater_elem(TOE);
     // The power has an infinite slope at 0. Below the toe its gradient is multiplied by 0, which
-    // gives NaN if the gradient is infinite. So the power is never computed of a value below the
+    // gives NaN if the gradient is infinite. So the power is never computed for a value below the
     // toe.
     let power = linear.clone().clamp_min(TOE).powf_scalar(1.0 / 2.4) * 1.055 - 0.055;
     (linear * 12.92).mask_where(is_power, power)

@@ -1,4 +1,4 @@
-//! One level of the chain: its two streams, its way up, and its image.
+//! One level of the chain: its two streams, the enlargement of its features, and its image.
 //! [`Generator`](crate::Generator) joins the levels.
 
 use burn::config::Config;
@@ -75,7 +75,7 @@ pub struct Level<B: Backend> {
     pub adains: Vec<AdaIn<B>>,
     /// The convolution at the end of the chain of RRDBs.
     pub chain_end: WeightNormConv2d<B>,
-    /// The two convolutions of the features that are handed up.
+    /// The two convolutions of [`up`](Self::up) and [`refine`](Self::refine).
     pub up: Vec<WeightNormConv2d<B>>,
     /// The convolution from c channels to the raw image, before tanh.
     pub out: WeightNormConv2d<B>,

@@ -15,7 +15,7 @@ pub struct LatentCode<B: Backend> {
     pub local: Tensor<B, 4>,
 }
 
-/// The state of a generator between two levels, for a batch of examples.
+/// The state of a generator after some number of levels, for a batch of examples.
 ///
 /// A state can be cloned and continued in several ways. Its rows can be selected and repeated (see
 /// [`Rows`]), so the search continues one chosen prefix with many candidates. A state shares its

@@ -36,7 +36,7 @@ impl<B: Backend> Generator<B> {
     ///
     /// # Errors
     ///
-    /// As [`save`](Self::save).
+    /// Returns the errors of [`save`](Self::save).
     ///
     /// # Panics
     ///

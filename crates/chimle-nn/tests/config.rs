@@ -105,7 +105,7 @@ fn what_is_refused_names_the_field() {
 
 #[test]
 fn the_number_of_rrdbs_is_one_number_or_one_per_level() {
-    // A configuration written before levels could differ.
+    // A configuration from before levels could have different numbers of RRDBs.
     let json = r#"{
         "architecture": "image-to-image",
         "in_channels": 3,

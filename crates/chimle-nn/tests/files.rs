@@ -63,7 +63,7 @@ fn parameters_have_the_release_s_names_and_shapes() {
             numbers.collect()
         };
         assert_eq!(up(1), ["1", "3"]);
-        // Nothing enlarges in front of the last level's convolutions in colorization.
+        // In colorization, the last level has no enlargement in front of its convolutions.
         match architecture {
             Architecture::Colorization => assert_eq!(up(2), ["0", "2"]),
             _ => assert_eq!(up(2), ["1", "3"]),

@@ -104,7 +104,7 @@ fn convolutions_start_uniform_within_pytorch_s_bound() {
         (variance / (bound * bound / 3.0) - 1.0).abs() < 0.02,
         "{variance}"
     );
-    // g = ||v||: the weight in effect is v itself.
+    // g = ||v||, so the effective weight is v itself.
     assert!(error(conv.weight(), conv.weight_v.val()) < 1e-6);
     assert_eq!(values(conv.bias.val()), vec![0.0; outputs]);
 }

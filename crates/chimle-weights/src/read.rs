@@ -60,7 +60,8 @@ impl WeightFile {
     ///
     /// # Errors
     ///
-    /// [`WeightsError::Open`], [`WeightsError::UnknownFormat`] or [`WeightsError::Unreadable`].
+    /// Returns [`WeightsError::Open`], [`WeightsError::UnknownFormat`] or
+    /// [`WeightsError::Unreadable`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let path = path.as_ref().to_path_buf();
         let extension = path.extension().and_then(|e| e.to_str());
@@ -96,7 +97,7 @@ impl WeightFile {
     ///
     /// # Errors
     ///
-    /// [`WeightsError::Missing`].
+    /// Returns [`WeightsError::Missing`].
     pub fn shape(&self, name: &str) -> Result<Vec<usize>, WeightsError> {
         match &self.content {
             Content::Safetensors(file) => file
@@ -115,7 +116,7 @@ impl WeightFile {
     ///
     /// # Errors
     ///
-    /// [`WeightsError::Missing`] or [`WeightsError::Shape`].
+    /// Returns [`WeightsError::Missing`] or [`WeightsError::Shape`].
     pub fn check(&self, name: &str, shape: &[usize]) -> Result<(), WeightsError> {
         self.check_shape(name, shape, &self.shape(name)?)
     }
@@ -140,7 +141,7 @@ impl WeightFile {
     ///
     /// # Errors
     ///
-    /// [`WeightsError::Missing`], [`WeightsError::Shape`], [`WeightsError::ElementType`] or
+    /// Returns [`WeightsError::Missing`], [`WeightsError::Shape`], [`WeightsError::ElementType`] or
     /// [`WeightsError::Values`].
     pub fn tensor<B: Backend, const D: usize>(
         &self,
@@ -155,7 +156,7 @@ impl WeightFile {
     ///
     /// # Errors
     ///
-    /// As [`tensor`](Self::tensor).
+    /// Returns the errors of [`tensor`](Self::tensor).
     pub fn data(&self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
         let values = match &self.content {
             Content::Safetensors(file) => self.safetensors_values(file, name, shape)?,
