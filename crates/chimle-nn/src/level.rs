@@ -87,9 +87,9 @@ impl<B: Kernels> Level<B> {
     ///
     /// # Shapes
     ///
-    /// - base, the level's conditioning image: `[batch, channels_in, h, w]`
-    /// - handed_up, the features of the level below: `[batch, channels_below, h, w]`
-    /// - styles, the style vectors of the levels below: `[batch, latent]` each
+    /// - `base`, the level's conditioning image: `[batch, channels_in, h, w]`
+    /// - `handed_up`, the features of the level below: `[batch, channels_below, h, w]`
+    /// - `styles`, the style vectors of the levels below: `[batch, latent]` each
     /// - features: `[batch, c, h, w]`
     /// - style vector: `[batch, latent]`
     pub fn streams(

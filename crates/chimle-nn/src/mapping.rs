@@ -56,7 +56,7 @@ impl<B: Backend> MappingNetwork<B> {
     /// # Shapes
     ///
     /// - global: `[batch, map_code]`
-    /// - styles, the style vectors of the levels below, in order: `[batch, latent]` each
+    /// - `styles`, the style vectors of the levels below, in order: `[batch, latent]` each
     /// - output: `[batch, latent]`
     pub fn forward(&self, global: Tensor<B, 2>, styles: &[Tensor<B, 2>]) -> Tensor<B, 2> {
         let mut seen = vec![leaky_relu(self.input.forward(global), LEAKY_SLOPE)];
