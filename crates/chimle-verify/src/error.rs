@@ -8,8 +8,8 @@ use chimle_core::imle::SearchError;
 use chimle_core::metrics::MetricsError;
 use chimle_core::nn::{ConfigError, WeightsError};
 
-/// The reason why a check or a timing could not be made. A number that is wrong is no error but a
-/// failed [`Check`](crate::Check).
+/// The reason why a check or a timing could not be made. A wrong number is not an error; it gives a failed
+/// [`Check`](crate::Check).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -19,13 +19,13 @@ pub enum Error {
     /// A photograph that cannot be read or degraded.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A configuration that describes no network.
+    /// A configuration that does not describe a valid network.
     #[error(transparent)]
     Generator(#[from] ConfigError),
-    /// A file of weights or numbers that is missing, is damaged, or has other shapes.
+    /// A file of weights or numbers that is missing, is damaged, or has unexpected shapes.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A latent search that cannot be made.
+    /// A latent search that failed.
     #[error(transparent)]
     Search(#[from] SearchError),
     /// A measure that cannot be computed.
@@ -50,10 +50,11 @@ pub enum Error {
     /// A device that fails, or computes wrong numbers.
     #[error("the device failed: {reason}")]
     Device {
-        /// The driver's message, or what is wrong.
+        /// The driver's message, or a description of the failure.
         reason: String,
     },
-    /// A folder in which no check found its files. A verification that compares nothing is no success.
+    /// A folder in which no check found its files. A verification that compares nothing must not count as a
+    /// success.
     #[error(
         "nothing was checked: {path} has none of the reference files, such as tim_*.json with its .pth and _io.safetensors, or img_*.safetensors"
     )]

@@ -1,14 +1,16 @@
-//! Checks whether a build of CHIMLE computes, on a device, what it should, and how fast it is.
+//! Checks whether a build of CHIMLE computes correct numbers on a device, and measures how fast it is.
 //!
 //! - [`verify`](fn@verify) compares a build with a folder of reference numbers, made by another implementation of
 //!   the method. It returns one [`Check`] per comparison.
-//! - [`self_test`](fn@self_test) tries one convolution and its gradient. It needs no files, so a
+//! - [`self_test`](fn@self_test) tests one convolution and its gradient. It needs no files, so a
 //!   program can use it to choose among devices.
 //! - [`bench`](fn@bench) times a forward pass, a training step and a search, and returns a
 //!   [`Timing`].
 //!
-//! All three are generic over the Burn backend. They stand apart from `chimle-core`, because a
-//! program that trains or samples does not need them.
+//! All three are generic over the Burn backend. They are in a separate crate, because a program that
+//! trains or samples does not need them.
+//!
+//! # Examples
 //!
 //! ```
 //! use burn::backend::Autodiff;

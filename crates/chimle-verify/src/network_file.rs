@@ -15,7 +15,8 @@ use crate::error::Error;
 /// `rrdb_per_level`, `map_code`, `latent`, `in_channels` and `out_channels`. Other fields are ignored.
 ///
 /// # Errors
-/// If the file cannot be read or describes no network; the error names the file and the field.
+///
+/// If the file cannot be read or does not describe a valid network. The error names the file and the field.
 pub fn read_network(path: &Path, architecture: Architecture) -> Result<GeneratorConfig, Error> {
     NetworkFile::read(path)?.network(architecture)
 }

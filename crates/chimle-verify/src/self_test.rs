@@ -1,4 +1,4 @@
-//! A quick test that a device computes, and computes correctly.
+//! A quick test of whether a device works and computes correct numbers.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -18,6 +18,7 @@ const TOLERANCE: f32 = 1e-4;
 /// few seconds on a GPU whose kernels are not compiled yet, and milliseconds on a CPU.
 ///
 /// # Errors
+///
 /// [`Error::Device`] if the device fails or computes wrong numbers.
 pub fn self_test<B: TrainingBackend>(device: &B::Device) -> Result<(), Error> {
     let [batch, inputs, outputs, height, width] = SHAPE;
@@ -37,7 +38,7 @@ pub fn self_test<B: TrainingBackend>(device: &B::Device) -> Result<(), Error> {
     let found = conv3x3(images, weights.clone(), bias);
     let gradients = found.clone().sum().backward();
     let gradient = weights.grad(&gradients).ok_or_else(|| Error::Device {
-        reason: "no gradient came back".to_owned(),
+        reason: "it returned no gradient".to_owned(),
     })?;
     compare(found.inner(), &expected_output(&input, &weight))?;
     compare(gradient, &expected_gradient(&input))
@@ -61,7 +62,7 @@ fn compare<B: Backend>(found: Tensor<B, 4>, expected: &[f32]) -> Result<(), Erro
     }
 }
 
-/// Returns the pairs (output pixel, input pixel) that a tap of the kernel connects.
+/// Returns the pairs (output pixel, input pixel) that one tap of the kernel connects.
 fn taps(tap: usize) -> impl Iterator<Item = (usize, usize)> {
     let [.., height, width] = SHAPE;
     let (dy, dx) = (tap / 3, tap % 3);
@@ -90,7 +91,8 @@ fn expected_output(input: &[f32], weight: &[f32]) -> Vec<f32> {
     sums
 }
 
-/// Returns the gradient of the sum of all outputs: for each tap, the sum of its input pixels.
+/// Returns the gradient of the sum of all outputs with respect to the weight. For each tap, it is the sum
+/// of the input pixels that the tap is applied to.
 fn expected_gradient(input: &[f32]) -> Vec<f32> {
     let [batch, inputs, outputs, height, width] = SHAPE;
     let pixels = height * width;

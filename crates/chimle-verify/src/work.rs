@@ -1,5 +1,5 @@
-//! The work of a generator, counted from its configuration: multiply-adds, parameters, and bytes that
-//! are exchanged between devices.
+//! The work of a generator, counted from its configuration: multiply-adds, parameters, and the bytes that
+//! devices exchange.
 
 use chimle_core::nn::{Architecture, GeneratorConfig};
 use serde::Serialize;
@@ -24,7 +24,7 @@ const VGG16: [(u64, u64, u32); 13] = [
     (512, 512, 4),
 ];
 
-/// The smallest side that VGG16 is given; smaller images are enlarged to it.
+/// The smallest side of an image for VGG16. Smaller images are enlarged to it.
 const VGG16_SIDE: u64 = 16;
 
 /// The work of one forward pass, one training step and one search. Multiply-adds of convolutions and
@@ -33,24 +33,24 @@ const VGG16_SIDE: u64 = 16;
 pub struct Work {
     /// The multiply-adds of the generator for one example, per level.
     pub level_macs: Vec<u64>,
-    /// The multiply-adds of LPIPS on VGG16 for one image, per level. They are counted only where the
-    /// configuration's distance is LPIPS.
+    /// The multiply-adds of LPIPS on VGG16 for one image, per level. They are 0 if `perceptual` of
+    /// [`count`] is false.
     pub distance_macs: Vec<u64>,
     /// The multiply-adds of a forward pass of the batch.
     pub forward_macs: u64,
     /// The multiply-adds of a training step: the forward pass, twice as many for the gradients with
     /// respect to inputs and weights, and the distance with its gradient and the targets' features.
     pub step_macs: u64,
-    /// The multiply-adds of the search for the batch: for each candidate its level and the distance.
+    /// The multiply-adds of the search for the batch. Each candidate takes one level and one distance.
     pub search_macs: u64,
-    /// The bytes of the gradients in f32, which devices exchange at every step.
+    /// The bytes of the f32 gradients, which devices exchange in every step.
     pub gradient_bytes: u64,
 }
 
-/// Counts the work of a configuration.
+/// Counts the work of a configuration. `perceptual` says whether the distance is LPIPS on VGG16.
 ///
-/// `side` of the configuration is the side of the coarsest conditioning image. Multiply-adds are those
-/// of the direct algorithms; Winograd's needs fewer.
+/// The `side` of the configuration is the side of the coarsest conditioning image. Multiply-adds are those
+/// of direct convolution. Winograd's algorithm needs fewer.
 pub fn count(config: &BenchConfig, perceptual: bool) -> Work {
     let (network, batch) = (&config.network, config.batch as u64);
     let levels = network.levels();
@@ -92,7 +92,7 @@ pub fn count(config: &BenchConfig, perceptual: bool) -> Work {
     }
 }
 
-/// Counts one level, whose conditioning has this side.
+/// Counts the multiply-adds of one level whose conditioning image has this side.
 fn level_work(network: &GeneratorConfig, level: usize, side: u64) -> u64 {
     let pixels = side * side;
     let (c, g) = (
@@ -115,7 +115,7 @@ fn level_work(network: &GeneratorConfig, level: usize, side: u64) -> u64 {
     pixels * (at_side + joined) + linear_parameters(network, level)
 }
 
-/// Counts the weights of a level's linear layers: each is used once per example.
+/// Counts the weights of a level's linear layers. Each weight is used once per example.
 fn linear_parameters(network: &GeneratorConfig, level: usize) -> u64 {
     let (code, latent) = (network.map_code as u64, network.latent as u64);
     let mapping = code * latent + (level as u64 + 1) * latent * latent + 6 * latent * latent;
@@ -149,7 +149,7 @@ fn vgg16_macs(side: u64) -> u64 {
 
 /// Counts the parameters of a generator.
 fn parameters(network: &GeneratorConfig) -> u64 {
-    // A convolution has its weights, a length for each output channel, and a bias.
+    // A convolution has weights and, for each output channel, a length and a bias.
     let conv = |inputs: u64, outputs: u64| 9 * inputs * outputs + 2 * outputs;
     let levels = (0..network.levels()).map(|level| {
         let (c, g) = (
@@ -227,7 +227,7 @@ mod tests {
         }
     }
 
-    /// Each weight of a convolution is used once for each pixel of its output.
+    /// Each weight of a convolution is used once per pixel of its output.
     #[test]
     fn multiply_adds_are_weights_times_the_pixels_that_they_are_used_for() {
         struct Macs {

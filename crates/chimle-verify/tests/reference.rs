@@ -1,4 +1,4 @@
-//! `verify` on the numbers of the authors' release, which are too large to be committed.
+//! `verify` on the numbers of the authors' release, which are too large to commit.
 
 use std::env;
 use std::path::PathBuf;

@@ -30,7 +30,7 @@ fn run(reference: &Path, weights: Option<&Path>) -> Result<Vec<Check>, Error> {
     Ok(checks)
 }
 
-/// Copies the files of one network, and those that belong to no network.
+/// Copies the files of one network, and the files that belong to no network.
 fn copy_of(task: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(fixtures()).unwrap() {
@@ -54,7 +54,7 @@ fn change<const N: usize>(path: &Path, name: &str, at: usize, change: impl Fn([u
     fs::write(path, bytes).unwrap();
 }
 
-/// Adds to the first value of a tensor.
+/// Adds a number to the first value of a tensor.
 fn add(path: &Path, name: &str, difference: f32) {
     change(path, name, 0, |b| {
         (f32::from_le_bytes(b) + difference).to_le_bytes()
@@ -87,13 +87,13 @@ fn this_build_agrees_with_the_fixtures() {
     assert_eq!(absent, BTreeSet::from(expected));
 
     for task in ["colourization", "generic", "super_resolution"] {
-        // Without the words "ill-conditioned": the fixtures permit the strict limit.
+        // No check is of ill-conditioned parameters, because the fixtures permit the strict limit.
         let name = format!("tim_{task}: gradients");
         let gradients = checks.iter().filter(|check| check.name.starts_with(&name));
         let limits: Vec<f64> = gradients.map(limit).collect();
         assert_eq!(limits, [2e-3]);
     }
-    // Pillow's bicubic is met exactly.
+    // Pillow's bicubic filter is reproduced exactly.
     let bicubic = checks
         .iter()
         .find(|check| check.name == "img_waves: bicubic, levels apart");
@@ -119,7 +119,7 @@ fn an_altered_number_fails_its_own_check_and_no_other() {
     add(&gradients, "level_3_out.0.bias", 0.1);
     let stepped = path("tim_generic_after_adam.safetensors");
     add(&stepped, "level_3_out.0.bias", 1e-4);
-    // Half a step of a mapping network.
+    // The change is half a step of a mapping network.
     add(&stepped, "level_2_map.4.weight", 5e-6);
     add(&path("lab_to_rgb.safetensors"), "grad", 1e4);
     let photograph = path("img_waves.safetensors");
@@ -134,7 +134,7 @@ fn an_altered_number_fails_its_own_check_and_no_other() {
     let expected = [
         "tim_generic: outputs, level 3",
         "tim_generic: RGB, level 1",
-        // The altered output is converted.
+        // The check of RGB fails too, because it converts the altered output.
         "tim_generic: RGB, level 3",
         "tim_generic: loss, level 2",
         "tim_generic: search, distances",
@@ -215,7 +215,7 @@ fn a_folder_without_reference_numbers_is_an_error() {
         absent.push(check.to_string());
     });
     assert!(matches!(found, Err(Error::NothingChecked { .. })));
-    // The missing files are named all the same.
+    // The missing files are still named.
     assert!(absent[0].contains("no tim_x.pth"), "{absent:?}");
     assert!(absent.len() >= 4);
 
@@ -226,7 +226,7 @@ fn a_folder_without_reference_numbers_is_an_error() {
 
 #[test]
 fn without_weights_the_images_are_checked_nonetheless() {
-    // Without a named loss, the network's loss is LPIPS.
+    // If no loss is named, the network's loss is LPIPS.
     let folder = copy_of("super_resolution");
     let json = folder.path().join("tim_super_resolution.json");
     let config = fs::read_to_string(&json).unwrap();

@@ -23,8 +23,8 @@ impl<B: Backend> Clock<'_, B> {
         for round in 0..=self.repeat {
             self.synchronize()?;
             let begun = Instant::now();
-            // The result is held until the device is done: a backend may skip the work for a result that
-            // nobody holds.
+            // The result is kept until the device is done, because a backend may skip the work for a result
+            // that is already dropped.
             let result = run()?;
             self.synchronize()?;
             if round > 0 {

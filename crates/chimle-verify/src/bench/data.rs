@@ -1,4 +1,4 @@
-//! Random data to time a network on.
+//! Random data for timing a network.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};

@@ -40,11 +40,11 @@ pub struct BenchConfig {
     /// The distance of the training step and the search.
     pub loss: DistanceConfig,
     /// The number of timed forward passes and training steps. Half as many searches are timed, but
-    /// at least one. One more run of each warms up.
+    /// at least one. Each measurement starts with one more run, which is not timed.
     pub repeat: usize,
     /// The largest number of candidates in one batch.
     pub chunk: usize,
-    /// The precision, and whether maps are recomputed.
+    /// The precision, and whether feature maps are recomputed in the backward pass.
     pub compute: Compute,
 }
 
@@ -74,8 +74,8 @@ pub struct Timing {
     /// The time of a training step: forward pass, features of the targets, losses of all levels,
     /// gradients, and a step of Adam.
     pub train_step_ms: f64,
-    /// The time of a hierarchical search for every example of the batch, including the drawing of
-    /// its candidates.
+    /// The time of a hierarchical search for every example of the batch, including the time to draw the
+    /// candidates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search_ms: Option<f64>,
 }
@@ -83,6 +83,7 @@ pub struct Timing {
 /// Times a network on `device`.
 ///
 /// # Errors
+///
 /// If the configuration is impossible, the distance's weights cannot be read, or the device fails.
 pub fn bench<B: TrainingBackend>(
     config: &BenchConfig,
@@ -159,8 +160,8 @@ fn time_train_step<B: TrainingBackend>(
     })
 }
 
-/// Times the search as training makes it: each search folds the weights and computes the features of
-/// the targets once.
+/// Times the search as it is done in training. Each search folds the weights once and computes the features
+/// of the targets once.
 fn time_search<B: TrainingBackend>(
     search: &Search,
     generator: &Generator<B>,

@@ -1,4 +1,4 @@
-//! The check of the optimizer: one step against stored parameters, two against Adam in 64 bits.
+//! The check of the optimizer: one step is compared with stored parameters, two steps with Adam in 64 bits.
 
 use chimle_core::nn::{Generator, TrainingBackend, fresh_leaves, is_mapping};
 use chimle_core::optimizer::{self, Groups, ModuleAdam};
@@ -12,15 +12,15 @@ use super::parameters::{Array, Arrays, loss_with_gradients, parameters_of, read_
 use super::setup::AdamSettings;
 use crate::error::Error;
 
-/// The largest difference allowed of a parameter after one step, and the same relative to the length
-/// of the step. The smaller of the two applies.
+/// The largest difference allowed of a parameter after one step: in absolute terms, and relative to the
+/// length of the step. The smaller limit applies.
 const PARAMETER_LIMIT: f64 = 1e-5;
 const STEP_SHARE: f64 = 0.1;
 
 /// The largest difference allowed of a parameter after two steps, relative to the length of a step.
 ///
-/// The first step of Adam hardly depends on the betas, because the bias correction cancels them. The
-/// second does, but weakly on the second beta: 0.99 in place of 0.999 changes it by 2e-3.
+/// The first step of Adam hardly depends on the betas, because the bias correction cancels them. The second
+/// step does depend on them, although weakly on the second beta: 0.99 in place of 0.999 changes it by 2e-3.
 const SECOND_STEP_LIMIT: f64 = 1e-4;
 
 /// The second gradients are the first ones times these factors, in turn.
@@ -28,8 +28,8 @@ const FACTORS: [f32; 5] = [1.0, -0.5, 0.25, 3.0, 0.0];
 
 /// Checks one and two steps of Adam on the stored gradients.
 ///
-/// The gradients of this build are not used: where the true gradient is zero, rounding decides the
-/// sign of the computed one, and Adam would move the parameter by a whole step in either direction.
+/// The gradients of this build are not used. If a true gradient is zero, rounding decides the sign of the
+/// computed gradient, and Adam would move the parameter by a whole step in either direction.
 pub(super) fn check<B: TrainingBackend>(case: &Case<B>, report: &mut Report) -> Result<(), Error> {
     let path = case.setup.file(GRADIENTS);
     let Some(file) = open(&path)? else {
@@ -46,7 +46,7 @@ pub(super) fn check<B: TrainingBackend>(case: &Case<B>, report: &mut Report) -> 
     Ok(())
 }
 
-/// Returns the parameters after one step, and after a second one with the changed gradients.
+/// Returns the parameters after one step, and after a second step with changed gradients.
 fn steps<B: TrainingBackend>(
     case: &Case<B>,
     gradients: &Arrays,
@@ -197,7 +197,7 @@ mod tests {
     use crate::verify::check::Check;
     use crate::verify::setup::Setup;
 
-    /// The names of the checks of two steps that fail, with the given betas in place of the stored ones.
+    /// Returns the names of the failed checks of two steps, with the given betas in place of the stored ones.
     fn failures(betas: (f32, f32)) -> Vec<String> {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         let setup = Setup::read(&fixtures.join("tim_generic.json")).unwrap();

@@ -26,13 +26,13 @@ impl Setup {
     pub(super) fn open<B: Backend>(self, device: &B::Device) -> Result<Case<B>, Error> {
         let network = &self.network;
         let parameters = WeightFile::open(self.file(PARAMETERS))?;
-        // The shapes are compared before a network is made, because a damaged configuration may describe
-        // a huge one.
+        // The shapes are compared before the network is created, because a damaged configuration may
+        // describe a huge network.
         if &GeneratorConfig::of_file(&parameters, Some(network.architecture))? != network {
             let name = name_of(parameters.path());
             return Err(Error::Contents {
                 path: self.json,
-                reason: format!("describes another network than the one in {name}"),
+                reason: format!("describes a different network than {name}"),
             });
         }
         let generator = network.init(device).load(&parameters)?;

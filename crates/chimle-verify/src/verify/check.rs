@@ -28,7 +28,7 @@ pub enum Outcome {
         largest: f64,
         /// The largest difference allowed.
         limit: f64,
-        /// The place of the number with the largest difference, the number found and the one expected.
+        /// The place of the number with the largest difference, the found number and the expected one.
         place: String,
     },
     /// The check was not made, because a file is missing.

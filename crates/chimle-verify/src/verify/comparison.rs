@@ -12,7 +12,7 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// Starts a comparison with the largest difference allowed.
+    /// Starts a comparison. `limit` is the largest difference allowed.
     pub(super) fn new(limit: f64) -> Self {
         Self {
             limit,
@@ -60,7 +60,8 @@ impl Comparison {
         matches!(self.largest, Some((largest, _)) if largest <= self.limit)
     }
 
-    /// Returns the comparison with the largest difference, of those beyond their limits if there are any.
+    /// Returns the comparison with the largest difference. If some comparisons are beyond their limits, only
+    /// these are considered.
     pub(super) fn worst(comparisons: Vec<Self>) -> Option<Self> {
         let largest = |of: &Self| of.largest.as_ref().map_or(f64::NAN, |(by, _)| *by);
         // NaN counts as larger than any number.
@@ -70,8 +71,8 @@ impl Comparison {
         })
     }
 
-    /// Returns whether the largest difference is within the limit. Without any difference the
-    /// comparison fails.
+    /// Returns the outcome: whether the largest difference is within the limit. A comparison without any
+    /// numbers fails.
     pub(super) fn outcome(self) -> Outcome {
         let limit = self.limit;
         match self.largest {

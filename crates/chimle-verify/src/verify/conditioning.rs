@@ -1,9 +1,9 @@
 //! How far rounding errors can move the gradients of a reference network.
 //!
-//! Where the input of a LeakyReLU is almost zero, rounding decides on which side of the kink it lies, and
-//! with it the slope of one unit. Two correct implementations can then differ by percents of a gradient,
-//! although all their images agree. Whether a network has such units is measured here, so that the
-//! check of the gradients can be strict wherever the network permits it.
+//! If the input of a LeakyReLU is almost zero, rounding decides on which side of the kink it lies, and so
+//! decides the slope of one unit. The gradients of two correct implementations can then differ by percents,
+//! although all their images agree. This module measures whether a network has such units, so that the check
+//! of the gradients can be strict wherever the network permits it.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ const CHANGE: f64 = 3e-7;
 /// The number of trials. Each changes every weight up or down at random.
 const TRIALS: u64 = 8;
 
-/// Returns how far the gradients of each parameter move when every weight changes by 3e-7 of itself.
+/// Returns how far the gradients of each parameter move if every weight changes by 3e-7 of its value.
 ///
 /// The movement of a parameter is the largest one of its gradients in all trials, relative to the
 /// parameter's scale.
@@ -53,7 +53,7 @@ pub(super) fn movements<B: TrainingBackend>(
     Ok(movements)
 }
 
-/// Changes every weight by [`CHANGE`] of itself, up or down.
+/// Changes every weight by [`CHANGE`] of its value, up or down.
 struct ChangeWeights(ChaCha8Rng);
 
 impl<B: Backend> ModuleMapper<B> for ChangeWeights {

@@ -1,4 +1,4 @@
-//! Files of the reference folder, found by name, and their 32-bit floats.
+//! The files of the reference folder, which are found by name, and their 32-bit floats.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -22,17 +22,18 @@ pub(super) const GRADIENTS: &str = "_grads.safetensors";
 const LIMIT: f64 = 2e-3;
 
 /// A parameter's scale is its largest gradient, plus this share of the largest gradient of all parameters.
-/// Some gradients are zero in theory, and only rounding differs.
+/// The second term allows for gradients that are zero in theory and differ only by rounding.
 const FLOOR: f64 = 5e-4;
 
-/// The limit of an ill-conditioned parameter, as a multiple of how far rounding errors move its gradients.
+/// The limit of an ill-conditioned parameter, as a multiple of the movement of its gradients by rounding
+/// errors.
 const MULTIPLE: f64 = 2.0;
 
-/// The largest such limit. A comparison with a larger one would check nothing.
+/// The largest limit of an ill-conditioned parameter. A comparison with a larger limit would check nothing.
 const LARGEST_LIMIT: f64 = 5e-2;
 
-/// The share of all gradients that may lie beyond [`LIMIT`] if there are ill-conditioned parameters. One
-/// unit at a kink changes few gradients that much.
+/// The share of all gradients that may lie beyond [`LIMIT`] if there are ill-conditioned parameters. A unit
+/// at a kink changes only a few gradients that much.
 const SHARE: f64 = 1e-3;
 
 /// The scale of each parameter's gradients, by name.
@@ -40,8 +41,9 @@ pub(super) type Scales = BTreeMap<String, f64>;
 
 /// Checks the gradients of the total loss.
 ///
-/// All must be within [`LIMIT`]. If one is not, [`conditioning`] measures how far rounding errors move the
-/// gradients of each parameter. A parameter whose gradients they move has a limit in proportion.
+/// All gradients must be within [`LIMIT`]. If one is not, [`conditioning`] measures how far rounding errors
+/// move the gradients of each parameter. The limit of an ill-conditioned parameter is proportional to this
+/// movement.
 pub(super) fn check<B: TrainingBackend>(
     case: &Case<B>,
     distance: &ImageDistance<B>,
@@ -107,8 +109,9 @@ pub(super) fn check<B: TrainingBackend>(
 
 /// Returns the gradients of the total loss of a generator with the inputs of a case.
 ///
-/// Each image is moved to the stored one. The two are equal except for rounding, but a perceptual
-/// distance has so many kinks that rounding alone would put some of its units on the other side.
+/// The loss is computed on the stored images, through which the gradients flow as through the computed
+/// ones. The two differ only by rounding. But a perceptual distance has so many kinks that rounding alone
+/// would put some of its units on the other side.
 pub(super) fn gradients<B: TrainingBackend>(
     generator: &Generator<B>,
     case: &Case<B>,
@@ -139,7 +142,7 @@ fn scales(expected: &BTreeMap<String, Vec<f32>>) -> Scales {
         .collect()
 }
 
-/// Returns the limits of the parameters whose gradients rounding errors move considerably.
+/// Returns the limits of the ill-conditioned parameters.
 fn ill_conditioned(movements: BTreeMap<String, f64>) -> BTreeMap<String, f64> {
     movements
         .into_iter()
@@ -182,7 +185,7 @@ mod tests {
 
     type B = Autodiff<Flex>;
 
-    /// The image-to-image network of the fixtures, in a folder of its own.
+    /// Copies the image-to-image network of the fixtures into a temporary folder and opens it.
     fn network() -> (tempfile::TempDir, Case<B>) {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         let folder = tempfile::tempdir().unwrap();
@@ -195,7 +198,7 @@ mod tests {
         (folder, case)
     }
 
-    /// The outcomes of the checks of a case's gradients, by name.
+    /// Returns the outcomes of the checks of a case's gradients, by name.
     fn outcomes(case: &Case<B>) -> BTreeMap<String, Outcome> {
         let mut outcomes = BTreeMap::new();
         let mut each = |check: &Check| {
@@ -254,7 +257,7 @@ mod tests {
         }
     }
 
-    /// The largest difference of gradients, relative to the scale of their parameter.
+    /// Returns the largest difference of gradients, relative to the scale of their parameter.
     fn apart(found: &Arrays, other: &Arrays) -> f64 {
         let other = other
             .iter()
@@ -269,8 +272,8 @@ mod tests {
         comparison.into_iter().fold(0.0, f64::max)
     }
 
-    /// A unit whose side of the kink changes gradients by more than the strict limit, but not by so much
-    /// that the check gives up.
+    /// Returns a unit whose side of the kink matters: it changes gradients by more than the strict limit, but
+    /// by less than the largest limit permits.
     fn unit_that_matters(case: &Case<B>) -> Unit {
         let (levels, units) = (case.generator.levels.len(), case.generator.config().latent);
         let all = (0..levels).flat_map(|level| {
@@ -334,7 +337,7 @@ mod tests {
         };
         assert!(LIMIT < largest && largest < limit && limit <= LARGEST_LIMIT);
 
-        // The unit excuses neither another parameter nor any difference of its own.
+        // The unit excuses neither differences of other parameters nor large ones of its own parameters.
         let damage = |other: &mut Arrays, name: &str, share: f64| {
             let values = &mut other.get_mut(name).unwrap().values;
             values[0] += (share * magnitude(values)) as f32;

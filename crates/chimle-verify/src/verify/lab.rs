@@ -9,7 +9,7 @@ use super::comparison::{Comparison, absolute, magnitude, relative_or_absolute};
 use super::folder::{floats, image_shape, name_of, open, values};
 use crate::error::Error;
 
-/// The largest difference allowed of a value of sRGB; relative for values above 1.
+/// The largest difference allowed of an sRGB value. It is relative for values above 1.
 const LIMIT: f64 = 1e-4;
 
 /// The largest difference allowed of a gradient, relative to the largest gradient.

@@ -10,10 +10,10 @@ use super::comparison::{Comparison, relative_or_absolute};
 use super::folder::{floats, image_shape, matching, name_of, open, values};
 use crate::error::Error;
 
-/// The largest difference allowed of a distance; relative for distances above 1.
+/// The largest difference allowed of a distance. It is relative for distances above 1.
 const LIMIT: f64 = 1e-4;
 
-/// LPIPS, as far as its weights were found.
+/// LPIPS with the weights that were found.
 pub(super) struct PerceptualWeights<B: TrainingBackend> {
     /// LPIPS with its learned weights, or the name of the missing file. The losses and the search of
     /// the reference networks use this distance.
@@ -23,7 +23,7 @@ pub(super) struct PerceptualWeights<B: TrainingBackend> {
 }
 
 impl<B: TrainingBackend> PerceptualWeights<B> {
-    /// Reads the weights in a folder, if there is one.
+    /// Reads the weights in a folder, if a folder is given.
     pub(super) fn find(folder: Option<&Path>, device: &B::Device) -> Result<Self, Error> {
         let missing = |file: &str| Err(format!("{file} among the weights"));
         let Some(folder) = folder else {

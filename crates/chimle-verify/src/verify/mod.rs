@@ -34,9 +34,9 @@ pub use check::{Check, Outcome};
 /// Checks this build on `device` against the numbers in the folder `reference`.
 ///
 /// `weights` is a folder with the weights of VGG16 (`vgg16*.safetensors` or `.pth`, with torchvision's
-/// names) and of LPIPS (`lpips*/vgg.pth`). The checks of LPIPS need them, and so do the losses, the
-/// gradients and the search of a network whose loss is LPIPS.
-/// `each` is called with every check as soon as it is made, and all checks are returned.
+/// names) and of LPIPS (`lpips*/vgg.pth` or `lpips*vgg.pth`). The checks of LPIPS need these weights, and
+/// so do the losses, the gradients and the search of a network whose loss is LPIPS.
+/// `each` is called with every check as soon as it is made. All checks are also returned.
 ///
 /// The folder may hold any of the following files. A check whose file is missing is reported as
 /// [`Outcome::Absent`].
@@ -54,15 +54,17 @@ pub use check::{Check, Outcome};
 /// | `sets.safetensors` | features of two sets of images, `real` and `fake`, in f64 |
 /// | `metrics.json` | PSNR and SSIM of the JPEG images, by photograph; FID, KID, precision and others of the sets, under `sets` |
 ///
-/// Gradients must agree to 2e-3 of the largest of their parameter. If some do not, the check measures how
-/// far rounding errors move the gradients of each parameter: it changes every weight by 3e-7 of itself, in
-/// eight trials. A parameter whose gradients move is ill-conditioned. It may differ by twice the movement,
-/// but by no more than 5e-2, and at most one gradient in a thousand may be beyond 2e-3.
+/// Gradients must agree to 2e-3, relative to the largest gradient of the same parameter. If some do not,
+/// the check measures how far rounding errors move the gradients of each parameter. It changes every weight
+/// by 3e-7 of its value, in eight trials. A parameter whose gradients move by more than 1e-3 is
+/// ill-conditioned. Its gradients may differ by twice the movement, but by no more than 5e-2, and at most
+/// one gradient in a thousand may differ by more than 2e-3.
 ///
 /// # Errors
-/// [`Error::NothingChecked`] if every check is absent. Otherwise, if a file exists but cannot be read, or
-/// its contents are not as above; the error names the file.
-/// A number that is wrong is a failed check and no error.
+///
+/// [`Error::NothingChecked`] if every check is absent. Otherwise, an error is returned if a file exists but
+/// cannot be read or does not have the contents above. The error names the file. A wrong number is not an
+/// error; it gives a failed check.
 pub fn verify<B: TrainingBackend>(
     reference: &Path,
     weights: Option<&Path>,

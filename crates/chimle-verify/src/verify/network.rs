@@ -30,9 +30,9 @@ pub(super) fn check<B: TrainingBackend>(case: &Case<B>, report: &mut Report) -> 
         let stored = floats(&case.io, &output, &shape)?;
         outputs.add_all(&output, &shape, &values(image), &stored, absolute);
 
-        // The stored output is converted, not the one computed here: near black, the conversion
-        // multiplies differences so much that rounding alone would fail the check. Colors outside
-        // sRGB can be far above 1, so large ones are compared relatively.
+        // The stored output is converted, not the computed one. Near black, the conversion amplifies
+        // differences so much that rounding alone would fail the check. Colors outside sRGB can be far
+        // above 1, so large values are compared relatively.
         let stored = case
             .io
             .tensor::<B::InnerBackend, 4>(&output, shape, &device)?;

@@ -1,4 +1,4 @@
-//! Tensors of integers, bytes and 64-bit floats in safetensors files.
+//! Safetensors files with integers, bytes and 64-bit floats.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,7 @@ impl Numbers {
     ) -> Result<TensorView<'a>, Error> {
         let view = file
             .tensor(name)
-            .map_err(|_| self.error(format!("holds no `{name}`")))?;
+            .map_err(|_| self.error(format!("has no `{name}`")))?;
         if view.dtype() != kind {
             let found = view.dtype();
             return Err(self.error(format!("`{name}` is of type {found:?}, expected {kind:?}")));

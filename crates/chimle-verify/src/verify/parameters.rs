@@ -1,4 +1,4 @@
-//! Values and gradients of a generator's parameters, by name.
+//! The values and gradients of a generator's parameters, by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::comparison::Comparison;
 use super::folder::{floats, name_of, values};
 use crate::error::Error;
 
-/// Arrays by the name of a parameter, in the layout of the authors' release.
+/// Arrays by parameter name, in the layout of the authors' release.
 pub(super) type Arrays = BTreeMap<String, Array>;
 
 /// The values of a tensor.
@@ -67,9 +67,9 @@ pub(super) fn gradients_of<B: TrainingBackend>(
     collect.1
 }
 
-/// Reads the arrays of a file that have the names of `found`.
+/// Reads the arrays of a file whose names are in `found`.
 ///
-/// A name that only `found` or only the file has is added to the comparison as a difference of NaN.
+/// If a name is only in `found` or only in the file, a difference of NaN is added to the comparison.
 pub(super) fn read_all(
     file: &WeightFile,
     found: &Arrays,
@@ -92,7 +92,8 @@ pub(super) fn read_all(
         .collect())
 }
 
-/// Reads the arrays of a file that have the names and shapes of `known`, and ignores all others.
+/// Reads the arrays of a file whose names are in `known`. They must have the shapes of `known`. Other arrays
+/// are ignored.
 pub(super) fn read_known(file: &WeightFile, known: &Arrays) -> Result<Arrays, Error> {
     file.names()
         .into_iter()
@@ -104,8 +105,7 @@ pub(super) fn read_known(file: &WeightFile, known: &Arrays) -> Result<Arrays, Er
         .collect()
 }
 
-/// Returns the sum of every parameter times the gradient of its name: a loss whose gradients are the given
-/// ones.
+/// Returns a loss with the given gradients: the sum over parameters of each parameter times its gradient.
 pub(super) fn loss_with_gradients<B: TrainingBackend>(
     generator: &Generator<B>,
     gradients: &Arrays,

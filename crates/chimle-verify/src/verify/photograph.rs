@@ -19,15 +19,15 @@ use crate::error::Error;
 /// The file of measures.
 pub(super) const METRICS: &str = "metrics.json";
 
-/// The largest difference allowed of a resampled value, in levels of 255, and the largest share of
-/// values that may differ.
+/// The largest difference allowed of a resampled value, in 8-bit levels, and the largest share of values
+/// that may differ.
 const BICUBIC_LIMIT: f64 = 1.0;
 const BICUBIC_SHARE: f64 = 1e-3;
 
-/// The largest difference allowed of a value of Lab.
+/// The largest difference allowed of a Lab value.
 const LAB_LIMIT: f64 = 0.01;
 
-/// The largest mean difference allowed after JPEG, in levels of 255.
+/// The largest mean difference allowed after JPEG compression, in 8-bit levels.
 const JPEG_LIMIT: f64 = 1.0;
 
 /// The largest difference allowed of PSNR (in dB) and SSIM.
@@ -57,7 +57,7 @@ pub(super) fn check(folder: &Path, report: &mut Report) -> Result<(), Error> {
 }
 
 struct Photograph<'a> {
-    /// The file's name without its ending, as in "img_coffee".
+    /// The file's name without its ending, such as "img_coffee".
     name: String,
     numbers: Numbers,
     path: &'a Path,

@@ -16,8 +16,8 @@ use crate::error::Error;
 /// The largest relative difference allowed of a candidate's distance.
 const LIMIT: f64 = 1e-3;
 
-/// The number of candidates in one batch. It is smaller than the pools, so that they are searched in
-/// several chunks, as large pools are.
+/// The number of candidates in one batch. It is smaller than the pools, so they are searched in several
+/// chunks, like large pools.
 const CHUNK: usize = 4;
 
 /// Checks the hierarchical search over the stored pools.

@@ -15,8 +15,8 @@ use crate::error::Error;
 /// The largest relative difference allowed of a distance.
 const LIMIT: f64 = 1e-4;
 
-/// The largest difference allowed of a share of images. It allows for the rounding of a division, but
-/// not for one image more or less.
+/// The largest difference allowed of a share of images. It allows for the rounding of a division, but not
+/// for a difference of one image.
 const SHARE_LIMIT: f64 = 1e-12;
 
 /// The field of `metrics.json` with the measures of the sets.

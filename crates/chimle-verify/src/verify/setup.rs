@@ -84,7 +84,7 @@ impl Setup {
         let largest = enlargement.and_then(|times| side.checked_mul(times));
         if side == 0 || largest.is_none_or(|largest| largest > LARGEST_SIDE) {
             return Err(format!(
-                "`input_side` is {side}: not from 1 to {LARGEST_SIDE} pixels at all of {levels} levels"
+                "`input_side` is {side}: the sides of all {levels} levels must be from 1 to {LARGEST_SIDE} pixels"
             ));
         }
         if self.batch == 0 {
@@ -92,13 +92,13 @@ impl Setup {
         }
         if pools.len() != levels || pools.contains(&0) {
             return Err(format!(
-                "`pool` is {pools:?}: not a number above 0 for each of {levels} levels"
+                "`pool` is {pools:?}: it must have a number above 0 for each of {levels} levels"
             ));
         }
         Ok(())
     }
 
-    /// Returns the name that all files of the network begin with, as in "tim_generic".
+    /// Returns the beginning of the names of all files of the network, such as "tim_generic".
     pub(super) fn name(&self) -> String {
         name_of(&self.json.with_extension(""))
     }
