@@ -9,8 +9,7 @@ use crate::noise::{Noise, matrix};
 /// in one dimension, and one in 3,000 in two dimensions.
 pub const REACH: f32 = 4.0;
 
-/// A mode is dropped if it holds less than this share of its expected samples, a number that is the same for
-/// all modes.
+/// A mode counts as dropped if it has fewer samples than this fraction of an equal share.
 const DROPPED_BELOW: f64 = 0.1;
 
 /// A mixture of equally likely isotropic normal modes.

@@ -75,7 +75,7 @@ impl Arena {
     ///
     /// # Errors
     ///
-    /// If the folder holds none.
+    /// If the folder contains no arena.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = ArenaFolder::at(folder.as_ref());
         let config = ArenaConfig::read(&folder.config_path())?;

@@ -13,7 +13,7 @@ use crate::saved::{load_module, load_optimizer, save_module, save_optimizer};
 
 /// A network that is trained by Adam, with an optional moving average of its weights.
 pub struct Trained<B: TrainingBackend, M: AutodiffModule<B>> {
-    /// The network as it is trained.
+    /// The trained network, with its newest weights.
     pub network: M,
     optimizer: ModuleAdam<B, M>,
     average: Option<Average<M::InnerModule>>,

@@ -5,8 +5,8 @@
 //! (commit c7bef56): values have a range of 1, and σ_min = 5e-3; σ_max is the square root of the number of values for u, and
 //! 0.1 to 1 for c.
 //!
-//! Training: the network n(noisy u, noisy c, t) predicts σ s, where s is the score. The loss is C |n + ε|^2 with C = 2
-//! ln(σ_max / σ_min) for each of u and c, averaged over all values of both.
+//! Training: the network n(noisy u, noisy c, t) predicts σ s, where s is the score. The loss is C |n + ε|^2, averaged over
+//! all values of u and c, where each of the two has its own C = 2 ln(σ_max / σ_min).
 //!
 //! Sampling: u starts as N(0, σ_max^2). At each time, a Langevin step u += a s + (2a)^(1/2) ε with a = 2 (0.15 |ε| / |s|)^2
 //! is followed by a reverse step u += Δσ^2 s + Δσ ε. A new c_t = c + σ_c ε is drawn before each evaluation. The result is the
@@ -16,7 +16,7 @@
 //! Scaled down: the U-Net has width 32 and reads 2x2 pixels as channels, in place of width 128. The sampler takes 50 times in
 //! place of 1,000, by the same formulas. Different from the release: the inputs and the output of the network are scaled as
 //! in Karras et al. (2022, table 1). The release does not scale inputs, but in a few minutes of training no network learns to
-//! predict noise with a deviation near 100 accurately. With d = 1/2 and F the U-Net, n = -σ u / (σ^2 + d^2) + d F(u / (σ^2 +
+//! predict noise of a size of 100 accurately. With d = 1/2 and F the U-Net, n = -σ u / (σ^2 + d^2) + d F(u / (σ^2 +
 //! d^2)^(1/2)) / (σ^2 + d^2)^(1/2), and likewise for c. In a task that adds color, u is the two color channels.
 
 use std::path::Path;
@@ -170,7 +170,7 @@ pub(super) fn check_sides<B: TrainingBackend>(
         return Ok(());
     }
     let reason = format!(
-        "need sides that are multiples of {multiple}, but the output has {width}x{height} pixels: use fewer multipliers"
+        "needs sides that are multiples of {multiple}, but the output has {width}x{height} pixels: use fewer multipliers"
     );
     Err(Error::setting("unet", reason))
 }

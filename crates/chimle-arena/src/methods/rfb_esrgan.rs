@@ -8,9 +8,9 @@
 //! loss + 1e-2 times L1.
 //!
 //! Scaled down: there are 3 RRDBs and 2 RRDBs of receptive field blocks in place of 15 and 8, the width is 32 in place of
-//! 64, and the weights of several iterations are not averaged into an ensemble. The residual scale is 0.2, as in ESRGAN;
-//! the released code has 1. The perceptual loss compares relu5_3 of VGG16, not the last convolution of VGG19. The
-//! discriminator judges patches.
+//! 64, and there is no ensemble of models from several iterations. The residual scale is 0.2, as in ESRGAN; the released
+//! code has 1. The perceptual loss compares relu5_3 of VGG16, not the last convolution of VGG19. The discriminator judges
+//! patches.
 
 use std::path::Path;
 

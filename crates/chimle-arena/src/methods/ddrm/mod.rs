@@ -6,7 +6,7 @@
 //! and e3704ce): η = 0.85, η_b = 1 and 20 times; for JPEG, η = 1 and η_b = 0.4. The numbers of the paper's equations (4 and
 //! 5) and of its theorem (3.2) are not verified.
 //!
-//! DDRM does not apply to a task without such an H, for example night to day.
+//! DDRM applies to JPEG and to tasks with such an H. It does not apply to other tasks, for example night to day.
 //!
 //! Scaled down: the U-Net has width 32 and reads 2x2 pixels as channels. Different from the releases: in colorization, the
 //! model's images are in network Lab, so that H selects the lightness, and σ_Y covers the rounding of inputs to 8 bits. The
