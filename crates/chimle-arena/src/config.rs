@@ -42,7 +42,7 @@ pub struct ArenaConfig {
     /// The distance that methods of the IMLE family minimize.
     #[serde(default = "usual_distance")]
     pub distance: DistanceConfig,
-    /// The generator that all methods with a one-shot generator share.
+    /// The shared generator, which CHIMLE, cIMLE, the GANs and the mean use.
     #[serde(default)]
     pub backbone: BackboneConfig,
     /// The methods by name, each with its settings.

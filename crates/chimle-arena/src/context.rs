@@ -20,7 +20,7 @@ pub struct Context<B: Backend> {
     pub task: TaskHandle,
     /// The sizes of the task's images.
     pub sizes: Sizes,
-    /// The generator that all methods with a one-shot generator share.
+    /// The shared generator, which CHIMLE, cIMLE, the GANs and the mean use.
     pub backbone: BackboneConfig,
     /// The distance that methods of the IMLE family minimize.
     pub distance: DistanceConfig,
@@ -89,7 +89,7 @@ impl<B: Backend> Context<B> {
     }
 }
 
-/// The size of the generator that all methods with a one-shot generator share: CHIMLE's own.
+/// The size of the shared generator, which CHIMLE, cIMLE, the GANs and the mean use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BackboneConfig {

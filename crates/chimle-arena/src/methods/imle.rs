@@ -136,7 +136,7 @@ impl<B: TrainingBackend> Imle<B> {
     ///
     /// # Errors
     ///
-    /// The errors of [`chimle`](Self::chimle), and a `candidates` of 0.
+    /// The errors of [`chimle`](Self::chimle), and an error if `candidates` is 0.
     pub fn cimle(context: &Context<B>, settings: CimleSettings) -> Result<Self, Error> {
         let pools = settings.pools.unwrap_or_else(|| {
             let usual = ChimleSettings::default().pools.into_iter();

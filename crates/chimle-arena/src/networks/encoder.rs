@@ -116,8 +116,8 @@ impl<B: Backend> Normal<B> {
         self.mean.clone() + noise * (self.log_variance.clone() * 0.5).exp()
     }
 
-    /// Returns the divergence KL(N(mean, variance) | N(0, 1)) of each row, summed over the values and averaged over the
-    /// rows.
+    /// Returns the divergence KL(N(mean, variance) | N(0, 1)), summed over the values of a row and
+    /// averaged over the rows.
     pub fn divergence(&self) -> Tensor<B, 1> {
         let variance = self.log_variance.clone().exp();
         let each = self.mean.clone().square() + variance - self.log_variance.clone() - 1.0;

@@ -102,8 +102,9 @@ impl Axis {
         })
     }
 
-    /// Returns about `count` round values. They are multiples of 1, 2 or 5 times a power of ten. On a
-    /// logarithmic axis of more than a decade, they are 1, 2 or 5 times a power of ten.
+    /// Returns about `count` round values. Usually they are multiples of one step, which is 1, 2 or 5
+    /// times a power of ten. On a logarithmic axis of more than a decade, the values themselves are 1, 2
+    /// or 5 times a power of ten.
     pub fn ticks(&self, count: usize) -> Vec<Tick> {
         if self.scale == Scale::Log && self.decades() > 1.0 {
             return self.log_ticks(count);
