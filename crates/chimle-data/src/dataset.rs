@@ -72,7 +72,7 @@ impl DatasetConfig {
     ///
     /// # Errors
     ///
-    /// As [`Sizes::new`].
+    /// The errors of [`Sizes::new`].
     pub fn sizes(&self) -> Result<Sizes, DataError> {
         Sizes::new(&*self.task, self.levels, self.height, self.width)
     }

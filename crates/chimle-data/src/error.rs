@@ -14,7 +14,7 @@ pub enum DataError {
         /// The answer of the operating system.
         reason: String,
     },
-    /// The file's content has none of the supported formats. The file's name does not matter.
+    /// The file's content has none of the supported formats. Its name is not considered.
     #[error("{path} is not a JPEG, PNG, WebP, TIFF or BMP image")]
     NotAnImage {
         /// The file.
@@ -34,7 +34,7 @@ pub enum DataError {
         /// The decoder's message.
         reason: String,
     },
-    /// The image is smaller than the examples that it is needed for.
+    /// The image is too small to make an example from it.
     #[error("{path} is too small: {width}x{height}, needs at least {needed_width}x{needed_height}")]
     TooSmall {
         /// The file.
@@ -87,7 +87,7 @@ pub enum DataError {
         /// Why the first one was skipped.
         first: Box<DataError>,
     },
-    /// Some inputs have no output of the same name, or the reverse.
+    /// Some inputs have no output with the same name, or some outputs have no input.
     #[error("{count} files have no partner in the other folder ({input} and {output}): {names}")]
     UnmatchedPairs {
         /// The folder of inputs.
@@ -100,7 +100,9 @@ pub enum DataError {
         names: String,
     },
     /// Two files of one folder differ only in their extension, so the partner in a pair is ambiguous.
-    #[error("two files in {folder} are called {name} without their extension: rename one of them")]
+    #[error(
+        "two files in {folder} are called {name}, with different extensions: rename one of them"
+    )]
     AmbiguousPair {
         /// The folder.
         folder: PathBuf,

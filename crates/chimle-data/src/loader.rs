@@ -35,9 +35,9 @@ impl<J: Iterator<Item = Job>> Loader<J> {
     /// Starts `threads` worker threads (at least one). A job is a pair (index, seed) of
     /// [`Dataset::example`].
     ///
-    /// At most `ahead` examples are in work or finished in advance. A lower value than `threads` is
-    /// raised to `threads`. `jobs` may be endless: it is advanced only by this function and by
-    /// [`next`](Iterator::next), on the caller's thread.
+    /// At most `ahead` examples are made in advance, including those in progress. If `ahead` is below
+    /// `threads`, it is raised to `threads`. `jobs` may be endless: it is advanced only by this function
+    /// and by [`next`](Iterator::next), on the caller's thread.
     pub fn new(
         dataset: Dataset,
         jobs: impl IntoIterator<IntoIter = J>,
@@ -59,8 +59,8 @@ impl<J: Iterator<Item = Job>> Loader<J> {
     fn send_jobs(&mut self) {
         while self.sent - self.received < self.ahead {
             let Some(job) = self.jobs.next() else { break };
-            // Jobs are handed to the workers in turn and examples are collected in the same turn, which
-            // keeps their order. The channels need no bound, because `ahead` limits what they all hold.
+            // The workers get jobs in turn, and examples are collected from them in the same turn, which
+            // keeps the order. The channels need no bound, because `ahead` limits their contents.
             let worker = &self.workers[self.sent % self.workers.len()];
             let _ = worker.jobs.send(job); // fails only if the worker has ended, which `next` notices
             self.sent += 1;
@@ -94,7 +94,7 @@ impl<J> Drop for Loader<J> {
         // All channels are closed before the first join, so that the threads end at the same time.
         let threads: Vec<_> = self.workers.drain(..).map(|worker| worker.thread).collect();
         for thread in threads {
-            // A worker catches the panics of decoders, and nobody could receive any other one here.
+            // A worker catches the panics of decoders. Any other panic could not be reported here.
             let _ = thread.join();
         }
     }

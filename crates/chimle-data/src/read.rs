@@ -20,7 +20,7 @@ use crate::jpeg_markers::{self, JpegHeader};
 /// process share it. An image that needs more is rejected before it is decoded.
 pub const MAX_IMAGE_BYTES: u64 = 2 << 30;
 
-/// The memory that the images being decoded share.
+/// The budget that all images share while they are decoded.
 static BUDGET: Budget = Budget::new(MAX_IMAGE_BYTES);
 
 /// The largest side of an image in pixels.
@@ -63,7 +63,7 @@ pub(crate) fn with_rgb<T>(path: &Path, work: impl FnOnce(RgbImage) -> T) -> Resu
     if size > MAX_IMAGE_BYTES {
         return Err(too_large(path, format!("the file has {size} bytes")));
     }
-    // The header alone gives the memory, so it is taken before the whole file is read.
+    // The header tells how much memory the image needs. It is taken before the whole file is read.
     let needed = catching(path, || bytes_needed(path))?;
     let all = needed.bytes.saturating_add(size);
     let _share = BUDGET.take(all).map_err(|most| {

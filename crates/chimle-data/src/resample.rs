@@ -2,9 +2,9 @@
 //!
 //! The filter is cubic convolution with a = -0.5 (Keys 1981). When an image is reduced, the filter is
 //! widened by the scale, which prevents aliasing. Weights are fixed-point numbers with 22 fractional
-//! bits. Rows are resampled first and rounded to 8 bits, then columns. Faster resizers use another
-//! order of the passes or another precision of the weights, so many of their values differ in the last
-//! bit.
+//! bits. Rows are resampled first and rounded to 8 bits, then columns. Faster resizers use a different
+//! order of the passes or a different precision of the weights, so many of their values differ in the
+//! last bit.
 
 use image::RgbImage;
 

@@ -28,7 +28,7 @@ pub enum InputSize {
 pub enum OutputSpace {
     /// The output is an RGB image.
     Rgb,
-    /// The input is a lightness, and the output is the two color channels of CIE Lab.
+    /// The input is a lightness, and the generator adds the two color channels of CIE Lab.
     Lab,
 }
 

@@ -117,7 +117,7 @@ impl Draws {
 /// A value with its 95% interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
-    /// The value for the set without resampling.
+    /// The value for the full set, without resampling.
     pub value: f64,
     /// The ends of the interval that contains 95% of the resampled values.
     pub interval: [f64; 2],

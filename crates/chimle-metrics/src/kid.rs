@@ -155,8 +155,8 @@ impl<'a, T: Copy + Into<f64>> Weighted<'a, T> {
         }
     }
 
-    /// Computes the mean kernel within the one set, plus that within the other, minus twice that
-    /// between the two sets, for each column of weights.
+    /// Computes the estimate for each column of weights: the mean kernel within the real set, plus the
+    /// mean kernel within the generated set, minus twice the mean kernel between the two sets.
     fn discrepancy(real: &Self, generated: &Self) -> Vec<f64> {
         let (within_real, within_generated) = (real.mean_within(), generated.mean_within());
         let between = real.mean_between(generated);

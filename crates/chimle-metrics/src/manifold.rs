@@ -32,8 +32,8 @@ pub struct Neighborhoods {
 /// each row.
 ///
 /// `chimle-knn` searches the neighbors among f32 points. All comparisons that affect the result are made
-/// in f64. The time grows with the product of the numbers of rows. In addition to the features, the
-/// memory is a centered f32 copy of both sets.
+/// in f64. The time grows with the product of the numbers of rows. In addition to the features, a
+/// centered f32 copy of both sets is in memory.
 ///
 /// # Examples
 ///
@@ -57,7 +57,7 @@ pub struct Neighborhoods {
 /// # Errors
 ///
 /// [`MetricsError::Dimensions`] if the features differ in number, [`MetricsError::TooFew`] if a set
-/// has no more than `k` rows (or `k` is 0).
+/// has `k` rows or fewer, or `k` is 0.
 pub fn neighborhoods<T: Copy + Into<f64>>(
     real: Rows<'_, T>,
     generated: Rows<'_, T>,

@@ -1,7 +1,7 @@
 //! Perceptual distances between images, and the networks that they need, on any [Burn](burn) backend.
 //!
-//! Use this crate for the loss of a generator of images, or to measure generated images. It has only
-//! frozen networks: to train a classifier or another network, use a different crate.
+//! Use this crate for the loss of an image generator, or to measure generated images. Its networks are
+//! frozen: they cannot be trained or fine-tuned.
 //!
 //! - [`ImageDistance`] is the distance that a search minimizes and training lowers: LPIPS, or a
 //!   distance that needs no weights (L1, L2, a Laplacian pyramid). It implements the [`Distance`]

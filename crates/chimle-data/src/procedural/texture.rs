@@ -53,8 +53,8 @@ impl Texture {
                 };
                 let sign = if high { 1.0 } else { -1.0 };
                 Rgb(plain.get_pixel(x, y).0.map(|v| {
-                    // The range of values is narrowed by the contrast, so nothing is clamped, which
-                    // would shift the mean.
+                    // The range of values is narrowed by the contrast. Otherwise values would be clamped,
+                    // which would shift the mean.
                     let v = contrast + f64::from(v) * (1.0 - 2.0 * contrast / 255.0);
                     (v.round() + sign * contrast) as u8
                 }))
