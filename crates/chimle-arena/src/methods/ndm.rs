@@ -157,14 +157,16 @@ impl<B: TrainingBackend> Ndm<B> {
     }
 }
 
-/// Checks that a U-Net fits the sides of a task's outputs.
+/// Checks that a U-Net is possible, and fits the sides of a task's outputs.
 pub(super) fn check_sides<B: TrainingBackend>(
     context: &Context<B>,
     unet: &UnetConfig,
 ) -> Result<(), Error> {
+    unet.validate()
+        .map_err(|reason| Error::setting("unet", reason))?;
     let (height, width) = context.sizes.output();
     let multiple = unet.multiple();
-    if height % multiple == 0 && width % multiple == 0 && !unet.multipliers.is_empty() {
+    if height % multiple == 0 && width % multiple == 0 {
         return Ok(());
     }
     let reason = format!(
