@@ -123,8 +123,12 @@ fn bytes_needed(path: &Path) -> Result<Needed, DataError> {
         _ if is_webp => 4 * pixels,
         _ => 0,
     };
+    // The image, and a crop of it.
+    let used = 6 * pixels;
     Ok(Needed {
-        bytes: decoded.saturating_add(turned.max(rgb).max(scratch)),
+        bytes: decoded
+            .saturating_add(turned.max(rgb).max(scratch))
+            .max(used),
         size: (width, height),
     })
 }
@@ -316,6 +320,15 @@ mod tests {
         let image = RgbImage::from_pixel(20, 10, Rgb([1, 2, 3]));
         image.save(&path).unwrap();
         assert_eq!(bytes_needed(&path).unwrap().bytes, 200 * (3 + 4));
+    }
+
+    #[test]
+    fn a_crop_of_the_image_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        let image = RgbImage::from_pixel(20, 10, Rgb([1, 2, 3]));
+        image.save(&path).unwrap();
+        assert_eq!(bytes_needed(&path).unwrap().bytes, 200 * (3 + 3));
     }
 
     /// No file is known that makes a decoder panic, so the panic is made here.

@@ -1,21 +1,39 @@
-//! How much memory reading an image takes, measured: one test in a process of its own.
+//! How much memory reading an image takes, measured: one test after the other.
 #![cfg(target_os = "linux")]
 
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 
-use chimle_data::{image_size, read_rgb};
+use chimle_data::{Colorization, Dataset, DatasetConfig, Source, image_size, read_rgb};
 
-/// The most memory that this process has had so far, in MiB.
-fn peak() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes: u64 = line
-        .unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
+/// Runs some work, and returns the MiB that its peak lies above the memory before it.
+fn growth(work: impl FnOnce()) -> u64 {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mebibytes = |field: &str| -> u64 {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
+        kibibytes.parse::<u64>().unwrap() / 1024
+    };
+    // The peak begins anew.
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+    let before = mebibytes("VmRSS:");
+    work();
+    mebibytes("VmHWM:") - before
+}
+
+#[test]
+fn a_photograph_is_cropped_in_twice_its_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    // 103 MiB as RGB.
+    image::GrayImage::new(6000, 6000)
+        .save(folder.path().join("large.png"))
         .unwrap();
-    kibibytes / 1024
+    let config = DatasetConfig::new(Colorization, 2, 16, 16);
+    let data = Dataset::open(Source::Photographs(folder.path().to_owned()), config).unwrap();
+    let grown = growth(|| drop(data.example(0, 1).unwrap()));
+    assert!(grown < 2 * 103 + 30, "{grown} MiB");
 }
 
 /// A zlib stream of many zeros: one literal, and then repetitions of it, 258 at a time.
@@ -77,9 +95,9 @@ fn a_color_profile_is_not_inflated_without_limit() {
     png.splice(33..33, chunk);
     fs::write(&path, &png).unwrap();
 
-    let before = peak();
-    assert_eq!(image_size(&path).unwrap(), (64, 64));
-    assert_eq!(read_rgb(&path).unwrap(), image);
-    let grown = peak() - before;
+    let grown = growth(|| {
+        assert_eq!(image_size(&path).unwrap(), (64, 64));
+        assert_eq!(read_rgb(&path).unwrap(), image);
+    });
     assert!(grown < 160, "{grown} MiB");
 }
