@@ -15,6 +15,21 @@ use crate::tasks::register_tasks;
 /// The number of the first procedural test scene, which is above the numbers of all training scenes.
 const FIRST_UNSEEN_SCENE: u64 = 1 << 32;
 
+/// The most minutes of CPU time: two years.
+const MOST_MINUTES: f64 = 1e6;
+/// The most steps of a training.
+const MOST_STEPS: u64 = 1_000_000_000_000;
+/// The most of what is only counted, such as inputs to measure.
+const MOST: u64 = 10_000_000;
+/// The most images of a batch.
+const MOST_ROWS: u64 = 65_536;
+/// The most samples of one input. All of them are held in memory.
+const MOST_SAMPLES: u64 = 10_000;
+/// The most channels of a layer. One convolution of so many has 600 MB of weights.
+const MOST_CHANNELS: u64 = 4096;
+/// The most layers, processes and seeds.
+const MOST_LAYERS: u64 = 1024;
+
 /// All settings of an arena.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -186,15 +201,25 @@ impl ArenaConfig {
             .values()
             .filter_map(|method| method.cpu_minutes);
         let mut minutes = minutes.chain([self.cpu_minutes]);
-        if !minutes.all(|minutes| minutes > 0.0 && minutes.is_finite()) {
-            return Err(Error::setting("cpu_minutes", "must be above 0"));
+        if !minutes.all(|minutes| minutes > 0.0 && minutes <= MOST_MINUTES) {
+            let reason = format!("must be above 0, and at most {MOST_MINUTES}");
+            return Err(Error::setting("cpu_minutes", reason));
         }
-        if self.methods.values().any(|method| method.steps == Some(0)) {
-            return Err(Error::setting("steps", "must be at least 1"));
+        for (name, method) in &self.methods {
+            if let Some(steps) = method.steps {
+                check_count("steps", steps, 1, MOST_STEPS)?;
+            }
+            check_settings(&format!("methods.{name}"), &method.settings)?;
         }
         if self.seeds.is_empty() {
             return Err(Error::setting("seeds", "must name at least one seed"));
         }
+        check_count(
+            "the number of seeds",
+            self.seeds.len() as u64,
+            1,
+            MOST_LAYERS,
+        )?;
         let increases = self.points.windows(2).all(|pair| pair[0] < pair[1]);
         let first = self.points.first().copied().unwrap_or(0.0);
         if !increases || first <= 0.0 || self.points.last() != Some(&1.0) {
@@ -206,17 +231,25 @@ impl ArenaConfig {
         if percents.len() < self.points.len() || percents[0] == 0 {
             return Err(Error::setting("points", "must differ by at least 0.01"));
         }
-        if self.at_once == 0 {
-            return Err(Error::setting("at_once", "must be at least 1"));
-        }
+        check_count("at_once", self.at_once as u64, 1, MOST_LAYERS)?;
         let samples = &self.measure.samples;
         if samples.is_empty() || samples.iter().any(|&count| count < 2) {
             let reason =
                 "must be numbers of samples, each at least 2, because diversity needs two samples";
             return Err(Error::setting("measure.samples", reason));
         }
-        if self.measure.inputs == 0 {
-            return Err(Error::setting("measure.inputs", "must be at least 1"));
+        for (field, count, least, most) in [
+            ("measure.samples", self.most_samples(), 2, MOST_SAMPLES),
+            ("measure.inputs", self.measure.inputs, 1, MOST),
+            ("measure.shown", self.measure.shown, 0, MOST_SAMPLES),
+            (
+                "measure.shown_samples",
+                self.measure.shown_samples,
+                0,
+                MOST_SAMPLES,
+            ),
+        ] {
+            check_count(field, count as u64, least, most)?;
         }
         let average = self.backbone.average;
         if average.is_some_and(|decay| !(0.0..1.0).contains(&decay)) {
@@ -335,6 +368,45 @@ impl ArenaConfig {
 /// Returns a share in percent, as used in names of folders.
 pub(crate) fn percent(share: f64) -> u32 {
     (100.0 * share).round() as u32
+}
+
+/// Checks that a count is within its bounds.
+fn check_count(field: &str, count: u64, least: u64, most: u64) -> Result<(), Error> {
+    if (least..=most).contains(&count) {
+        return Ok(());
+    }
+    let reason = format!("must be from {least} to {most}, not {count}");
+    Err(Error::setting(field, reason))
+}
+
+/// Checks that no whole number among the settings of a method is too large to work with. A method checks
+/// by itself what its numbers must be otherwise.
+fn check_settings(section: &str, settings: &toml::Table) -> Result<(), Error> {
+    for (key, value) in settings {
+        let field = format!("{section}.{key}");
+        let most = match &key[..] {
+            "width" | "growth" => MOST_CHANNELS,
+            "depth" | "blocks" | "rrdbs" | "rrfdbs" | "scales" => MOST_LAYERS,
+            "batch" => MOST_ROWS,
+            _ => MOST,
+        };
+        let numbers = match value {
+            toml::Value::Table(settings) => {
+                check_settings(&field, settings)?;
+                continue;
+            }
+            toml::Value::Array(numbers) => numbers.iter().collect(),
+            number => vec![number],
+        };
+        for number in numbers.into_iter().filter_map(toml::Value::as_integer) {
+            // Whether it may be negative, the type of the setting says.
+            if u64::try_from(number).is_ok_and(|number| number > most) {
+                let reason = format!("must be at most {most}, not {number}");
+                return Err(Error::setting(field, reason));
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

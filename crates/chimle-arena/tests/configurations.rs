@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use burn::backend::Autodiff;
 use burn_flex::Flex;
-use chimle_arena::{ArenaConfig, Context, Methods, MonceSettings, RfbEsrganSettings, read};
+use chimle_arena::{
+    ArenaConfig, Context, Methods, MonceSettings, RfbEsrganSettings, UnetConfig, read,
+};
 
 type B = Autodiff<Flex>;
 
@@ -57,5 +59,92 @@ fn all_of_them_make_all_their_methods() {
                 path.display()
             );
         }
+    }
+}
+
+/// None of these may be tried: the memory for some of them does not exist.
+#[test]
+fn numbers_that_are_too_large_are_named_with_their_bounds() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/procedural-colorization-32.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let hostile = folder.path().join("hostile.toml");
+    for (setting, number, words) in [
+        (
+            "cpu_minutes = 3.5",
+            "cpu_minutes = 1e300",
+            ["cpu_minutes", "1000000"],
+        ),
+        ("at_once = 2", "at_once = 1000000", ["at_once", "1024"]),
+        (
+            "inputs = 32",
+            "inputs = 1099511627776",
+            ["measure.inputs", "10000000"],
+        ),
+        (
+            "samples = [8, 32]",
+            "samples = [8, 1099511627776]",
+            ["measure.samples", "10000"],
+        ),
+        (
+            "pools = [16, 4, 2]",
+            "pools = [16, 4, 1099511627776]",
+            ["methods.chimle.pools", "10000000"],
+        ),
+        (
+            "rate = 1e-3",
+            "batch = 1000000",
+            ["methods.bicycle-gan.batch", "65536"],
+        ),
+        (
+            "[methods.ndm.unet]",
+            "[methods.ndm.unet]\nwidth = 1000000",
+            ["methods.ndm.unet.width", "4096"],
+        ),
+    ] {
+        assert!(text.contains(setting), "{setting}");
+        fs::write(&hostile, text.replacen(setting, number, 1)).unwrap();
+        let message = ArenaConfig::read(&hostile).unwrap_err().to_string();
+        for word in words {
+            assert!(message.contains(word), "{message}");
+        }
+    }
+    let config = ArenaConfig::read(&{
+        let many = text.replacen("scenes = 512", "scenes = 1099511627776", 1);
+        fs::write(&hostile, many).unwrap();
+        hostile
+    });
+    let message = config.unwrap().training_set().err().unwrap().to_string();
+    assert!(message.contains("from 1 to 10000000"), "{message}");
+}
+
+#[test]
+fn a_network_of_impossible_size_is_not_made() {
+    let refused = |change: &dyn Fn(&mut UnetConfig)| {
+        let mut config = UnetConfig::default();
+        change(&mut config);
+        config.validate().unwrap_err()
+    };
+    assert!(UnetConfig::default().validate().is_ok());
+    for (message, word) in [
+        (refused(&|config| config.width = usize::MAX), "4096"),
+        (refused(&|config| config.width = 0), "from 1"),
+        (
+            refused(&|config| config.multipliers = vec![1, usize::MAX]),
+            "4096",
+        ),
+        (
+            refused(&|config| config.multipliers = vec![]),
+            "multipliers",
+        ),
+        (
+            refused(&|config| config.multipliers = vec![1; 1000]),
+            "multipliers",
+        ),
+        (refused(&|config| config.blocks = usize::MAX), "blocks"),
+        (refused(&|config| config.stacked = 64), "stacked"),
+    ] {
+        assert!(message.contains(word), "{message}");
     }
 }

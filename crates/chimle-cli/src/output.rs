@@ -21,13 +21,30 @@ pub fn say(line: impl Display) -> Result<(), Failure> {
     }
 }
 
+/// The longest line on standard error, in characters. A path can have 4,096 bytes; a name in a file can be
+/// as long as the file.
+const LONGEST: usize = 10_000;
+
 /// One line on standard error, as in `warning: photo.jpg is truncated`.
 pub fn complain(kind: &str, message: impl Display) {
+    // There is nowhere left to say that it could not be said.
+    let _ = writeln!(std::io::stderr(), "{kind}: {}", one_line(message));
+}
+
+/// Returns a message as one line that a terminal shows and does not obey. Its middle is left out if it is
+/// longer than [`LONGEST`].
+fn one_line(message: impl Display) -> String {
     let message = message.to_string();
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = harmless(&line);
-    // There is nowhere left to say that it could not be said.
-    let _ = writeln!(std::io::stderr(), "{kind}: {line}");
+    let length = line.chars().count();
+    if length <= LONGEST {
+        return line;
+    }
+    // The end often says what to do.
+    let start: String = line.chars().take(LONGEST / 2).collect();
+    let end: String = line.chars().skip(length - LONGEST / 2).collect();
+    format!("{start} ... {end}")
 }
 
 /// Replaces what a terminal obeys instead of showing it. The name of a file can hold such characters: control
@@ -72,7 +89,17 @@ pub fn save(bytes: &[u8], path: &Path) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::harmless;
+    use super::{LONGEST, harmless, one_line};
+
+    #[test]
+    fn a_message_has_one_line_of_bounded_length() {
+        assert_eq!(one_line("a\n  b\u{7}"), "a b\\u{7}");
+        let usual = "ü".repeat(LONGEST);
+        assert_eq!(one_line(&usual), usual);
+        let long = one_line(format!("begin{usual}end"));
+        assert!(long.starts_with("beginü") && long.ends_with("üend"));
+        assert!(long.chars().count() < LONGEST + 10);
+    }
 
     #[test]
     fn what_a_terminal_obeys_is_shown() {

@@ -366,6 +366,10 @@ fn numbers_that_are_too_large_get_an_error_that_names_the_bounds() {
             format!("{new} --share 1000000000"),
             ["training.round", "10000000"],
         ),
+        (
+            format!("orchestrate --listen 127.0.0.1:0 --nodes {most}"),
+            ["nodes", "1024"],
+        ),
     ] {
         chimle(path, &flags).fails_naming(&words);
     }

@@ -68,9 +68,18 @@ impl Random {
     }
 }
 
-/// Runs a body on each seed and on its changes.
-fn check(body: fn(&[u8]), seeds: &[Vec<u8>], changes: usize) {
+/// Runs a body on each seed and on its changes. If the environment variable `CHIMLE_SEEDS` names a folder,
+/// writes the seeds there instead, for the fuzz target of this name.
+fn check(target: &str, body: fn(&[u8]), seeds: &[Vec<u8>], changes: usize) {
     assert!(!seeds.is_empty());
+    if let Some(folder) = std::env::var_os("CHIMLE_SEEDS") {
+        let folder = Path::new(&folder).join(target);
+        fs::create_dir_all(&folder).unwrap();
+        for (number, seed) in seeds.iter().enumerate() {
+            fs::write(folder.join(format!("seed-{number}")), seed).unwrap();
+        }
+        return;
+    }
     let mut random = Random(1);
     for seed in seeds {
         body(seed);
@@ -201,13 +210,23 @@ fn texts() -> Vec<Vec<u8>> {
 
 #[test]
 fn changed_files_are_read_or_refused_with_one_line() {
-    check(bodies::pth, &state_dicts(), CHANGES);
-    check(bodies::safetensors, &model_files(), 4 * CHANGES);
-    check(bodies::image, &images(), 2 * CHANGES);
-    check(bodies::jpeg, &[images()[0][3..].to_vec()], 4 * CHANGES);
-    check(bodies::config, &configurations(), 4 * CHANGES);
-    check(bodies::log, &logs(), 6 * CHANGES);
-    check(bodies::page, &texts(), CHANGES / 2);
+    check("pth", bodies::pth, &state_dicts(), CHANGES);
+    check(
+        "safetensors",
+        bodies::safetensors,
+        &model_files(),
+        4 * CHANGES,
+    );
+    check("image", bodies::image, &images(), 2 * CHANGES);
+    check(
+        "jpeg",
+        bodies::jpeg,
+        &[images()[0][3..].to_vec()],
+        4 * CHANGES,
+    );
+    check("config", bodies::config, &configurations(), 4 * CHANGES);
+    check("log", bodies::log, &logs(), 6 * CHANGES);
+    check("page", bodies::page, &texts(), CHANGES / 2);
     let position = br#"{"step":1,"round":{"index":0,"steps":1,"searched":true,"chosen":[[0,[0,0]],[1,[0,0]]]}}"#;
     let mut seeds = vec![[&[0], &position[..]].concat()];
     // The other files: whatever is not one of them.
@@ -215,6 +234,6 @@ fn changed_files_are_read_or_refused_with_one_line() {
         (1..bodies::FILES.len())
             .map(|which| [&[which as u8][..], b"\x82\xa1a\x01{\"b\":[1]}"].concat()),
     );
-    check(bodies::checkpoint, &seeds, 60);
+    check("checkpoint", bodies::checkpoint, &seeds, 60);
     bodies::clean();
 }

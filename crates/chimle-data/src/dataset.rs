@@ -16,6 +16,9 @@ use crate::source::{Files, InputFiles, NamedFiles, list_folder, list_pairs};
 use crate::view::View;
 use crate::{DataError, Example, InputId, Sizes, Source, TaskHandle, procedural};
 
+/// The most procedural scenes. Each takes a few bytes of a list.
+const MOST_SCENES: usize = 10_000_000;
+
 /// How a [`Dataset`] makes examples from its images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DatasetConfig {
@@ -157,11 +160,11 @@ impl Dataset {
         };
         let photographs = "the task makes its inputs from a folder of photographs";
         let (found, lost) = match (&source, config.task.is_paired()) {
-            (Source::Procedural { scenes: 0 }, _) => {
+            (Source::Procedural { scenes }, _) if !(1..=MOST_SCENES).contains(scenes) => {
                 return Err(DataError::Setting {
                     field: "scenes",
-                    value: "0".into(),
-                    needed: "at least 1",
+                    value: scenes.to_string(),
+                    needed: "from 1 to 10000000",
                 });
             }
             (Source::Procedural { scenes }, _) => {

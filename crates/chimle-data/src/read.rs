@@ -8,8 +8,8 @@ use std::path::Path;
 
 use image::metadata::Orientation;
 use image::{
-    ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb,
-    RgbImage,
+    ColorType, DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader,
+    Limits, Rgb, RgbImage,
 };
 
 use crate::DataError;
@@ -19,6 +19,10 @@ use crate::jpeg_markers::{self, JpegHeader};
 /// The most memory that images may take while they are decoded, in bytes (2 GiB). All threads of the
 /// process share it. An image that needs more is rejected before it is decoded.
 pub const MAX_IMAGE_BYTES: u64 = 2 << 30;
+
+/// The most memory that the metadata of an image may take, in bytes (64 MiB). Compressed, a color profile
+/// of 1 GiB is a file of 1 MB.
+const MAX_METADATA: u64 = 64 << 20;
 
 /// The budget that all images share while they are decoded.
 static BUDGET: Budget = Budget::new(MAX_IMAGE_BYTES);
@@ -65,7 +69,10 @@ pub(crate) fn with_rgb<T>(path: &Path, work: impl FnOnce(RgbImage) -> T) -> Resu
     }
     // The header tells how much memory the image needs. It is taken before the whole file is read.
     let needed = catching(path, || bytes_needed(path))?;
-    let all = needed.bytes.saturating_add(size);
+    let all = needed
+        .bytes
+        .saturating_add(MAX_METADATA)
+        .saturating_add(size);
     let _share = BUDGET.take(all).map_err(|most| {
         let (width, height) = needed.size;
         let (all, most) = (all.div_ceil(1 << 20), most >> 20);
@@ -98,6 +105,7 @@ fn bytes_needed(path: &Path) -> Result<Needed, DataError> {
             size: (header.width, header.height),
         });
     }
+    let is_webp = reader.format() == Some(ImageFormat::WebP);
     let mut decoder = reader
         .into_decoder()
         .map_err(|error| decoding_error(path, error))?;
@@ -113,8 +121,19 @@ fn bytes_needed(path: &Path) -> Result<Needed, DataError> {
         color if color.has_alpha() => 7 * pixels,
         _ => 3 * pixels,
     };
+    // What decoders keep next to the image that they return.
+    let scratch = match decoder.original_color_type() {
+        ExtendedColorType::Cmyk16 => 8 * pixels,
+        ExtendedColorType::Cmyk8 => 4 * pixels,
+        _ if is_webp => 4 * pixels,
+        _ => 0,
+    };
+    // The image, and a crop of it.
+    let used = 6 * pixels;
     Ok(Needed {
-        bytes: decoded.saturating_add(turned.max(rgb)),
+        bytes: decoded
+            .saturating_add(turned.max(rgb).max(scratch))
+            .max(used),
         size: (width, height),
     })
 }
@@ -138,6 +157,10 @@ fn decode(path: &Path) -> Result<RgbImage, DataError> {
             format!("{width}x{height} pixels take {decoded_size} bytes"),
         ));
     }
+    let limits = limits(decoded_size.saturating_add(MAX_METADATA));
+    decoder
+        .set_limits(limits)
+        .map_err(|error| decoding_error(path, error))?;
     // The pixels may be intact even if the metadata cannot be parsed.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image =
@@ -241,12 +264,18 @@ fn guess_format<R: std::io::BufRead + Seek>(
             path: path.to_owned(),
         });
     }
+    // The pixels are added once their number is known.
+    reader.limits(limits(MAX_METADATA));
+    Ok(reader)
+}
+
+/// Limits of a decoder that may take this much memory.
+fn limits(bytes: u64) -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_IMAGE_BYTES);
-    reader.limits(limits);
-    Ok(reader)
+    limits.max_alloc = Some(bytes);
+    limits
 }
 
 fn decoding_error(path: &Path, error: ImageError) -> DataError {
@@ -289,6 +318,25 @@ fn over_white(image: &DynamicImage) -> RgbImage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The decoder of WebP decodes to four channels before it returns three.
+    #[test]
+    fn what_a_decoder_keeps_for_itself_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.webp");
+        let image = RgbImage::from_pixel(20, 10, Rgb([1, 2, 3]));
+        image.save(&path).unwrap();
+        assert_eq!(bytes_needed(&path).unwrap().bytes, 200 * (3 + 4));
+    }
+
+    #[test]
+    fn a_crop_of_the_image_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        let image = RgbImage::from_pixel(20, 10, Rgb([1, 2, 3]));
+        image.save(&path).unwrap();
+        assert_eq!(bytes_needed(&path).unwrap().bytes, 200 * (3 + 3));
+    }
 
     /// No known file makes a decoder panic, so the test itself panics.
     #[test]

@@ -34,14 +34,13 @@ pub fn downsample(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage,
             needed: "at least one pixel per side",
         });
     }
-    let mut resized = image.clone();
-    if width != image.width() {
-        resized = resample_rows(&resized, width);
-    }
-    if height != image.height() {
-        resized = resample_columns(&resized, height);
-    }
-    Ok(resized)
+    // A photograph can take a gigabyte, so it is not copied first.
+    Ok(match (width == image.width(), height == image.height()) {
+        (true, true) => image.clone(),
+        (false, true) => resample_rows(image, width),
+        (true, false) => resample_columns(image, height),
+        (false, false) => resample_columns(&resample_rows(image, width), height),
+    })
 }
 
 /// Resizes an image with any number of channels, as [`downsample`] does. Values are rounded to 8 bits

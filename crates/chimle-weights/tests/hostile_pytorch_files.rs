@@ -217,6 +217,39 @@ fn a_memo_that_doubles_takes_no_memory() {
         &archive(&pickle(6, 0, &shape, &shape), &floats(6)).bytes(),
         "64 axes",
     );
+    // A shape of 64 sides, of which a tensor is made again and again: 1 kB for each 5 bytes of the pickle.
+    let ones = [1; 64];
+    let mut bytes = [&b"\x80\x02"[..], &tensor(6, 0, &ones, &ones)].concat();
+    // The function and its arguments are remembered, and called once more at a time.
+    let arguments = bytes
+        .iter()
+        .position(|&byte| byte == b'(')
+        .expect("the arguments");
+    bytes.splice(arguments..arguments, *b"q\0");
+    assert_eq!(bytes.pop(), Some(b'R'));
+    bytes.extend(b"q\x01R");
+    bytes.extend(b"h\0h\x01R".repeat(40_000));
+    bytes.extend(b".");
+    refuses(&archive(&bytes, &floats(6)).bytes(), "values");
+}
+
+/// PyTorch marks a tensor as negated or conjugated instead of computing its values.
+#[test]
+fn a_tensor_whose_values_are_to_be_negated_is_refused() {
+    let marked = |metadata: &[u8]| {
+        let mut bytes = pickle(6, 0, &[2, 3], &[3, 1]);
+        // The end of the arguments, and then of the call, of the item and of the pickle.
+        let end = bytes.len() - 4;
+        assert_eq!(&bytes[end..], b"tRs.");
+        bytes.splice(end..end, metadata.iter().copied());
+        archive(&bytes, &floats(6)).bytes()
+    };
+    assert!(open(&marked(b"}")).is_ok());
+    assert!(open(&marked(b"N")).is_ok());
+    refuses(&marked(b"}X\x03\0\0\0neg\x88s"), "negated");
+    refuses(&marked(b"}X\x04\0\0\0conj\x88s"), "negated");
+    refuses(&marked(b"K\x01"), "wrong way");
+    refuses(&marked(b"}N"), "wrong way");
 }
 
 #[test]

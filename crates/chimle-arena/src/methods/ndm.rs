@@ -164,9 +164,11 @@ pub(super) fn check_sides<B: TrainingBackend>(
     context: &Context<B>,
     unet: &UnetConfig,
 ) -> Result<(), Error> {
+    unet.validate()
+        .map_err(|reason| Error::setting("unet", reason))?;
     let (height, width) = context.sizes.output();
     let multiple = unet.multiple();
-    if height % multiple == 0 && width % multiple == 0 && !unet.multipliers.is_empty() {
+    if height % multiple == 0 && width % multiple == 0 {
         return Ok(());
     }
     let reason = format!(

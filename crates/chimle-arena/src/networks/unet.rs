@@ -42,7 +42,46 @@ impl Default for UnetConfig {
     }
 }
 
+/// The most channels at a side. One convolution of so many has 600 MB of weights.
+const MOST_CHANNELS: usize = 4096;
+/// The most sides, residual blocks at a side, and times that pixels are stacked.
+const MOST_LAYERS: usize = 16;
+
 impl UnetConfig {
+    /// Checks that the numbers are possible.
+    ///
+    /// # Errors
+    ///
+    /// Says which number is not, and its bounds.
+    pub fn validate(&self) -> Result<(), String> {
+        let layers = [
+            ("multipliers", self.multipliers.len(), 1),
+            ("blocks", self.blocks, 1),
+            ("stacked", self.stacked, 0),
+        ];
+        for (name, count, least) in layers {
+            if !(least..=MOST_LAYERS).contains(&count) {
+                let what = match name {
+                    "multipliers" => "the number of `multipliers`".to_owned(),
+                    name => format!("`{name}`"),
+                };
+                return Err(format!(
+                    "{what} must be from {least} to {MOST_LAYERS}, not {count}"
+                ));
+            }
+        }
+        for multiplier in [1].iter().chain(&self.multipliers) {
+            let channels = self.width.checked_mul(*multiplier);
+            if !channels.is_some_and(|channels| (1..=MOST_CHANNELS).contains(&channels)) {
+                return Err(format!(
+                    "`width` times a multiplier must be from 1 to {MOST_CHANNELS}, not {} times {multiplier}",
+                    self.width
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the number that must divide the sides of an image.
     pub fn multiple(&self) -> usize {
         1 << (self.stacked + self.multipliers.len().max(1) - 1)

@@ -29,6 +29,9 @@ const MOST_NUMBERS: u64 = 1 << 30;
 /// The longest message in bytes: a configuration is a few thousand.
 const LONGEST_MESSAGE: u64 = 1 << 20;
 
+/// The most machines of a run. Each has two connections and a thread at the orchestrator.
+const MOST_NODES: usize = 1024;
+
 /// How a machine takes part in a run on several machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodesConfig {
@@ -291,12 +294,12 @@ impl Orchestrator {
     ///
     /// # Errors
     ///
-    /// If the address cannot be listened on, or `nodes` is below 2.
+    /// If the address cannot be listened on, or `nodes` is not from 2 to 1024.
     pub fn listen(address: &str, nodes: usize, patience: Duration) -> Result<Self, Error> {
-        if nodes < 2 {
+        if !(2..=MOST_NODES).contains(&nodes) {
             return Err(Error::Setting {
                 field: "nodes",
-                reason: format!("must be at least 2, not {nodes}"),
+                reason: format!("must be from 2 to {MOST_NODES}, not {nodes}"),
             });
         }
         let listen = || {

@@ -69,6 +69,10 @@ impl Global {
     }
 }
 
+fn called_wrongly() -> Refusal {
+    Refusal::new("its pickle calls a function in a wrong way")
+}
+
 fn unknown_global(module: &str, name: &str) -> Refusal {
     Refusal::new(format!(
         "it needs {:?}, which is not part of a plain state dict of tensors",
@@ -148,7 +152,7 @@ struct Machine<'a> {
     /// The heights of the stack at which marks were set.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
-    /// The number of pairs that dicts were made of.
+    /// The number of pairs that dicts were made of, and of sides and strides of tensors.
     copied: usize,
 }
 
@@ -433,8 +437,7 @@ impl Machine<'_> {
             (Global::OrderedDict, []) => Value::Dict(vec![]),
             (Global::OrderedDict, &[items]) => {
                 let pairs = self.pairs(items)?;
-                self.copied += pairs.len();
-                check_count(self.copied)?;
+                self.copy(pairs.len())?;
                 Value::Dict(pairs)
             }
             // A parameter is its tensor, and a size is its tuple.
@@ -445,24 +448,47 @@ impl Machine<'_> {
                 return Ok(tensor);
             }
             (Global::Size, &[size]) => return self.tuple(size).map(|_| size),
-            (Global::RebuildTensor, &[storage, offset, shape, strides, ..]) => {
+            (Global::RebuildTensor, &[storage, offset, shape, strides, ref rest @ ..]) => {
+                // Whether it needs a gradient, its hooks, and its metadata.
+                match rest {
+                    [] | [_] | [_, _] => {}
+                    &[_, _, metadata] => self.check_metadata(metadata)?,
+                    _ => return Err(called_wrongly()),
+                }
                 let Value::Storage(storage) = self.value(storage) else {
                     return Err(Refusal::new("it has a tensor without a storage"));
                 };
-                Value::Tensor(Box::new(TensorView {
+                let tensor = TensorView {
                     storage: storage.clone(),
                     offset: self.count(offset)?,
                     shape: self.counts(shape)?,
                     strides: self.counts(strides)?,
-                }))
+                };
+                self.copy(tensor.shape.len() + tensor.strides.len())?;
+                Value::Tensor(Box::new(tensor))
             }
-            _ => {
-                return Err(Refusal::new(
-                    "its pickle calls a function with wrong arguments",
-                ));
-            }
+            _ => return Err(called_wrongly()),
         };
         self.new_value(value)
+    }
+
+    /// Counts what a call copies from its arguments, which a short pickle can repeat many times.
+    fn copy(&mut self, count: usize) -> Result<(), Refusal> {
+        self.copied += count;
+        check_count(self.copied)
+    }
+
+    /// Checks that a tensor's metadata is empty. PyTorch notes there that the values in the storage are
+    /// to be negated or conjugated when they are read.
+    fn check_metadata(&self, metadata: Id) -> Result<(), Refusal> {
+        match self.value(metadata) {
+            Value::None => Ok(()),
+            Value::Dict(items) if items.is_empty() => Ok(()),
+            Value::Dict(_) => Err(Refusal::new(
+                "it has a tensor whose values are to be negated or conjugated: save a copy of it, by `resolve_neg()` or `resolve_conj()`",
+            )),
+            _ => Err(called_wrongly()),
+        }
     }
 
     /// Returns the storage that a persistent identifier names: `("storage", type, key, device,
