@@ -51,7 +51,13 @@ function rowsShown() {
 
 function renderRows() {
   const rows = rowsShown();
+  // The last row with continuations is the one to choose from; edits of the end stay large, too.
+  const last = rows.findLastIndex((row) => row.chosen === undefined);
   fill(byId("rows"), rows.map(renderRow));
+  rows.forEach((row, index) => {
+    const past = index < rows.length - 1 && index !== last;
+    rowElements.get(row.key).classList.toggle("past", past);
+  });
   const focusable = document.querySelectorAll("#rows .candidates");
   for (const row of focusable) {
     const buttons = [...row.querySelectorAll("button.thumb")];
