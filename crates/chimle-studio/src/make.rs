@@ -227,6 +227,8 @@ impl<B: Kernels> App<B> {
         make: Make,
         listener: &mut dyn Listener,
     ) -> Result<(), Ended> {
+        // The tree must not stay locked while pictures are made.
+        let indices = |count| session.tree().edit_indices(count);
         match make {
             Make::Continue { from, count } => self.continued(session, from, count, listener),
             Make::Region {
@@ -238,7 +240,7 @@ impl<B: Kernels> App<B> {
             } => {
                 let mut region = Region::new(mask);
                 region.softness = softness.unwrap_or(region.softness);
-                for index in session.tree().edit_indices(count) {
+                for index in indices(count) {
                     let make = || {
                         let old = session.draft(node)?;
                         let codes = old.codes().iter().enumerate().map(|(at, code)| {
@@ -255,14 +257,14 @@ impl<B: Kernels> App<B> {
                 Ok(())
             }
             Make::Tone { node, count } => {
-                for index in session.tree().edit_indices(count) {
+                for index in indices(count) {
                     let code = |code: &Code| Code::parts(Code::Drawn(index), code.clone());
                     self.edited(session, node, Kind::Tone, &[node], |codes| code(&codes[0]), listener)?;
                 }
                 Ok(())
             }
             Make::Texture { node, count } => {
-                for index in session.tree().edit_indices(count) {
+                for index in indices(count) {
                     let code = |code: &Code| Code::parts(code.clone(), Code::Drawn(index));
                     self.edited(session, node, Kind::Texture, &[node], |codes| code(&codes[0]), listener)?;
                 }
@@ -290,7 +292,7 @@ impl<B: Kernels> App<B> {
                 share,
             } => {
                 let nodes = [like.as_slice(), &unlike].concat();
-                for index in session.tree().edit_indices(count) {
+                for index in indices(count) {
                     let code = |codes: &[Code]| Code::Mixed {
                         like: codes[..like.len()].to_vec(),
                         unlike: codes[like.len()..].to_vec(),

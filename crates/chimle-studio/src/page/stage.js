@@ -1,6 +1,6 @@
 // The large picture: comparing, and painting a region.
 
-const painting = { on: false, erase: false, strokes: [], current: null, cursor: [0.5, 0.5], empty: true };
+const painting = { on: false, erase: false, strokes: [], current: null, cursor: [0.5, 0.5] };
 
 function renderStage() {
   const picture = state.pictures[state.chosen];
@@ -109,11 +109,14 @@ function drawStrokes(context, width, height, color) {
     context.strokeStyle = context.fillStyle = color;
     context.lineWidth = 2 * stroke.radius * side;
     context.lineCap = context.lineJoin = "round";
-    context.beginPath();
     const [first, ...others] = stroke.points.map(([x, y]) => [x * width, y * height]);
+    // A line to where it begins has no width.
+    context.beginPath();
+    context.arc(...first, stroke.radius * side, 0, 2 * Math.PI);
+    context.fill();
+    context.beginPath();
     context.moveTo(...first);
-    // A point by itself is a line to itself.
-    for (const point of others.length ? others : [first]) context.lineTo(...point);
+    for (const point of others) context.lineTo(...point);
     context.stroke();
   }
   context.globalCompositeOperation = "source-over";

@@ -88,7 +88,7 @@ async function openPage({ send, listeners }, { width = 1280, height = 900, schem
       return answer.result.value;
     },
     /** Waits until an expression is true. */
-    async until(condition, milliseconds = 60000) {
+    async until(condition, milliseconds = 20000) {
       const end = Date.now() + milliseconds;
       while (Date.now() < end) {
         if (await page.run(condition)) return;
