@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use chimle_core::data::{DataError, InputSize, Sizes, downsample, image_size};
-use chimle_core::{Kernels, Model, Precision, Recipe, Sheet, TaskHandle, TrainingBackend, Vary, read_rgb};
+use chimle_core::{
+    Kernels, Model, Precision, Recipe, Sheet, TaskHandle, TrainingBackend, Vary, read_rgb,
+};
 use chimle_show::film;
 use clap::{Args, ValueEnum};
 use image::{RgbImage, imageops};
@@ -195,7 +197,10 @@ impl Sample {
         file.push("-recipe.png");
         let path = self.out.join(file);
         output::save_png(&picture, &path)?;
-        output::say(format_args!("the picture of the recipe: {}", path.display()))
+        output::say(format_args!(
+            "the picture of the recipe: {}",
+            path.display()
+        ))
     }
 
     fn sample<B: Kernels>(
@@ -343,9 +348,13 @@ fn read_recipe(path: &Path) -> Result<Recipe, Failure> {
         let path = path.to_owned();
         Failure::Recipe { path, reason }
     };
-    let bytes = std::fs::metadata(path).map_err(Failure::file("read", path))?.len();
+    let bytes = std::fs::metadata(path)
+        .map_err(Failure::file("read", path))?
+        .len();
     if bytes > RECIPE_BYTES {
-        return Err(error(format!("it has {bytes} bytes, which is too long for a recipe")));
+        return Err(error(format!(
+            "it has {bytes} bytes, which is too long for a recipe"
+        )));
     }
     let text = std::fs::read(path).map_err(Failure::file("read", path))?;
     serde_json::from_slice(&text).map_err(|e| error(format!("it is no recipe: {e}")))

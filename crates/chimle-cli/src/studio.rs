@@ -98,7 +98,9 @@ impl Command for StudioCommand {
             flag: "--port",
             reason: format!("{address} cannot be used ({error}); --port 0 takes a free one"),
         })?;
-        let listening = listener.local_addr().map_err(Failure::file("listen on", "the port"))?;
+        let listening = listener
+            .local_addr()
+            .map_err(Failure::file("listen on", "the port"))?;
 
         let limits = Limits {
             memory_bytes: free_memory::available() / 2,
@@ -125,7 +127,9 @@ impl Command for StudioCommand {
         if !self.no_open {
             open(&page);
         }
-        studio.serve(listener).map_err(Failure::file("serve", "the page"))
+        studio
+            .serve(listener)
+            .map_err(Failure::file("serve", "the page"))
     }
 }
 
@@ -153,7 +157,8 @@ impl StudioCommand {
 /// What a model is called: the name of its folder, and that of a file within a run.
 fn name(path: &Path) -> String {
     let text = |part: Option<&std::ffi::OsStr>| {
-        part.map(|part| output::harmless(&part.to_string_lossy())).unwrap_or_default()
+        part.map(|part| output::harmless(&part.to_string_lossy()))
+            .unwrap_or_default()
     };
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let own = text(absolute.file_name());
@@ -169,8 +174,10 @@ fn found() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for folder in [RUNS, "."] {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut runs: Vec<PathBuf> =
-            entries.map(|entry| entry.path()).filter(|path| run_at(path).is_ok_and(|run| run.is_some())).collect();
+        let mut runs: Vec<PathBuf> = entries
+            .map(|entry| entry.path())
+            .filter(|path| run_at(path).is_ok_and(|run| run.is_some()))
+            .collect();
         runs.sort();
         found.extend(runs);
     }
@@ -187,7 +194,10 @@ fn open(page: &str) {
     };
     let mut command = Program::new(program);
     command.args(arguments).arg(page);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     // A program that is not there opens nothing.
     drop(command.spawn());
 }

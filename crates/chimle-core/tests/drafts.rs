@@ -5,8 +5,8 @@ use chimle_core::data::Sizes;
 use chimle_core::imle::{ExampleId, Search, SeededPool, Strategy, Target};
 use chimle_core::perceptual::ImageDistance;
 use chimle_core::{
-    Code, Colorization, Decompression, Draft, DraftConfig, Error, GeneratorConfig, Mask,
-    Model, Preset, Recipe, Region, SuperResolution, TaskHandle,
+    Code, Colorization, Decompression, Draft, DraftConfig, Error, GeneratorConfig, Mask, Model,
+    Preset, Recipe, Region, SuperResolution, TaskHandle,
 };
 use image::{Rgb, RgbImage};
 
@@ -47,16 +47,23 @@ fn of_every_kind(model: &Model<Flex>, start: &Draft<Flex>) -> Draft<Flex> {
     let old = model.advance_by(start, &codes(2)).unwrap();
     let (width, height) = old.picture().dimensions();
     let mask = Mask::from_fn(width, height, |x, y| x > width / 3 && y < height / 2);
-    let within = old.codes().iter().map(|code| {
-        Code::within(mask.clone(), Code::Drawn(77), code.clone())
-    });
-    let new = model.advance_by(start, &within.collect::<Vec<_>>()).unwrap();
+    let within = old
+        .codes()
+        .iter()
+        .map(|code| Code::within(mask.clone(), Code::Drawn(77), code.clone()));
+    let new = model
+        .advance_by(start, &within.collect::<Vec<_>>())
+        .unwrap();
     old.within(Region::new(mask), &new).unwrap()
 }
 
 #[test]
 fn candidates_of_every_level_are_those_of_the_sampler() {
-    for task in [TaskHandle::new(Colorization), SuperResolution.into(), Decompression.into()] {
+    for task in [
+        TaskHandle::new(Colorization),
+        SuperResolution.into(),
+        Decompression.into(),
+    ] {
         let model = model(task.clone());
         // No side is a multiple of what the levels need.
         let input = picture(27, 18);
@@ -78,7 +85,9 @@ fn candidates_of_every_level_are_those_of_the_sampler() {
             }
             assert_eq!(draft.picture(), sample, "{task}");
             let levels = draft.level();
-            let alone = model.advance_by(&start, &drawn(&vec![k as u64; levels])).unwrap();
+            let alone = model
+                .advance_by(&start, &drawn(&vec![k as u64; levels]))
+                .unwrap();
             assert_eq!(alone.picture(), sample, "{task}");
         }
     }
@@ -86,7 +95,11 @@ fn candidates_of_every_level_are_those_of_the_sampler() {
 
 #[test]
 fn a_recipe_makes_the_same_picture_bit_for_bit() {
-    for task in [TaskHandle::new(Colorization), SuperResolution.into(), Decompression.into()] {
+    for task in [
+        TaskHandle::new(Colorization),
+        SuperResolution.into(),
+        Decompression.into(),
+    ] {
         let model = model(task.clone());
         let input = picture(40, 24);
         let start = model.draft(&input, DraftConfig::default()).unwrap();
@@ -94,14 +107,20 @@ fn a_recipe_makes_the_same_picture_bit_for_bit() {
         let json = serde_json::to_string(&finished.recipe()).unwrap();
         let recipe: Recipe = serde_json::from_str(&json).unwrap();
         assert_eq!(recipe, finished.recipe());
-        assert_eq!(&model.follow(&recipe, &input).unwrap(), finished.picture(), "{task}");
+        assert_eq!(
+            &model.follow(&recipe, &input).unwrap(),
+            finished.picture(),
+            "{task}"
+        );
     }
 }
 
 #[test]
 fn nothing_changes_outside_a_region_and_something_changes_within() {
     let model = model(Colorization);
-    let start = model.draft(&picture(40, 32), DraftConfig::default()).unwrap();
+    let start = model
+        .draft(&picture(40, 32), DraftConfig::default())
+        .unwrap();
     let old = model.advance_by(&start, &drawn(&[1, 2, 3])).unwrap();
     let mask = Mask::from_fn(40, 32, |x, y| (8..30).contains(&x) && (6..26).contains(&y));
     let within: Vec<Code> = (old.codes().iter())
@@ -143,27 +162,58 @@ fn the_nearest_picture_is_what_the_search_finds() {
             true
         })
         .unwrap();
-    assert_eq!((told.first(), told.last()), (Some(&(0, 32)), Some(&(32, 32))));
+    assert_eq!(
+        (told.first(), told.last()),
+        (Some(&(0, 32)), Some(&(32, 32)))
+    );
 
     let sizes = Sizes::new(&Colorization, 3, 16, 32).unwrap();
     let brought = chimle_core::data::downsample(&reference, 32, 16).unwrap();
     let task = model.task();
     let tensor = |planes: chimle_core::data::Planes| planes.to_tensor::<Flex>(model.device());
-    let targets = task.targets(&brought, &sizes).unwrap().into_iter().map(tensor).collect();
+    let targets = task
+        .targets(&brought, &sizes)
+        .unwrap()
+        .into_iter()
+        .map(tensor)
+        .collect();
     let planes = task.input_of_picture(&input).unwrap();
-    let conditioning = task.conditioning(&planes, &sizes).unwrap().into_iter().map(tensor).collect();
-    let search = Search::new(Strategy::Hierarchical { pools: pools.to_vec() }, 64);
+    let conditioning = task
+        .conditioning(&planes, &sizes)
+        .unwrap()
+        .into_iter()
+        .map(tensor)
+        .collect();
+    let search = Search::new(
+        Strategy::Hierarchical {
+            pools: pools.to_vec(),
+        },
+        64,
+    );
     let target = Target::new::<Flex, _>(&distance, targets);
     let expected = search
-        .run(model.generator(), &distance, conditioning, &target, &SeededPool::new(3), &[ExampleId(0)])
+        .run(
+            model.generator(),
+            &distance,
+            conditioning,
+            &target,
+            &SeededPool::new(3),
+            &[ExampleId(0)],
+        )
         .unwrap();
     let candidates: Vec<usize> = found.iter().map(|one| one.candidate as usize).collect();
     assert_eq!(candidates, expected[0].candidates);
     assert!(found[2].draft.is_finished());
 
-    let stopped = model.nearest(&start, &reference, &distance, &pools, &mut |done, _| done < 8);
+    let stopped = model.nearest(&start, &reference, &distance, &pools, &mut |done, _| {
+        done < 8
+    });
     assert!(matches!(stopped, Err(Error::Stopped)));
-    assert!(model.nearest(&start, &reference, &distance, &[4, 4], &mut |_, _| true).is_err());
+    assert!(
+        model
+            .nearest(&start, &reference, &distance, &[4, 4], &mut |_, _| true)
+            .is_err()
+    );
 }
 
 #[test]
@@ -191,7 +241,9 @@ fn a_picture_of_a_large_input_is_finished_at_its_size() {
     // What does not fit the memory is refused before it is tried.
     let model = model(Decompression);
     let finished = of_every_kind(&model, &model.draft(&input, config).unwrap());
-    let error = model.finish(&finished, 1 << 16, &mut |_, _| true).unwrap_err();
+    let error = model
+        .finish(&finished, 1 << 16, &mut |_, _| true)
+        .unwrap_err();
     assert!(error.to_string().contains("150x90"), "{error}");
 }
 
@@ -200,7 +252,10 @@ fn a_recipe_for_another_model_or_input_is_refused() {
     let model = model(Colorization).with_checksum("aa");
     let input = picture(40, 24);
     let start = model.draft(&input, DraftConfig::default()).unwrap();
-    let recipe = model.advance_by(&start, &drawn(&[1, 2, 3])).unwrap().recipe();
+    let recipe = model
+        .advance_by(&start, &drawn(&[1, 2, 3]))
+        .unwrap()
+        .recipe();
     let refusal = |recipe: &Recipe, input: &RgbImage| {
         let error = model.follow(recipe, input).unwrap_err();
         assert!(matches!(error, Error::Recipe { .. }), "{error}");
@@ -213,10 +268,16 @@ fn a_recipe_for_another_model_or_input_is_refused() {
     };
     for (recipe, reason) in [
         (changed(&|r| r.model = Some("bb".into())), "another model"),
-        (changed(&|r| r.task = "decompression".into()), "is for decompression"),
+        (
+            changed(&|r| r.task = "decompression".into()),
+            "is for decompression",
+        ),
         (changed(&|r| r.format = 2), "format is 2"),
         (changed(&|r| r.layers.clear()), "0 layers"),
-        (changed(&|r| r.layers[0].codes.push(Code::Drawn(0))), "codes of 4 levels"),
+        (
+            changed(&|r| r.layers[0].codes.push(Code::Drawn(0))),
+            "codes of 4 levels",
+        ),
         (changed(&|r| r.layers.push(r.layers[0].clone())), "layer 2"),
     ] {
         let error = refusal(&recipe, &input);
@@ -235,9 +296,13 @@ fn a_recipe_for_another_model_or_input_is_refused() {
 #[test]
 fn inputs_that_are_too_small_and_levels_that_are_not_there_are_errors() {
     let model = model(Colorization);
-    let error = model.draft(&picture(1, 1), DraftConfig::default()).unwrap_err();
+    let error = model
+        .draft(&picture(1, 1), DraftConfig::default())
+        .unwrap_err();
     assert!(error.to_string().contains("1x1"), "{error}");
-    let start = model.draft(&picture(40, 24), DraftConfig::default()).unwrap();
+    let start = model
+        .draft(&picture(40, 24), DraftConfig::default())
+        .unwrap();
     let finished = model.advance_by(&start, &drawn(&[0, 0, 0])).unwrap();
     assert!(model.advance(&finished, &drawn(&[0])).is_err());
 }

@@ -103,8 +103,9 @@ pub(crate) fn with_rgb<T>(path: &Path, work: impl FnOnce(RgbImage) -> T) -> Resu
 fn take(path: &Path, bytes: u64, (width, height): (u32, u32)) -> Result<Share<'static>, DataError> {
     BUDGET.take(bytes).map_err(|most| {
         let (all, most) = (bytes.div_ceil(1 << 20), most >> 20);
-        let reason =
-            format!("{width}x{height} pixels need {all} MiB to be decoded, the limit is {most} MiB");
+        let reason = format!(
+            "{width}x{height} pixels need {all} MiB to be decoded, the limit is {most} MiB"
+        );
         too_large(path, reason)
     })
 }
@@ -256,10 +257,7 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     message.unwrap_or("no message")
 }
 
-fn guess_format<R: BufRead + Seek>(
-    path: &Path,
-    reader: R,
-) -> Result<ImageReader<R>, DataError> {
+fn guess_format<R: BufRead + Seek>(path: &Path, reader: R) -> Result<ImageReader<R>, DataError> {
     let mut reader = ImageReader::new(reader)
         .with_guessed_format()
         .map_err(|error| DataError::unreadable(path, error))?;

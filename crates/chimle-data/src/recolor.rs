@@ -52,14 +52,20 @@ impl<'a> Recoloring<'a> {
     ///
     /// If `small` has no pixels.
     pub fn new(photograph: &'a RgbImage, small: &RgbImage) -> Self {
-        assert!(!small.is_empty(), "the picture with the colors has no pixels");
+        assert!(
+            !small.is_empty(),
+            "the picture with the colors has no pixels"
+        );
         let gauss = |difference: usize| {
             let deviations = difference as f32 / CONTRAST;
             (-0.5 * deviations * deviations).exp()
         };
         Self {
             photograph,
-            colors: small.pixels().map(|pixel| lightness_and_chroma(pixel.0)).collect(),
+            colors: small
+                .pixels()
+                .map(|pixel| lightness_and_chroma(pixel.0))
+                .collect(),
             width: small.width() as usize,
             height: small.height() as usize,
             similar: std::array::from_fn(gauss),

@@ -40,37 +40,67 @@ const LINES: usize = 64;
 pub(crate) fn router<B: Kernels>() -> Router<Arc<App<B>>> {
     Router::new()
         .route("/", get(html))
-        .route("/studio.css", get(|| file("text/css; charset=utf-8", page::STYLE)))
-        .route("/studio.js", get(|| file("text/javascript; charset=utf-8", page::SCRIPT)))
+        .route(
+            "/studio.css",
+            get(|| file("text/css; charset=utf-8", page::STYLE)),
+        )
+        .route(
+            "/studio.js",
+            get(|| file("text/javascript; charset=utf-8", page::SCRIPT)),
+        )
         .route("/icon.svg", get(|| file("image/svg+xml", page::ICON)))
         .route("/api/status", get(status::<B>))
         .route("/api/models", get(models::<B>))
         .route("/api/photographs", post(add_photograph::<B>))
         .route("/api/photographs/example", post(add_example::<B>))
-        .route("/api/photographs/{photograph}/picture.png", get(photograph::<B>))
+        .route(
+            "/api/photographs/{photograph}/picture.png",
+            get(photograph::<B>),
+        )
         .route("/api/sessions", post(begin::<B>))
         .route("/api/sessions/{session}", get(show::<B>).delete(end::<B>))
         .route("/api/sessions/{session}/pictures", post(make::<B>))
         .route("/api/sessions/{session}/work", delete(stop::<B>))
-        .route("/api/sessions/{session}/pictures/{picture}/picture.png", get(picture::<B>))
-        .route("/api/sessions/{session}/pictures/{picture}/recipe.json", get(recipe::<B>))
-        .route("/api/sessions/{session}/pictures/{picture}/full", post(make_full::<B>))
-        .route("/api/sessions/{session}/pictures/{picture}/full.png", get(full::<B>))
+        .route(
+            "/api/sessions/{session}/pictures/{picture}/picture.png",
+            get(picture::<B>),
+        )
+        .route(
+            "/api/sessions/{session}/pictures/{picture}/recipe.json",
+            get(recipe::<B>),
+        )
+        .route(
+            "/api/sessions/{session}/pictures/{picture}/full",
+            post(make_full::<B>),
+        )
+        .route(
+            "/api/sessions/{session}/pictures/{picture}/full.png",
+            get(full::<B>),
+        )
         .route("/api/sessions/{session}/sheet.png", get(sheet::<B>))
         .route("/api/sessions/{session}/film.gif", get(film_gif::<B>))
         .route("/api/sessions/{session}/film.png", get(film_png::<B>))
         .fallback(|| async { ApiError::NotFound("there is nothing at this address".to_owned()) })
         .method_not_allowed_fallback(|| async {
             let status = StatusCode::METHOD_NOT_ALLOWED;
-            (status, Json(serde_json::json!({ "error": "this address is not used in this way" })))
+            (
+                status,
+                Json(serde_json::json!({ "error": "this address is not used in this way" })),
+            )
         })
 }
 
 async fn html(request: Request) -> Response {
     let query = request.uri().query().unwrap_or_default();
-    let token = query.split('&').find_map(|pair| pair.strip_prefix("token=")).unwrap_or_default();
+    let token = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("token="))
+        .unwrap_or_default();
     // It is the token that was checked: letters, digits, hyphens and underscores.
-    typed("text/html; charset=utf-8", page::HTML.replace("{token}", token))
+    typed(
+        "text/html; charset=utf-8",
+        page::HTML.replace("{token}", token),
+    )
 }
 
 async fn file(kind: &'static str, content: &'static str) -> Response {
@@ -79,7 +109,9 @@ async fn file(kind: &'static str, content: &'static str) -> Response {
 
 fn typed(kind: &'static str, content: impl Into<Body>) -> Response {
     let mut response = Response::new(content.into());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
@@ -87,7 +119,9 @@ fn typed(kind: &'static str, content: impl Into<Body>) -> Response {
 fn fixed_png(bytes: Bytes) -> Response {
     let mut response = typed("image/png", bytes);
     let forever = HeaderValue::from_static("private, max-age=86400, immutable");
-    response.headers_mut().insert(header::CACHE_CONTROL, forever);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, forever);
     response
 }
 
@@ -95,7 +129,9 @@ fn fixed_png(bytes: Bytes) -> Response {
 fn download(mut response: Response, name: &str) -> Response {
     let value = format!("attachment; filename=\"{name}\"");
     if let Ok(value) = HeaderValue::from_str(&value) {
-        response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, value);
     }
     response
 }
@@ -103,8 +139,12 @@ fn download(mut response: Response, name: &str) -> Response {
 /// Reads the body of a request, up to a number of bytes and within a time.
 async fn body(request: Request, most: usize) -> Result<Bytes, ApiError> {
     let read = tokio::time::timeout(BODY_WAIT, to_bytes(request.into_body(), most)).await;
-    let too_large =
-        |_| ApiError::TooLarge(format!("the body has more than {} MiB or broke off", most >> 20));
+    let too_large = |_| {
+        ApiError::TooLarge(format!(
+            "the body has more than {} MiB or broke off",
+            most >> 20
+        ))
+    };
     read.map_err(|_| ApiError::Slow)?.map_err(too_large)
 }
 
@@ -121,7 +161,8 @@ async fn blocking<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(move || {
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(defect(&*panic)))
     });
-    done.await.unwrap_or_else(|_| Err(ApiError::Internal("a thread ended".to_owned())))
+    done.await
+        .unwrap_or_else(|_| Err(ApiError::Internal("a thread ended".to_owned())))
 }
 
 /// What a panic says, for a device that ran out of memory as well as for a defect.
@@ -167,7 +208,12 @@ async fn status<B: Kernels>(State(app): Shared<B>) -> Json<Status> {
 }
 
 async fn models<B: Kernels>(State(app): Shared<B>) -> Response {
-    let cards: Vec<_> = app.models.iter().enumerate().map(|(id, entry)| entry.card(id)).collect();
+    let cards: Vec<_> = app
+        .models
+        .iter()
+        .enumerate()
+        .map(|(id, entry)| entry.card(id))
+        .collect();
     Json(serde_json::json!({ "models": cards })).into_response()
 }
 
@@ -212,7 +258,9 @@ async fn add_example<B: Kernels>(State(app): Shared<B>, Query(of): Query<Example
 /// A drawn village by day.
 fn scene() -> Result<RgbImage, ApiError> {
     let sizes = Sizes::new(&NightToDay, 1, 256, 384).map_err(chimle_core::Error::from)?;
-    let scene = NightToDay.scene(&sizes, 3).map_err(chimle_core::Error::from)?;
+    let scene = NightToDay
+        .scene(&sizes, 3)
+        .map_err(chimle_core::Error::from)?;
     let picture = scene.outputs.into_iter().next();
     picture.ok_or_else(|| ApiError::Internal("a scene without a picture".to_owned()))
 }
@@ -236,7 +284,10 @@ async fn photograph<B: Kernels>(State(app): Shared<B>, Path(id): Path<String>) -
         if most <= 512 {
             return png(&image, Effort::Fast);
         }
-        png(&image::imageops::thumbnail(&*image, side(width), side(height)), Effort::Fast)
+        png(
+            &image::imageops::thumbnail(&*image, side(width), side(height)),
+            Effort::Fast,
+        )
     });
     Ok(fixed_png(bytes.await?))
 }
@@ -305,17 +356,30 @@ async fn begin<B: Kernels>(State(app): Shared<B>, request: Request) -> Answer {
         let photograph = app.photograph(&begin.photograph)?;
         let task = entry.task();
         let longer = photograph.width().max(photograph.height());
-        let degrade = begin.degrade.unwrap_or(is_enlarging(task) && longer > SMALL_SIDE);
+        let degrade = begin
+            .degrade
+            .unwrap_or(is_enlarging(task) && longer > SMALL_SIDE);
         if degrade && !is_degradable(task) {
             return Err(ApiError::field("degrade", format!("is not for {task}")));
         }
         // What a model enlarges is smaller than what it shows.
         let enlarges = is_enlarging(task) && !degrade;
-        let most = if enlarges { SMALL_SIDE } else { app.limits.largest };
-        let usual = if enlarges { SMALL_SIDE } else { app.limits.usual };
+        let most = if enlarges {
+            SMALL_SIDE
+        } else {
+            app.limits.largest
+        };
+        let usual = if enlarges {
+            SMALL_SIDE
+        } else {
+            app.limits.usual
+        };
         let largest = begin.largest.unwrap_or(usual);
         if !(8..=most).contains(&largest) {
-            return Err(ApiError::field("largest", format!("must be from 8 to {most}")));
+            return Err(ApiError::field(
+                "largest",
+                format!("must be from 8 to {most}"),
+            ));
         }
         let config = DraftConfig {
             seed: begin.seed,
@@ -413,7 +477,9 @@ async fn make<B: Kernels>(
     let session = app.session(&id)?;
     let make: Make = json(request).await?;
     app.check(&session, &make)?;
-    streamed(app, session, move |app, session, lines| app.make(session, make, lines))
+    streamed(app, session, move |app, session, lines| {
+        app.make(session, make, lines)
+    })
 }
 
 async fn make_full<B: Kernels>(
@@ -440,7 +506,9 @@ async fn full<B: Kernels>(
     let session = app.session(&id)?;
     let full = session.tree().full(picture);
     let missing = || {
-        ApiError::NotFound(format!("picture {picture} was not made at full size, or another was since"))
+        ApiError::NotFound(format!(
+            "picture {picture} was not made at full size, or another was since"
+        ))
     };
     let response = typed("image/png", full.ok_or_else(missing)?);
     Ok(download(response, &format!("picture-{picture}.png")))
@@ -464,7 +532,10 @@ async fn recipe<B: Kernels>(
     let json = blocking(move || {
         let _slot = slot;
         if session.tree().node(picture)?.info.level == 0 {
-            return Err(ApiError::field("picture", "is the photograph: it has no recipe"));
+            return Err(ApiError::field(
+                "picture",
+                "is the photograph: it has no recipe",
+            ));
         }
         let recipe: Recipe = app.in_turn(|| session.draft(picture))?.recipe();
         serde_json::to_vec(&recipe).map_err(|error| ApiError::Internal(error.to_string()))
@@ -481,7 +552,10 @@ fn named<B: Kernels>(
     session: &Session<B>,
     query: &HashMap<String, String>,
 ) -> Result<Vec<RgbImage>, ApiError> {
-    let text = query.get("pictures").map(String::as_str).unwrap_or_default();
+    let text = query
+        .get("pictures")
+        .map(String::as_str)
+        .unwrap_or_default();
     let ids: Result<Vec<usize>, _> = text.split(',').map(str::parse).collect();
     let ids = ids.ok().filter(|ids| (1..=MOST_SHOWN).contains(&ids.len()));
     let ids = ids.ok_or_else(|| {
@@ -490,10 +564,13 @@ fn named<B: Kernels>(
     })?;
     let pngs: Result<Vec<Bytes>, ApiError> = {
         let tree = session.tree();
-        ids.iter().map(|&id| Ok(tree.node(id)?.png.clone())).collect()
+        ids.iter()
+            .map(|&id| Ok(tree.node(id)?.png.clone()))
+            .collect()
     };
     let decoded = |png: Bytes| {
-        decode_rgb("a picture", &png, u64::MAX).map_err(|error| ApiError::Internal(error.to_string()))
+        decode_rgb("a picture", &png, u64::MAX)
+            .map_err(|error| ApiError::Internal(error.to_string()))
     };
     pngs?.into_iter().map(decoded).collect()
 }
@@ -534,7 +611,8 @@ async fn film_of<B: Kernels>(
         let _slot = slot;
         let pictures = named(&session, &query)?;
         let frames = film::dissolve(&pictures, HOLD, CHANGE);
-        app.in_turn(|| encode(&frames)).map_err(|error| ApiError::Internal(error.to_string()))
+        app.in_turn(|| encode(&frames))
+            .map_err(|error| ApiError::Internal(error.to_string()))
     })
     .await
 }

@@ -114,8 +114,9 @@ impl<B: Kernels> App<B> {
 
     pub(crate) fn photograph(&self, id: &str) -> Result<Arc<RgbImage>, ApiError> {
         let mut photographs = locked(&self.photographs);
-        let error =
-            || ApiError::NotFound("the photograph is gone: bring it to the studio again".to_owned());
+        let error = || {
+            ApiError::NotFound("the photograph is gone: bring it to the studio again".to_owned())
+        };
         let photograph = photographs.get_mut(id).ok_or_else(error)?;
         photograph.used = Instant::now();
         Ok(photograph.image.clone())
@@ -180,7 +181,10 @@ impl<B: Kernels> App<B> {
         // Then the sessions whose pictures are too many.
         let most = self.limits.picture_bytes as usize;
         let held = |sessions: &HashMap<String, Arc<Session<B>>>| -> usize {
-            sessions.values().map(|session| session.tree().picture_bytes()).sum()
+            sessions
+                .values()
+                .map(|session| session.tree().picture_bytes())
+                .sum()
         };
         while sessions.len() > 1 && held(&sessions) > most {
             remove_idlest(&mut sessions);
@@ -189,7 +193,10 @@ impl<B: Kernels> App<B> {
 
     /// The number of sessions and of photographs.
     pub(crate) fn held(&self) -> (usize, usize) {
-        (locked(&self.sessions).len(), locked(&self.photographs).len())
+        (
+            locked(&self.sessions).len(),
+            locked(&self.photographs).len(),
+        )
     }
 }
 

@@ -16,10 +16,7 @@ pub(crate) enum ApiError {
     NotFound(String),
     /// A field that cannot be used.
     #[error("{field}: {reason}")]
-    Field {
-        field: &'static str,
-        reason: String,
-    },
+    Field { field: &'static str, reason: String },
     /// A body that is too large.
     #[error("{0}")]
     TooLarge(String),

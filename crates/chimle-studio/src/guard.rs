@@ -35,17 +35,23 @@ impl Guard {
         // A browser says which page a request comes from.
         if let Some(origin) = text(headers, &header::ORIGIN) {
             let of_this_page = ["http://", "https://"].iter().any(|scheme| {
-                origin.strip_prefix(scheme).is_some_and(|origin| origin == host)
+                origin
+                    .strip_prefix(scheme)
+                    .is_some_and(|origin| origin == host)
             });
             if !of_this_page {
-                return Err(ApiError::Forbidden("requests from other pages are not answered"));
+                return Err(ApiError::Forbidden(
+                    "requests from other pages are not answered",
+                ));
             }
         }
         let site = HeaderName::from_static("sec-fetch-site");
         if text(headers, &site).is_some_and(|site| site == "cross-site" || site == "same-site")
             && uri.path() != "/"
         {
-            return Err(ApiError::Forbidden("requests from other pages are not answered"));
+            return Err(ApiError::Forbidden(
+                "requests from other pages are not answered",
+            ));
         }
         let given = token_of(uri, headers).unwrap_or_default();
         if !is_same(given.as_bytes(), self.token.as_bytes()) {
@@ -77,13 +83,18 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 /// The token of a request: in the query of the address, or in the header `Authorization: Bearer`.
 fn token_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let query = uri.query().unwrap_or_default();
-    let in_query = query.split('&').find_map(|pair| pair.strip_prefix("token="));
+    let in_query = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("token="));
     in_query.or_else(|| text(headers, &header::AUTHORIZATION)?.strip_prefix("Bearer "))
 }
 
 /// Compares in a time that does not depend on where the two differ.
 fn is_same(given: &[u8], expected: &[u8]) -> bool {
-    let differences = given.iter().zip(expected).fold(0, |sum, (a, b)| sum | (a ^ b));
+    let differences = given
+        .iter()
+        .zip(expected)
+        .fold(0, |sum, (a, b)| sum | (a ^ b));
     given.len() == expected.len() && differences == 0
 }
 
@@ -113,10 +124,15 @@ pub(crate) async fn guarded(
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
     }
     // What is served depends on the session. Pictures that never change say so themselves.
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -138,8 +154,18 @@ mod tests {
         let host = ("host", "127.0.0.1:7860");
         assert!(check("/?token=secret", &[host]));
         assert!(check("/api/models?nodes=1&token=secret", &[host]));
-        assert!(check("/api/models", &[host, ("authorization", "Bearer secret")]));
-        for uri in ["/", "/?token=", "/?token=secre", "/?token=secret1", "/?xtoken=secret", "/studio.css"] {
+        assert!(check(
+            "/api/models",
+            &[host, ("authorization", "Bearer secret")]
+        ));
+        for uri in [
+            "/",
+            "/?token=",
+            "/?token=secre",
+            "/?token=secret1",
+            "/?xtoken=secret",
+            "/studio.css",
+        ] {
             assert!(!check(uri, &[host]), "{uri}");
         }
         assert!(!check("/", &[host, ("authorization", "Basic secret")]));
@@ -148,15 +174,33 @@ mod tests {
     #[test]
     fn other_names_and_other_pages_are_refused() {
         let uri = "/api/models?token=secret";
-        for host in ["localhost", "localhost:80", "127.0.0.1:7860", "[::1]:7860", "192.168.0.9", "studio.lan:1"] {
+        for host in [
+            "localhost",
+            "localhost:80",
+            "127.0.0.1:7860",
+            "[::1]:7860",
+            "192.168.0.9",
+            "studio.lan:1",
+        ] {
             assert!(check(uri, &[("host", host)]), "{host}");
         }
-        for host in ["evil.example", "evil.example:7860", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
+        for host in [
+            "evil.example",
+            "evil.example:7860",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "",
+        ] {
             assert!(!check(uri, &[("host", host)]), "{host}");
         }
         let host = ("host", "localhost:7860");
         assert!(check(uri, &[host, ("origin", "http://localhost:7860")]));
-        for origin in ["http://localhost:7861", "http://evil.example", "null", "file://"] {
+        for origin in [
+            "http://localhost:7861",
+            "http://evil.example",
+            "null",
+            "file://",
+        ] {
             assert!(!check(uri, &[host, ("origin", origin)]), "{origin}");
         }
         assert!(!check(uri, &[host, ("sec-fetch-site", "cross-site")]));

@@ -147,7 +147,10 @@ impl<B: Kernels> App<B> {
         };
         let tree = session.tree();
         let made = |field, id: usize| match tree.node(id)?.info.level {
-            0 => Err(ApiError::field(field, "must be a picture that was made, not the photograph")),
+            0 => Err(ApiError::field(
+                field,
+                "must be a picture that was made, not the photograph",
+            )),
             level => Ok(level),
         };
         if tree.len() + most > self.limits.pictures {
@@ -201,7 +204,10 @@ impl<B: Kernels> App<B> {
                 counted("count", *count, most)?;
                 counted("like", like.len(), MOST_LIKED)?;
                 if unlike.len() > MOST_LIKED {
-                    return Err(ApiError::field("unlike", format!("may have at most {MOST_LIKED}")));
+                    return Err(ApiError::field(
+                        "unlike",
+                        format!("may have at most {MOST_LIKED}"),
+                    ));
                 }
                 if !(0.0..=1.0).contains(share) {
                     return Err(ApiError::field("share", "must be from 0 to 1"));
@@ -259,20 +265,41 @@ impl<B: Kernels> App<B> {
             Make::Tone { node, count } => {
                 for index in indices(count) {
                     let code = |code: &Code| Code::parts(Code::Drawn(index), code.clone());
-                    self.edited(session, node, Kind::Tone, &[node], |codes| code(&codes[0]), listener)?;
+                    self.edited(
+                        session,
+                        node,
+                        Kind::Tone,
+                        &[node],
+                        |codes| code(&codes[0]),
+                        listener,
+                    )?;
                 }
                 Ok(())
             }
             Make::Texture { node, count } => {
                 for index in indices(count) {
                     let code = |code: &Code| Code::parts(code.clone(), Code::Drawn(index));
-                    self.edited(session, node, Kind::Texture, &[node], |codes| code(&codes[0]), listener)?;
+                    self.edited(
+                        session,
+                        node,
+                        Kind::Texture,
+                        &[node],
+                        |codes| code(&codes[0]),
+                        listener,
+                    )?;
                 }
                 Ok(())
             }
             Make::Parts { tone, texture } => {
                 let code = |codes: &[Code]| Code::parts(codes[0].clone(), codes[1].clone());
-                self.edited(session, texture, Kind::Parts, &[tone, texture], code, listener)
+                self.edited(
+                    session,
+                    texture,
+                    Kind::Parts,
+                    &[tone, texture],
+                    code,
+                    listener,
+                )
             }
             Make::Between { from, to, count } => {
                 for step in 1..=count {
@@ -337,7 +364,9 @@ impl<B: Kernels> App<B> {
             })?;
             for (draft, index) in drafts.into_iter().zip(part) {
                 let made = with_png(draft)?;
-                let node = session.tree().add(from, Kind::Continue, Some(index + 1), None, made);
+                let node = session
+                    .tree()
+                    .add(from, Kind::Continue, Some(index + 1), None, made);
                 listener.tell(&Told::Node { node })?;
             }
         }
@@ -355,14 +384,18 @@ impl<B: Kernels> App<B> {
         listener: &mut dyn Listener,
     ) -> Result<(), Ended> {
         let make = || {
-            let drafts: Vec<Draft<B>> =
-                nodes.iter().map(|&node| session.draft(node)).collect::<Result<_, _>>()?;
+            let drafts: Vec<Draft<B>> = nodes
+                .iter()
+                .map(|&node| session.draft(node))
+                .collect::<Result<_, _>>()?;
             // As far as all of them are made.
             let levels = drafts.iter().map(Draft::level).min().unwrap_or(0);
             let codes: Vec<Code> = (0..levels)
                 .map(|level| {
-                    let of_level: Vec<Code> =
-                        drafts.iter().map(|draft| draft.codes()[level].clone()).collect();
+                    let of_level: Vec<Code> = drafts
+                        .iter()
+                        .map(|draft| draft.codes()[level].clone())
+                        .collect();
                     code(&of_level)
                 })
                 .collect();
@@ -402,20 +435,25 @@ impl<B: Kernels> App<B> {
         let draft = self.in_turn(|| session.draft(from))?;
         let levels = session.model.config().levels() - draft.level();
         // Fine levels take longer and differ less.
-        let pools: Vec<usize> = (0..levels).map(|level| (pool >> level).max(2).min(pool)).collect();
+        let pools: Vec<usize> = (0..levels)
+            .map(|level| (pool >> level).max(2).min(pool))
+            .collect();
         let distance = ImageDistance::<B>::LaplacianPyramid;
-        let watch = |done, of| {
-            listener.goes_on() && listener.tell(&Told::Progress { done, of }).is_ok()
-        };
+        let watch =
+            |done, of| listener.goes_on() && listener.tell(&Told::Progress { done, of }).is_ok();
         let found = self.in_turns(watch, |watch| {
-            session.model.nearest(&draft, &reference, &distance, &pools, watch)
+            session
+                .model
+                .nearest(&draft, &reference, &distance, &pools, watch)
         })?;
         let mut parent = from;
         for nearest in found {
             let made = with_png(nearest.draft)?;
             let number = Some(nearest.candidate + 1);
             let distance = Some(nearest.distance);
-            let node = session.tree().add(parent, Kind::Nearest, number, distance, made);
+            let node = session
+                .tree()
+                .add(parent, Kind::Nearest, number, distance, made);
             parent = node.id;
             listener.tell(&Told::Node { node })?;
         }

@@ -139,7 +139,10 @@ impl<B: Kernels> Session<B> {
     }
 
     pub(crate) fn idle(&self) -> Duration {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed()
     }
 
     /// Begins work, which ends all earlier work of the session.
@@ -222,9 +225,8 @@ impl<B: Backend> Tree<B> {
     /// The draft whose codes are the longest beginning of these.
     fn deepest(&self, codes: &[Code]) -> Option<Draft<B>> {
         let drafts = self.nodes.iter().filter_map(|node| node.draft.as_ref());
-        let fitting = drafts.filter(|draft| {
-            !draft.has_regions() && codes.starts_with(draft.codes())
-        });
+        let fitting =
+            drafts.filter(|draft| !draft.has_regions() && codes.starts_with(draft.codes()));
         fitting.max_by_key(|draft| draft.level()).cloned()
     }
 
@@ -258,9 +260,10 @@ impl<B: Backend> Tree<B> {
 
     /// The first index of a candidate that continues this picture and was not drawn yet.
     pub(crate) fn next_candidate(&self, parent: usize) -> u64 {
-        let drawn = self.nodes.iter().filter(|node| {
-            node.info.parent == Some(parent) && node.info.kind == Kind::Continue
-        });
+        let drawn = self
+            .nodes
+            .iter()
+            .filter(|node| node.info.parent == Some(parent) && node.info.kind == Kind::Continue);
         drawn.filter_map(|node| node.info.number).max().unwrap_or(0)
     }
 
@@ -296,7 +299,10 @@ impl<B: Backend> Tree<B> {
             return;
         }
         used.sort_unstable_by(|a, b| b.cmp(a));
-        let oldest = used.get(most.saturating_sub(1)).copied().unwrap_or(u64::MAX);
+        let oldest = used
+            .get(most.saturating_sub(1))
+            .copied()
+            .unwrap_or(u64::MAX);
         for node in &mut self.nodes[1..] {
             if node.used < oldest || most == 0 {
                 node.draft = None;
@@ -312,6 +318,9 @@ impl<B: Backend> Tree<B> {
 
     /// The number of drafts that are kept.
     pub(crate) fn drafts(&self) -> usize {
-        self.nodes.iter().filter(|node| node.draft.is_some()).count()
+        self.nodes
+            .iter()
+            .filter(|node| node.draft.is_some())
+            .count()
     }
 }

@@ -184,7 +184,7 @@ impl<B: Backend> Values<'_, B> {
                 let new = self.of(inside)?;
                 let (height, width) = self.map;
                 let touched = mask.touched(height, width);
-                if (self.len - self.global) % touched.len() != 0 {
+                if !(self.len - self.global).is_multiple_of(touched.len()) {
                     return Err(Error::Setting {
                         field: "region",
                         reason: "cannot be used: the local codes of this model are no maps"
@@ -231,7 +231,8 @@ impl<B: Backend> Values<'_, B> {
     pub(crate) fn drawn(&self, example: ExampleId, index: u64) -> Vec<f32> {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         let candidate = Candidate { example, index };
-        let drawn = CodePool::<B>::draw(&self.pool, self.level, &[candidate], self.len, self.device);
+        let drawn =
+            CodePool::<B>::draw(&self.pool, self.level, &[candidate], self.len, self.device);
         drawn.into_data().iter::<f32>().collect()
     }
 
@@ -256,12 +257,19 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 fn slerp(from: &[f32], to: &[f32], share: f32) -> Vec<f32> {
     let share = f64::from(share);
     let norms = (dot(from, from) * dot(to, to)).sqrt();
-    let cosine = if norms > 0.0 { dot(from, to) / norms } else { 1.0 };
+    let cosine = if norms > 0.0 {
+        dot(from, to) / norms
+    } else {
+        1.0
+    };
     let angle = cosine.clamp(-1.0, 1.0).acos();
     let (first, second) = match angle.sin() {
         // Of the same or of opposite direction: there is no great circle, or no single one.
         sine if sine < 1e-6 => (1.0 - share, share),
-        sine => (((1.0 - share) * angle).sin() / sine, (share * angle).sin() / sine),
+        sine => (
+            ((1.0 - share) * angle).sin() / sine,
+            (share * angle).sin() / sine,
+        ),
     };
     let values = from.iter().zip(to);
     values
@@ -284,7 +292,11 @@ fn direction(like: &[&[f32]], unlike: &[&[f32]]) -> Vec<f32> {
     add(like, 1.0);
     add(unlike, -UNLIKE);
     let norm = sum.iter().map(|value| value * value).sum::<f64>().sqrt();
-    let scale = if norm > 0.0 { (len as f64).sqrt() / norm } else { 0.0 };
+    let scale = if norm > 0.0 {
+        (len as f64).sqrt() / norm
+    } else {
+        0.0
+    };
     sum.iter().map(|value| (value * scale) as f32).collect()
 }
 
@@ -378,8 +390,16 @@ mod tests {
         };
         assert!(wide.validate().is_err());
         for share in [-0.1, 1.5, f32::NAN] {
-            assert!(Code::between(Code::Drawn(0), Code::Drawn(1), share).validate().is_err());
+            assert!(
+                Code::between(Code::Drawn(0), Code::Drawn(1), share)
+                    .validate()
+                    .is_err()
+            );
         }
-        assert!(Code::between(Code::Drawn(0), Code::Drawn(1), 0.5).validate().is_ok());
+        assert!(
+            Code::between(Code::Drawn(0), Code::Drawn(1), 0.5)
+                .validate()
+                .is_ok()
+        );
     }
 }

@@ -203,16 +203,24 @@ mod tests {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 (state >> 8) as f32 / (1 << 24) as f32
             };
-            (0..len).map(|_| (0..12).map(|_| uniform()).sum::<f32>() - 6.0).collect()
+            (0..len)
+                .map(|_| (0..12).map(|_| uniform()).sum::<f32>() - 6.0)
+                .collect()
         };
         let (small, large) = ((8, 8), (40, 24));
         let chosen = values(64, 1);
         let finer = finer(&chosen, small, values(40 * 24, 2), large);
         let mean = finer.iter().sum::<f32>() / finer.len() as f32;
         let variance = finer.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / finer.len() as f32;
-        assert!(mean.abs() < 0.15 && (0.8..1.2).contains(&variance), "{mean} {variance}");
+        assert!(
+            mean.abs() < 0.15 && (0.8..1.2).contains(&variance),
+            "{mean} {variance}"
+        );
         // Each small position has 5 x 3 positions.
-        let block: f32 = (0..5).flat_map(|y| (0..3).map(move |x| (y, x))).map(|(y, x)| finer[y * 24 + x]).sum();
+        let block: f32 = (0..5)
+            .flat_map(|y| (0..3).map(move |x| (y, x)))
+            .map(|(y, x)| finer[y * 24 + x])
+            .sum();
         assert!((block / 15.0 - chosen[0] / 15f32.sqrt()).abs() < 1e-4);
     }
 }

@@ -178,7 +178,11 @@ impl Mask {
     fn softened(&self, radius: u32) -> Vec<u32> {
         let (width, height) = (self.width as usize, self.height as usize);
         if radius == 0 {
-            return self.inside.iter().map(|&inside| if inside { WHOLE } else { 0 }).collect();
+            return self
+                .inside
+                .iter()
+                .map(|&inside| if inside { WHOLE } else { 0 })
+                .collect();
         }
         // How many pixels of a window are inside: the sums of rows, then of columns.
         let counts: Vec<u32> = self.inside.iter().map(|&inside| inside.into()).collect();
@@ -195,12 +199,12 @@ impl Mask {
                 column[y] = by_row[y * width + x];
             }
             windowed(&column, radius, &mut sums);
-            for y in 0..height {
+            for (y, &sum) in sums.iter().enumerate() {
                 let at = y * width + x;
                 if self.inside[at] {
                     let all = extent(x, width, radius) * extent(y, height, radius);
                     let all = u32::try_from(all).unwrap_or(u32::MAX);
-                    weights[at] = (2 * sums[y]).saturating_sub(all) * WHOLE / all;
+                    weights[at] = (2 * sum).saturating_sub(all) * WHOLE / all;
                 }
             }
         }

@@ -359,7 +359,9 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
                     data.extend(values.of(code)?);
                 }
                 let data = TensorData::new(data, [part.len(), len]);
-                let state = strand.state.select_rows(&Selection::repeat_each(part.len()));
+                let state = strand
+                    .state
+                    .select_rows(&Selection::repeat_each(part.len()));
                 let code = Tensor::from_data(data, self.device());
                 let code = self.generator().code(&state, code);
                 let (state, output) = self.generator().advance(state, code);

@@ -165,11 +165,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     /// # Errors
     ///
     /// As [`follow`](Self::follow).
-    pub fn draft_of(
-        &self,
-        recipe: &Recipe,
-        input: &RgbImage,
-    ) -> Result<Draft<B, G::State>, Error> {
+    pub fn draft_of(&self, recipe: &Recipe, input: &RgbImage) -> Result<Draft<B, G::State>, Error> {
         let refused = |reason: String| Err(Error::Recipe { reason });
         recipe.validate(self.config().levels())?;
         if recipe.task != self.task().name() {
