@@ -231,18 +231,20 @@ fn a_picture_of_a_large_input_is_finished_at_its_size() {
         let start = model.draft(&input, config).unwrap();
         assert_eq!(start.picture().dimensions(), (50, 30));
         let finished = of_every_kind(&model, &start);
-        let full = model.finish(&finished, u64::MAX, &mut |_, _| true).unwrap();
+        let full = model
+            .finish(&finished, &input, u64::MAX, &mut |_, _| true)
+            .unwrap();
         assert_eq!(full.dimensions(), size);
         // Its recipe makes it at this size.
         assert_eq!(model.follow(&finished.recipe(), &input).unwrap(), full);
-        let stopped = model.finish(&finished, u64::MAX, &mut |done, _| done < 1);
+        let stopped = model.finish(&finished, &input, u64::MAX, &mut |done, _| done < 1);
         assert!(matches!(stopped, Err(Error::Stopped)));
     }
     // What does not fit the memory is refused before it is tried.
     let model = model(Decompression);
     let finished = of_every_kind(&model, &model.draft(&input, config).unwrap());
     let error = model
-        .finish(&finished, 1 << 16, &mut |_, _| true)
+        .finish(&finished, &input, 1 << 16, &mut |_, _| true)
         .unwrap_err();
     assert!(error.to_string().contains("150x90"), "{error}");
 }

@@ -310,6 +310,9 @@ struct Begin {
 /// Photographs of at most this side are taken for small ones by models that enlarge.
 const SMALL_SIDE: u32 = 96;
 
+/// The side to which a model that enlarges has them brought down, if a client names none.
+const USUAL_SMALL_SIDE: u32 = 64;
+
 #[derive(Serialize)]
 struct SessionShown {
     id: String,
@@ -370,7 +373,7 @@ async fn begin<B: Kernels>(State(app): Shared<B>, request: Request) -> Answer {
             app.limits.largest
         };
         let usual = if enlarges {
-            SMALL_SIDE
+            USUAL_SMALL_SIDE
         } else {
             app.limits.usual
         };
@@ -492,7 +495,9 @@ async fn make_full<B: Kernels>(
         let draft = app.in_turn(|| session.draft(picture))?;
         let watch = |done, of| lines.goes_on() && lines.tell(&Told::Progress { done, of }).is_ok();
         let full = app.in_turns(watch, |watch| {
-            session.model.finish(&draft, app.limits.memory_bytes, watch)
+            session
+                .model
+                .finish(&draft, &session.photograph, app.limits.memory_bytes, watch)
         })?;
         session.tree().set_full(picture, png(&full, Effort::Small)?);
         Ok(())
@@ -595,9 +600,13 @@ async fn sheet<B: Kernels>(
     Ok(download(typed("image/png", bytes.await?), "sheet.png"))
 }
 
+/// The most bytes of the frames of a film.
+const FILM_BYTES: usize = 256 << 20;
 /// How long a picture of a film is shown, and how long it takes to turn into the next, in milliseconds.
 const HOLD: u32 = 900;
 const CHANGE: u32 = 400;
+/// Frames for each picture of a film, about.
+const FRAMES_EACH: usize = 6;
 
 async fn film_of<B: Kernels>(
     app: Arc<App<B>>,
@@ -610,6 +619,13 @@ async fn film_of<B: Kernels>(
     blocking(move || {
         let _slot = slot;
         let pictures = named(&session, &query)?;
+        let bytes: usize = pictures.iter().map(|picture| picture.as_raw().len()).sum();
+        if bytes * FRAMES_EACH > FILM_BYTES {
+            return Err(ApiError::field(
+                "pictures",
+                "are too many of this size for a film",
+            ));
+        }
         let frames = film::dissolve(&pictures, HOLD, CHANGE);
         app.in_turn(|| encode(&frames))
             .map_err(|error| ApiError::Internal(error.to_string()))

@@ -125,7 +125,11 @@ impl<B: Kernels> App<B> {
     /// Adds a session. If there are too many, the one that was idle longest goes, unless it is in use.
     pub(crate) fn add_session(&self, session: Session<B>) -> Result<String, ApiError> {
         let mut sessions = locked(&self.sessions);
-        while sessions.len() >= self.limits.sessions {
+        let is_full = |sessions: &HashMap<String, Arc<Session<B>>>| {
+            let held = photograph_bytes(sessions.values(), &session);
+            sessions.len() >= self.limits.sessions || held > self.limits.photograph_bytes
+        };
+        while !sessions.is_empty() && is_full(&sessions) {
             let idle = sessions.values().map(|session| session.idle()).max();
             if idle.is_none_or(|idle| idle < self.limits.in_use) {
                 return Err(ApiError::Busy { seconds: 30 });
@@ -165,18 +169,16 @@ impl<B: Kernels> App<B> {
         };
         let mut by_use: Vec<&Arc<Session<B>>> = sessions.values().collect();
         by_use.sort_by_key(|session| std::cmp::Reverse(session.idle()));
-        let mut kept: usize = by_use.iter().map(|session| session.tree().drafts()).sum();
+        let mut kept: u64 = by_use.iter().map(|session| session.kept_bytes()).sum();
         for session in by_use.into_iter().filter(|session| !is_current(session)) {
-            if kept <= self.limits.states {
+            if kept <= self.limits.state_bytes {
                 break;
             }
-            let mut tree = session.tree();
-            let before = tree.drafts();
-            tree.shrink(0);
-            kept -= before - tree.drafts();
+            kept -= session.kept_bytes();
+            session.shrink(0);
         }
         if let Some(current) = current {
-            current.tree().shrink(self.limits.states / 2);
+            current.shrink(self.limits.state_bytes / 2);
         }
         // Then the sessions whose pictures are too many.
         let most = self.limits.picture_bytes as usize;
@@ -198,6 +200,22 @@ impl<B: Kernels> App<B> {
             locked(&self.photographs).len(),
         )
     }
+}
+
+/// The bytes of the photographs of sessions, each counted once.
+fn photograph_bytes<'a, B: Kernels>(
+    sessions: impl Iterator<Item = &'a Arc<Session<B>>>,
+    new: &Session<B>,
+) -> u64 {
+    let mut photographs: Vec<&Arc<RgbImage>> =
+        sessions.map(|session| &session.photograph).collect();
+    photographs.push(&new.photograph);
+    photographs.sort_by_key(|photograph| Arc::as_ptr(photograph));
+    photographs.dedup_by_key(|photograph| Arc::as_ptr(photograph));
+    photographs
+        .iter()
+        .map(|photograph| photograph.as_raw().len() as u64)
+        .sum()
 }
 
 fn expired() -> ApiError {

@@ -76,12 +76,12 @@ pub struct Limits {
     pub idle: Duration,
     /// How long a session counts as in use after its last request: it does not make room for others.
     pub in_use: Duration,
-    /// The most states of the generator kept by all sessions together. Others are computed again when they
-    /// are needed.
-    pub states: usize,
+    /// The most bytes of the states of the generator that all sessions keep together, by an estimate. Others
+    /// are computed again when they are needed.
+    pub state_bytes: u64,
     /// The most bytes of all pictures, as PNG.
     pub picture_bytes: u64,
-    /// The most bytes of all photographs, decoded.
+    /// The most bytes of the photographs of all sessions, decoded; and of those that are brought to the server.
     pub photograph_bytes: u64,
     /// The most memory that a picture at full size may need, by the model's estimate.
     pub memory_bytes: u64,
@@ -100,7 +100,7 @@ impl Default for Limits {
             pictures: 1000,
             idle: Duration::from_secs(30 * 60),
             in_use: Duration::from_secs(60),
-            states: 400,
+            state_bytes: 1 << 30,
             picture_bytes: 512 << 20,
             photograph_bytes: 512 << 20,
             memory_bytes: 2 << 30,

@@ -133,6 +133,50 @@ impl<B: Kernels> Session<B> {
         self.size
     }
 
+    /// Estimates the bytes of the state after a number of levels: what a level hands up, and the picture.
+    /// The state before the first level has the conditioning of all levels.
+    fn state_bytes(&self, level: usize) -> usize {
+        let config = self.model.config();
+        let levels = config.levels();
+        let pixels = self.size.0 as usize * self.size.1 as usize;
+        let at = |level: usize| pixels >> (2 * (levels - 1 - level));
+        let values = match level {
+            0 => (0..levels)
+                .map(|level| {
+                    let encoded = config
+                        .encoder_channels
+                        .as_ref()
+                        .and_then(|all| all.get(level));
+                    (config.in_channels + encoded.unwrap_or(&0)) * at(level)
+                })
+                .sum(),
+            level if level < levels => config.residual_channels[level - 1] * at(level),
+            _ => 0,
+        };
+        4 * values + 3 * pixels
+    }
+
+    /// Estimates the bytes of all states that are kept.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        let levels = self.tree().kept_levels();
+        levels
+            .into_iter()
+            .map(|level| self.state_bytes(level) as u64)
+            .sum()
+    }
+
+    /// Drops states until they take at most so many bytes: first those that were used longest ago, last
+    /// that of the photograph.
+    pub(crate) fn shrink(&self, most: u64) {
+        let mut kept = self.kept_bytes();
+        while kept > most {
+            let Some(level) = self.tree().drop_oldest() else {
+                return;
+            };
+            kept = kept.saturating_sub(self.state_bytes(level) as u64);
+        }
+    }
+
     /// Notes that the session is in use.
     pub(crate) fn touch(&self) {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -289,38 +333,23 @@ impl<B: Backend> Tree<B> {
         }
     }
 
-    /// Keeps at most so many drafts: those that were used last, and that of the photograph.
-    pub(crate) fn shrink(&mut self, most: usize) {
-        let mut used: Vec<u64> = (self.nodes[1..].iter())
-            .filter(|node| node.draft.is_some())
-            .map(|node| node.used)
-            .collect();
-        if used.len() <= most {
-            return;
-        }
-        used.sort_unstable_by(|a, b| b.cmp(a));
-        let oldest = used
-            .get(most.saturating_sub(1))
-            .copied()
-            .unwrap_or(u64::MAX);
-        for node in &mut self.nodes[1..] {
-            if node.used < oldest || most == 0 {
-                node.draft = None;
-            }
-        }
+    /// Drops the draft that was used longest ago, and returns its level. That of the photograph is the last.
+    fn drop_oldest(&mut self) -> Option<usize> {
+        let kept = self.nodes.iter_mut().filter(|node| node.draft.is_some());
+        let oldest = kept.min_by_key(|node| (node.info.level == 0, node.used))?;
+        oldest.draft = None;
+        Some(oldest.info.level)
+    }
+
+    /// The levels of the drafts that are kept.
+    fn kept_levels(&self) -> Vec<usize> {
+        let kept = self.nodes.iter().filter(|node| node.draft.is_some());
+        kept.map(|node| node.info.level).collect()
     }
 
     /// The bytes of all pictures.
     pub(crate) fn picture_bytes(&self) -> usize {
         let full = self.full.as_ref().map_or(0, |(_, png)| png.len());
         full + self.nodes.iter().map(|node| node.png.len()).sum::<usize>()
-    }
-
-    /// The number of drafts that are kept.
-    pub(crate) fn drafts(&self) -> usize {
-        self.nodes
-            .iter()
-            .filter(|node| node.draft.is_some())
-            .count()
     }
 }

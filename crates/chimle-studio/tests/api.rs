@@ -354,7 +354,7 @@ fn other_tasks_bring_photographs_down_or_degrade_them() {
     let thumbnail = begin(1, json!(false)).json();
     assert_eq!(
         (&thumbnail["degraded"], &thumbnail["width"]),
-        (&json!(false), &json!(96 * 8))
+        (&json!(false), &json!(64 * 8))
     );
     let cleaned = begin(2, json!(true)).json();
     assert_eq!(cleaned["degraded"], true);
@@ -532,8 +532,8 @@ fn uploads_and_sessions_are_bounded_and_expire() {
         sessions: 2,
         in_use: Duration::ZERO,
         idle: Duration::from_millis(300),
-        pictures: 30,
-        photograph_bytes: 64 * 48 * 3 + 1,
+        pictures: 29,
+        photograph_bytes: 2 * 64 * 48 * 3,
         ..Limits::default()
     };
     let server = Server::new(limits.clone());
@@ -547,9 +547,8 @@ fn uploads_and_sessions_are_bounded_and_expire() {
     large.fails(StatusCode::PAYLOAD_TOO_LARGE, "MiB");
 
     let plain = RgbImage::from_pixel(64, 48, Rgb([90, 120, 40]));
-    let first = server.bring(&plain);
-    server.bring(&plain);
-    // The first photograph made room for the second.
+    let [first, _, _] = [(); 3].map(|()| server.bring(&plain));
+    // The first photograph made room for the third.
     let request = json!({ "photograph": first, "model": 0 });
     server
         .post("/api/sessions", request)
@@ -569,7 +568,7 @@ fn uploads_and_sessions_are_bounded_and_expire() {
     assert_eq!(server.make(session, more.clone()).pictures().len(), 5);
     server
         .make(session, more)
-        .fails(StatusCode::UNPROCESSABLE_ENTITY, "30");
+        .fails(StatusCode::UNPROCESSABLE_ENTITY, "29");
 
     std::thread::sleep(Duration::from_millis(400));
     server.begin(&plain);
@@ -629,7 +628,7 @@ fn newer_work_ends_older_work_and_so_does_the_client() {
 fn states_that_were_dropped_are_made_again() {
     // No state is kept for long.
     let server = Server::new(Limits {
-        states: 0,
+        state_bytes: 0,
         ..Limits::default()
     });
     let photograph = picture(64, 48);

@@ -27,6 +27,9 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     ///   map follows the chosen code, and are standard normal as a whole. The picture resembles the chosen
     ///   one, but is not the same in detail.
     ///
+    /// `input` is what the draft was [begun](Model::draft) with. A draft does not keep it, because it can be
+    /// large.
+    ///
     /// A draft that is not finished is made at full size as far as it is: its picture is enlarged.
     ///
     /// `most_bytes` bounds the estimate of the memory. `watch` is told what is done, of how much, and
@@ -34,11 +37,12 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`] if `watch` says so, [`Error::Setting`] if the picture would need more memory than
+    /// [`Error::Stopped`] if `watch` says so, [`Error::Setting`] if the input has another size or the picture would need more memory than
     /// `most_bytes`, and as [`advance`](Self::advance).
     pub fn finish(
         &self,
         draft: &Draft<B, G::State>,
+        input: &RgbImage,
         most_bytes: u64,
         watch: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<RgbImage, Error> {
@@ -47,15 +51,21 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
             true => Ok(()),
             false => Err(Error::Stopped),
         };
-        if begun.config.degrade || begun.worked == begun.photograph.dimensions() {
+        if !begun.input.has_size(input.dimensions()) {
+            return Err(Error::Setting {
+                field: "input",
+                reason: "is not what the picture was begun with: its size differs".to_owned(),
+            });
+        }
+        if begun.config.degrade || begun.worked == input.dimensions() {
             report(1, 1)?;
             return Ok(draft.picture().clone());
         }
         if self.task().output_space() == OutputSpace::Lab {
-            return recolored(&begun.photograph, draft.picture(), &mut report);
+            return recolored(input, draft.picture(), &mut report);
         }
         let times = self.enlargement() as u32;
-        let (width, height) = begun.photograph.dimensions();
+        let (width, height) = input.dimensions();
         let (width, height) = (width.saturating_mul(times), height.saturating_mul(times));
         if !draft.is_finished() {
             report(1, 1)?;
@@ -72,19 +82,19 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
                 ),
             });
         }
-        self.evaluated(draft, &mut report)
+        self.evaluated(draft, input, &mut report)
     }
 
     /// Evaluates all levels for the whole input.
     fn evaluated(
         &self,
         draft: &Draft<B, G::State>,
+        input: &RgbImage,
         report: &mut dyn FnMut(usize, usize) -> Result<(), Error>,
     ) -> Result<RgbImage, Error> {
         let begun = &draft.begun;
-        let input = self.task().input_of_picture(&begun.photograph)?;
-        let conditioned = self.condition(&input)?;
-        let showing = Showing::new(self.task(), &conditioned, &begun.photograph);
+        let conditioned = self.condition(&self.task().input_of_picture(input)?)?;
+        let showing = Showing::new(self.task(), &conditioned, input);
         let steps = draft.strands.len() * begun.levels;
         let mut done = 0;
         let mut whole: Option<RgbImage> = None;

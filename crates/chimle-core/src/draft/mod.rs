@@ -64,8 +64,8 @@ pub struct Draft<B: Backend, S = State<B>> {
 #[derive(Debug)]
 struct Begun<B: Backend> {
     config: DraftConfig,
-    /// The input as it was given.
-    photograph: RgbImage,
+    /// What recipes say of the input.
+    input: RecipeInput,
     /// The size to which it was brought, before it was degraded.
     worked: (u32, u32),
     conditioned: Conditioned<B>,
@@ -149,7 +149,7 @@ impl<B: Backend, S: Clone> Draft<B, S> {
                 reason: reason.to_owned(),
             })
         };
-        if !Arc::ptr_eq(&self.begun, &other.begun) {
+        if self.begun.input != other.begun.input || self.begun.config != other.begun.config {
             return setting("cannot be filled with a picture of another input");
         }
         if self.level() != other.level() || self.level() == 0 {
@@ -251,7 +251,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         let picture = Arc::new(shown.clone());
         let begun = Begun {
             config,
-            photograph: input.clone(),
+            input: RecipeInput::new(input, config),
             worked,
             conditioned,
             shown,

@@ -73,6 +73,23 @@ pub struct RecipeInput {
     pub degrade: bool,
 }
 
+impl RecipeInput {
+    pub(super) fn new(input: &RgbImage, config: DraftConfig) -> Self {
+        Self {
+            sha256: checksum_of_pixels(input),
+            width: input.width(),
+            height: input.height(),
+            largest: config.largest,
+            degrade: config.degrade,
+        }
+    }
+
+    /// Returns whether an image has the size of the input.
+    pub(super) fn has_size(&self, (width, height): (u32, u32)) -> bool {
+        (self.width, self.height) == (width, height)
+    }
+}
+
 /// A picture, or a region of one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,13 +106,7 @@ impl Recipe {
             format: FORMAT,
             model: begun.checksum.clone(),
             task: begun.task.clone(),
-            input: RecipeInput {
-                sha256: checksum_of_pixels(&begun.photograph),
-                width: begun.photograph.width(),
-                height: begun.photograph.height(),
-                largest: begun.config.largest,
-                degrade: begun.config.degrade,
-            },
+            input: begun.input.clone(),
             seed: begun.config.seed,
             layers,
         }
@@ -157,7 +168,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     /// [`finish`](Self::finish).
     pub fn follow(&self, recipe: &Recipe, input: &RgbImage) -> Result<RgbImage, Error> {
         let draft = self.draft_of(recipe, input)?;
-        self.finish(&draft, u64::MAX, &mut |_, _| true)
+        self.finish(&draft, input, u64::MAX, &mut |_, _| true)
     }
 
     /// Makes the draft of a recipe, to be looked at or continued.
@@ -180,7 +191,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
             }
             _ => {}
         }
-        if input.dimensions() != (recipe.input.width, recipe.input.height) {
+        if !recipe.input.has_size(input.dimensions()) {
             let ((width, height), needed) = (input.dimensions(), &recipe.input);
             return refused(format!(
                 "it was made of another input: of {}x{} pixels, this one has {width}x{height}",
