@@ -4,12 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command as Program, Stdio};
 
-use chimle_core::{Model, Precision, TrainingBackend};
+use chimle_core::data::Sizes;
+use chimle_core::{DataSource, Kernels, Model, Precision, TrainingBackend};
 use chimle_studio::{Limits, ModelSource, Studio, is_token};
 use clap::Args;
+use image::RgbImage;
 
 use crate::device::{Command, Common};
 use crate::error::Failure;
+use crate::evaluate::FIRST_UNSEEN_SCENE;
 use crate::located::{Located, run_at};
 use crate::{free_memory, output};
 
@@ -144,14 +147,34 @@ impl StudioCommand {
         let located = Located::<B::InnerBackend>::load(path, None, device)?;
         let task = located.model.task().clone();
         let description = format!("{} levels", located.model.config().levels());
+        let example = example(&located);
         let name = name(path);
         let (path, device, precision) = (path.to_owned(), device.clone(), self.precision);
         let source = ModelSource::new(name, task, move || {
             let model = Model::load(&path, &device)?.with_precision(precision)?;
             Ok(model.with_at_once(64, memory))
         });
-        Ok(source.with_description(description))
+        let source = source.with_description(description);
+        Ok(match example {
+            Some(example) => source.with_example(example),
+            None => source,
+        })
     }
+}
+
+/// Pixels on a side of an example.
+const EXAMPLE_SIDE: usize = 256;
+
+/// A scene that a model which was trained on made-up scenes has not seen.
+fn example<B: Kernels>(located: &Located<B>) -> Option<RgbImage> {
+    let run = located.run.as_ref()?;
+    if !matches!(run.data.source, DataSource::Procedural { .. }) {
+        return None;
+    }
+    let (task, levels) = (located.model.task(), located.model.config().levels());
+    let sizes = Sizes::new(&**task, levels, EXAMPLE_SIDE, EXAMPLE_SIDE).ok()?;
+    let scene = task.scene(&sizes, FIRST_UNSEEN_SCENE).ok()?;
+    scene.input.or_else(|| scene.outputs.into_iter().next())
 }
 
 /// What a model is called: the name of its folder, and that of a file within a run.

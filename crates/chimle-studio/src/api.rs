@@ -33,6 +33,8 @@ type Answer = Result<Response, ApiError>;
 const BODY_WAIT: Duration = Duration::from_secs(60);
 /// The largest body of JSON, which holds a mask at most.
 const JSON_BYTES: usize = 4 << 20;
+/// How long a client may take to read a line that waits for it.
+const READ_WAIT: Duration = Duration::from_secs(30);
 /// Lines that wait for a slow client.
 const LINES: usize = 64;
 
@@ -225,10 +227,11 @@ struct PhotographShown {
 }
 
 async fn add_photograph<B: Kernels>(State(app): Shared<B>, request: Request) -> Answer {
-    let slot = app.slot()?;
+    let upload = app.upload()?;
     let bytes = body(request, app.limits.upload_bytes).await?;
+    let slot = app.slot()?;
     let shown = blocking(move || {
-        let _slot = slot;
+        let (_upload, _slot) = (upload, slot);
         let image = decode_rgb("the photograph", &bytes, app.limits.pixels)
             .map_err(|error| ApiError::field("photograph", error.to_string()))?;
         app.shown(image)
@@ -351,8 +354,8 @@ impl SessionShown {
 }
 
 async fn begin<B: Kernels>(State(app): Shared<B>, request: Request) -> Answer {
-    let slot = app.slot()?;
     let begin: Begin = json(request).await?;
+    let slot = app.slot()?;
     let shown = blocking(move || {
         let _slot = slot;
         let entry = app.entry(begin.model)?;
@@ -427,7 +430,11 @@ impl<B: Kernels> Listener for Lines<B> {
     fn tell(&mut self, told: &Told) -> Result<(), Stopped> {
         let mut line = serde_json::to_vec(told).expect("what is told is plain data");
         line.push(b'\n');
-        self.sender.blocking_send(line.into()).map_err(|_| Stopped)
+        let sent = tokio::time::timeout(READ_WAIT, self.sender.send(line.into()));
+        match tokio::runtime::Handle::current().block_on(sent) {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Stopped),
+        }
     }
 
     fn goes_on(&self) -> bool {

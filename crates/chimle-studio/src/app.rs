@@ -32,6 +32,8 @@ pub(crate) struct App<B: Backend> {
     sessions: Mutex<HashMap<String, Arc<Session<B>>>>,
     /// Requests that compute or wait for it.
     slots: Arc<Semaphore>,
+    /// Photographs that are on their way. A slow one must not keep others from computing.
+    uploads: Arc<Semaphore>,
     /// One evaluation at a time: it uses all cores. Waiting is in order.
     compute: Semaphore,
 }
@@ -48,6 +50,7 @@ impl<B: Kernels> App<B> {
             photographs: Mutex::default(),
             sessions: Mutex::default(),
             slots: Arc::new(Semaphore::new(limits.requests)),
+            uploads: Arc::new(Semaphore::new(limits.requests)),
             compute: Semaphore::new(1),
             limits,
         }
@@ -57,6 +60,12 @@ impl<B: Kernels> App<B> {
     pub(crate) fn slot(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let slot = self.slots.clone().try_acquire_owned();
         slot.map_err(|_| ApiError::Busy { seconds: 1 })
+    }
+
+    /// Takes the right to send a photograph, or says that the server is busy.
+    pub(crate) fn upload(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let upload = self.uploads.clone().try_acquire_owned();
+        upload.map_err(|_| ApiError::Busy { seconds: 1 })
     }
 
     /// Waits for a turn to compute. It must be called on a thread that may block.
@@ -235,10 +244,9 @@ fn remove_oldest<K: Clone + Eq + Hash, V>(map: &mut HashMap<K, V>, used: impl Fn
 
 fn remove_idlest<B: Kernels>(sessions: &mut HashMap<String, Arc<Session<B>>>) {
     let idlest = sessions.iter().max_by_key(|(_, session)| session.idle());
-    if let Some(key) = idlest.map(|(key, _)| key.clone()) {
-        if let Some(session) = sessions.remove(&key) {
-            session.begin_work();
-        }
+    let key = idlest.map(|(key, _)| key.clone());
+    if let Some(session) = key.and_then(|key| sessions.remove(&key)) {
+        session.begin_work();
     }
 }
 
