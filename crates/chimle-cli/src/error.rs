@@ -41,6 +41,8 @@ pub enum Failure {
         needed_mib: u64,
         available_mib: u64,
     },
+    #[error("{path}: {reason}")]
+    Recipe { path: PathBuf, reason: String },
     #[error("none of the {count} images in {folder} could be sampled")]
     NothingSampled { folder: PathBuf, count: usize },
     #[error(

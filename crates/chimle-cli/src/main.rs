@@ -27,6 +27,8 @@ mod quickstart;
 mod run_log;
 mod sample;
 mod settings;
+#[cfg(feature = "studio")]
+mod studio;
 mod tensorboard;
 mod train;
 mod verify;
@@ -66,6 +68,7 @@ Examples:
   chimle quickstart
   chimle train --task colorization --data photos/ --preset small --out runs/color
   chimle sample --model runs/color --input photo.jpg --samples 8 --out samples/
+  chimle studio --model runs/color
   chimle evaluate --model runs/color --data other-photos/
 
 `chimle help COMMAND` describes a command's flags.";
@@ -77,6 +80,8 @@ enum Commands {
     Train(train::Train),
     Orchestrate(orchestrate::Orchestrate),
     Sample(sample::Sample),
+    #[cfg(feature = "studio")]
+    Studio(studio::StudioCommand),
     Evaluate(evaluate::Evaluate),
     Page(page::Page),
     Film(film::Film),
@@ -140,6 +145,8 @@ fn run(
         },
         Commands::Orchestrate(command) => command.run(),
         Commands::Sample(command) => device::run(command, device, seed),
+        #[cfg(feature = "studio")]
+        Commands::Studio(command) => device::run(command, device, seed),
         Commands::Evaluate(command) => device::run(command, device, seed),
         Commands::Page(command) => device::run(command, device, seed),
         Commands::Film(command) => command.run(),

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use chimle_core::data::{DataError, InputSize, Sizes, downsample, image_size};
-use chimle_core::{Kernels, Model, Precision, Sheet, TaskHandle, TrainingBackend, Vary, read_rgb};
+use chimle_core::{
+    Kernels, Model, Precision, Recipe, Sheet, TaskHandle, TrainingBackend, Vary, read_rgb,
+};
 use chimle_show::film;
 use clap::{Args, ValueEnum};
 use image::{RgbImage, imageops};
@@ -37,6 +39,10 @@ pub struct Sample {
     /// The folder to write into; made if it does not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+
+    /// Make the picture that this recipe of `chimle studio` describes, once more, instead of drawing outputs
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["samples", "vary", "size", "degrade", "film", "task"])]
+    recipe: Option<PathBuf>,
 
     /// What varies between the outputs of an image: `global` (tone), `local` (texture), or `level:K`, counted from
     /// the coarsest, 1 [default: everything]
@@ -78,7 +84,8 @@ const EXAMPLES: &str = "\
 Examples:
   chimle sample --model runs/color --input old-photo.jpg --samples 8 --out samples/
   chimle sample --model runs/color --input photos/ --size 256 --degrade --out samples/
-  chimle sample --model runs/color --input old-photo.jpg --vary level:1 --out samples/";
+  chimle sample --model runs/color --input old-photo.jpg --vary level:1 --out samples/
+  chimle sample --model runs/color --input old-photo.jpg --recipe recipe-12.json --out chosen/";
 
 /// An animation's format.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -106,6 +113,9 @@ struct Prepared {
 
 impl Command for Sample {
     fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure> {
+        if let Some(recipe) = &self.recipe {
+            return self.follow::<B::InnerBackend>(recipe, &device);
+        }
         let inputs = Inputs::find(&self.input)?;
         let located = Located::<B::InnerBackend>::load(&self.model, self.task.as_ref(), &device)?;
         let model = located
@@ -164,7 +174,35 @@ impl Command for Sample {
     }
 }
 
+/// The largest file of a recipe in bytes. Its masks are most of it.
+const RECIPE_BYTES: u64 = 64 << 20;
+
 impl Sample {
+    /// Makes the picture of a recipe.
+    fn follow<B: Kernels>(&self, path: &Path, device: &B::Device) -> Result<(), Failure> {
+        let recipe = read_recipe(path)?;
+        let located = Located::<B>::load(&self.model, None, device)?;
+        let model = located.model.with_precision(self.precision)?;
+        let input = read_rgb(&self.input)?;
+        output::prepare_folder(&self.out)?;
+        let picture = model.follow(&recipe, &input).map_err(|error| match error {
+            chimle_core::Error::Recipe { reason } => {
+                let path = path.to_owned();
+                Failure::Recipe { path, reason }
+            }
+            error => error.into(),
+        })?;
+        let name = self.input.file_stem().unwrap_or_default();
+        let mut file = name.to_owned();
+        file.push("-recipe.png");
+        let path = self.out.join(file);
+        output::save_png(&picture, &path)?;
+        output::say(format_args!(
+            "the picture of the recipe: {}",
+            path.display()
+        ))
+    }
+
     fn sample<B: Kernels>(
         &self,
         model: &Model<B>,
@@ -302,6 +340,24 @@ impl Sample {
             _ => (width, height),
         }
     }
+}
+
+/// Reads a recipe.
+fn read_recipe(path: &Path) -> Result<Recipe, Failure> {
+    let error = |reason: String| {
+        let path = path.to_owned();
+        Failure::Recipe { path, reason }
+    };
+    let bytes = std::fs::metadata(path)
+        .map_err(Failure::file("read", path))?
+        .len();
+    if bytes > RECIPE_BYTES {
+        return Err(error(format!(
+            "it has {bytes} bytes, which is too long for a recipe"
+        )));
+    }
+    let text = std::fs::read(path).map_err(Failure::file("read", path))?;
+    serde_json::from_slice(&text).map_err(|e| error(format!("it is no recipe: {e}")))
 }
 
 /// Returns what the model is given of an image, as a picture.

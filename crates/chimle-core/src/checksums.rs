@@ -86,7 +86,16 @@ fn read(folder: &Path) -> Result<Vec<(String, String)>, Error> {
     }
 }
 
-fn checksum_of(path: &Path) -> io::Result<String> {
+/// The checksum of bytes, as `sha256sum` prints it.
+pub(crate) fn checksum_of_bytes(bytes: &[u8]) -> String {
+    in_hexadecimal(&Sha256::digest(bytes))
+}
+
+fn in_hexadecimal(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn checksum_of(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
@@ -98,6 +107,5 @@ fn checksum_of(path: &Path) -> io::Result<String> {
             Err(error) => return Err(error),
         }
     }
-    let digest = hash.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(in_hexadecimal(&hash.finalize()))
 }

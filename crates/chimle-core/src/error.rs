@@ -150,6 +150,15 @@ pub enum Error {
         /// Where the last good checkpoint lies.
         checkpoint: PathBuf,
     },
+    /// A recipe that cannot be followed.
+    #[error("recipe: {reason}")]
+    Recipe {
+        /// What is wrong with it, or what it does not fit.
+        reason: String,
+    },
+    /// Work that its caller stopped.
+    #[error("stopped")]
+    Stopped,
     /// Weights that are NaN or infinite, which are never saved.
     #[error(
         "the weights after step {step} are not finite: lower training.learning_rate in the run's config.toml and resume"

@@ -1,6 +1,7 @@
 //! CHIMLE in one crate: models that turn one image into many plausible ones.
 //!
 //! - [`Model`] loads a trained generator and draws samples for an image.
+//! - [`Draft`] is a picture that is made level by level, by choice. A [`Recipe`] says how, and makes it again.
 //! - [`Trainer`] trains one, as a [`RunConfig`] says, into a [`RunFolder`]. A run stops and resumes.
 //! - [`evaluation`] measures a model on images it has not seen, or images made by any program.
 //!
@@ -34,6 +35,7 @@
 mod checkpoint;
 mod checksums;
 mod config;
+mod draft;
 mod error;
 pub mod evaluation;
 mod event;
@@ -75,6 +77,7 @@ pub use config::{
     BatchOrder, DataConfig, DataSource, DistanceConfig, Measure, RunConfig, SearchConfig,
     TrainingConfig, WeightedDistance,
 };
+pub use draft::{Code, Draft, DraftConfig, Layer, Mask, Nearest, Recipe, RecipeInput, Region};
 pub use error::Error;
 pub use event::{Event, Observer, SetValues, Silent};
 pub use generator::{

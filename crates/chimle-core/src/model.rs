@@ -11,6 +11,7 @@ use chimle_nn::{Compute, Generator, Kernels, Precision};
 use chimle_weights::WeightFile;
 use image::RgbImage;
 
+use crate::checksums::{checksum_of, checksum_of_bytes};
 use crate::error::Error;
 use crate::generator::{ImageGenerator, NetworkConfig};
 use crate::memory::{Rows, USUAL_BYTES, USUAL_ROWS};
@@ -39,6 +40,7 @@ pub struct Model<B: Backend, G = Generator<B>> {
     task: TaskHandle,
     device: B::Device,
     rows: Rows,
+    checksum: Option<String>,
 }
 
 impl<B: Kernels> Model<B> {
@@ -64,7 +66,11 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         let file = load_weights(path)?;
         let generator: G = generator_of(&file, None, device)?;
         let task = task_at(path, &file, generator.config())?;
-        Ok(Self::new(generator, task))
+        let checksum = match file.bytes() {
+            Some(bytes) => checksum_of_bytes(bytes),
+            None => checksum_of(file.path()).map_err(Error::file("read", file.path()))?,
+        };
+        Ok(Self::new(generator, task).with_checksum(checksum))
     }
 
     /// Makes a model of a generator. The generator is [prepared](ImageGenerator::prepared).
@@ -74,7 +80,21 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
             generator: generator.prepared(),
             task: task.into(),
             rows: Rows::new(USUAL_ROWS, USUAL_BYTES),
+            checksum: None,
         }
+    }
+
+    /// Sets the SHA-256 of the model's file, which [recipes](crate::Recipe) name. A model that is loaded
+    /// from a file has it already. One whose weights come from elsewhere, such as from the program
+    /// itself, can be given one.
+    pub fn with_checksum(self, checksum: impl Into<String>) -> Self {
+        let checksum = Some(checksum.into());
+        Self { checksum, ..self }
+    }
+
+    /// Returns the SHA-256 of the model's file in hexadecimal, if it is known.
+    pub fn checksum(&self) -> Option<&str> {
+        self.checksum.as_deref()
     }
 
     /// Sets the task. A file of weights that does not name its task is taken for that of pairs,
@@ -220,31 +240,15 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
             }
             _ => {}
         }
-        // Outputs are enlarged from inputs of any size. Otherwise the levels divide the input.
-        let multiple = match self.task.input_size() {
-            InputSize::Reduced => 1,
-            InputSize::SameAsOutput => self.multiple(),
-        };
-        let extended = extend(input, multiple);
-        let sizes = Sizes::of_input(&*self.task, levels, extended.height, extended.width)?;
-        let planes = self.task.conditioning(&extended, &sizes)?;
-        let conditioning: Vec<Tensor<B, 4>> = planes
-            .iter()
-            .map(|image| image.to_tensor(&self.device))
-            .collect();
+        let conditioned = self.condition(input)?;
         let pool = SeededPool::new(seed);
-        let (height, width) = sizes.output();
-        let (shown_height, shown_width) = (
-            input.height * self.enlargement(),
-            input.width * self.enlargement(),
-        );
-
+        let (height, width) = conditioned.sizes.output();
         let mut images = Vec::with_capacity(samples);
         while images.len() < samples {
             let start = images.len();
             let outputs = self.at_once(height, width, |rows| {
                 let part = start..(start + rows).min(samples);
-                let output = draw(&self.generator, &conditioning, |level, len| {
+                let output = draw(&self.generator, &conditioned.tensors, |level, len| {
                     let whole = Varied {
                         pool: &pool,
                         vary,
@@ -255,11 +259,32 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
                 Ok(planes_from_tensor(output))
             })?;
             images.extend(outputs.into_iter().map(|output| {
-                let shown = self.task.show(&planes, output);
-                crop(&shown, shown_height, shown_width)
+                let shown = self.task.show(&conditioned.planes, output);
+                crop(&shown, conditioned.height, conditioned.width)
             }));
         }
         Ok(images)
+    }
+
+    /// Makes the conditioning of an input. Its sides are continued to what the levels can divide.
+    pub(crate) fn condition(&self, input: &Planes) -> Result<Conditioned<B>, Error> {
+        // Outputs are enlarged from inputs of any size. Otherwise the levels divide the input.
+        let multiple = match self.task.input_size() {
+            InputSize::Reduced => 1,
+            InputSize::SameAsOutput => self.multiple(),
+        };
+        let extended = extend(input, multiple);
+        let levels = self.config().levels();
+        let sizes = Sizes::of_input(&*self.task, levels, extended.height, extended.width)?;
+        let planes = self.task.conditioning(&extended, &sizes)?;
+        let tensors = planes.iter().map(|image| image.to_tensor(&self.device));
+        Ok(Conditioned {
+            sizes,
+            tensors: tensors.collect(),
+            planes,
+            height: input.height * self.enlargement(),
+            width: input.width * self.enlargement(),
+        })
     }
 
     /// Estimates how many bytes one sample of this size takes at its peak.
@@ -278,6 +303,21 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         let bytes = self.bytes_per_sample(height, width);
         self.rows.attempt::<B, T>(&self.device, bytes, work)
     }
+}
+
+/// An input as the generator is given it.
+#[derive(Debug)]
+pub(crate) struct Conditioned<B: Backend> {
+    /// The sizes of its images, which the levels divide.
+    pub(crate) sizes: Sizes,
+    /// The conditioning images, coarse to fine.
+    pub(crate) planes: Vec<Planes>,
+    /// The same as tensors of one row.
+    pub(crate) tensors: Vec<Tensor<B, 4>>,
+    /// The height to which outputs are cut.
+    pub(crate) height: usize,
+    /// The width to which outputs are cut.
+    pub(crate) width: usize,
 }
 
 /// Opens the weights of a run's newest checkpoint, or a file of weights.
@@ -417,7 +457,7 @@ impl Varied<'_> {
 }
 
 /// Continues an image at the right and bottom edge up to multiples of `multiple`.
-fn extend(image: &Planes, multiple: usize) -> Planes {
+pub(crate) fn extend(image: &Planes, multiple: usize) -> Planes {
     let (height, width) = (image.height, image.width);
     let (high, wide) = (
         height.next_multiple_of(multiple),
@@ -432,7 +472,7 @@ fn extend(image: &Planes, multiple: usize) -> Planes {
 }
 
 /// The upper left part of an image.
-fn crop(image: &Planes, height: usize, width: usize) -> Planes {
+pub(crate) fn crop(image: &Planes, height: usize, width: usize) -> Planes {
     if (image.height, image.width) == (height, width) {
         return image.clone();
     }

@@ -1,5 +1,7 @@
 //! CIE Lab under D65 (2 degrees), with the constants of scikit-image's `rgb2lab` and `lab2rgb`.
 
+use std::sync::LazyLock;
+
 use image::RgbImage;
 
 use crate::Planes;
@@ -74,6 +76,31 @@ pub fn gray_of_lightness(lightness: &Planes) -> Planes {
         let l = 100.0 * f64::from(lightness.get(0, row, column));
         srgb_from_lab([l, 0.0, 0.0])[channel].clamp(0.0, 1.0) as f32
     })
+}
+
+/// L in [0, 100], a and b of an 8-bit sRGB color.
+pub(crate) fn lightness_and_chroma(rgb: [u8; 3]) -> [f32; 3] {
+    static LINEAR: LazyLock<[f64; 256]> = LazyLock::new(linear_table);
+    lab_of_linear(rgb.map(|v| LINEAR[usize::from(v)])).map(|value| value as f32)
+}
+
+/// Linear RGB of one Lab color, outside [0, 1] where the color is out of gamut.
+pub(crate) fn linear_of_lab([lightness, a, b]: [f32; 3]) -> [f32; 3] {
+    let y = (lightness + 16.0) / 116.0;
+    let expand = |t: f32| match t > 0.206_896_6 {
+        true => t * t * t,
+        false => (t - 16.0 / 116.0) / 7.787,
+    };
+    let xyz = [y + a / 500.0, y, y - b / 200.0].map(expand);
+    let xyz: [f32; 3] = std::array::from_fn(|i| xyz[i] * WHITE[i] as f32);
+    RGB_FROM_XYZ.map(|row| (0..3).map(|i| row[i] as f32 * xyz[i]).sum())
+}
+
+/// The 8-bit sRGB value of evenly spaced linear values from 0 to 1.
+pub(crate) fn srgb_table() -> Vec<u8> {
+    const STEPS: usize = 1 << 14;
+    let byte = |step: usize| (srgb_from_linear(step as f64 / STEPS as f64) * 255.0).round() as u8;
+    (0..=STEPS).map(byte).collect()
 }
 
 /// Converts one Lab color to sRGB. Values outside [0, 1] mean that the color is out of gamut.

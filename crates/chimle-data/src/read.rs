@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fs::File;
-use std::io::{BufReader, Cursor, ErrorKind, Seek};
+use std::io::{BufRead, BufReader, Cursor, ErrorKind, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use image::{
 };
 
 use crate::DataError;
-use crate::budget::Budget;
+use crate::budget::{Budget, Share};
 use crate::jpeg_markers::{self, JpegHeader};
 
 /// The most memory that images may take while they are decoded, in bytes (2 GiB). All threads of the
@@ -60,6 +60,36 @@ pub fn read_rgb(path: impl AsRef<Path>) -> Result<RgbImage, DataError> {
     with_rgb(path.as_ref(), |image| image)
 }
 
+/// Decodes an image that is in memory, as [`read_rgb`] does one in a file. Errors call it `name`, for
+/// example "the photograph".
+///
+/// `most_pixels` is compared with the size in the header, so a larger image is refused before it is
+/// decoded.
+///
+/// # Errors
+///
+/// As [`read_rgb`], with `name` in the place of the file's name.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_data::decode_rgb;
+///
+/// let error = decode_rgb("the photograph", b"no image at all", 1_000_000).unwrap_err();
+/// assert_eq!(error.to_string(), "the photograph is not a JPEG, PNG, WebP, TIFF or BMP image");
+/// ```
+pub fn decode_rgb(name: &str, bytes: &[u8], most_pixels: u64) -> Result<RgbImage, DataError> {
+    let path = Path::new(name);
+    let needed = catching(path, || bytes_needed(path, Cursor::new(bytes)))?;
+    let (width, height) = needed.size;
+    if u64::from(width) * u64::from(height) > most_pixels {
+        let reason = format!("{width}x{height} pixels, the limit is {most_pixels} pixels");
+        return Err(too_large(path, reason));
+    }
+    let _share = take(path, needed.bytes.saturating_add(MAX_METADATA), needed.size)?;
+    catching(path, || decode(path, bytes))
+}
+
 /// Reads an image as [`read_rgb`] does, and calls `work` with it while its memory still counts as
 /// taken. `work` must not read another image.
 pub(crate) fn with_rgb<T>(path: &Path, work: impl FnOnce(RgbImage) -> T) -> Result<T, DataError> {
@@ -68,21 +98,27 @@ pub(crate) fn with_rgb<T>(path: &Path, work: impl FnOnce(RgbImage) -> T) -> Resu
         return Err(too_large(path, format!("the file has {size} bytes")));
     }
     // The header tells how much memory the image needs. It is taken before the whole file is read.
-    let needed = catching(path, || bytes_needed(path))?;
-    let all = needed
-        .bytes
-        .saturating_add(MAX_METADATA)
-        .saturating_add(size);
-    let _share = BUDGET.take(all).map_err(|most| {
-        let (width, height) = needed.size;
-        let (all, most) = (all.div_ceil(1 << 20), most >> 20);
-        too_large(
-            path,
-            format!("decoding {width}x{height} pixels needs {all} MiB, the limit is {most} MiB"),
-        )
+    let needed = catching(path, || {
+        let file = File::open(path).map_err(|error| DataError::unreadable(path, error))?;
+        bytes_needed(path, BufReader::new(file))
     })?;
-    let image = catching(path, || decode(path))?;
+    let _share = take(path, needed.bytes.saturating_add(MAX_METADATA).saturating_add(size), needed.size)?;
+    let image = catching(path, || {
+        let bytes = std::fs::read(path).map_err(|error| DataError::unreadable(path, error))?;
+        decode(path, &bytes)
+    })?;
     Ok(work(image))
+}
+
+/// Takes the memory that decoding an image needs.
+fn take(path: &Path, bytes: u64, (width, height): (u32, u32)) -> Result<Share<'static>, DataError> {
+    BUDGET.take(bytes).map_err(|most| {
+        let (all, most) = (bytes.div_ceil(1 << 20), most >> 20);
+        let reason = format!(
+            "decoding {width}x{height} pixels needs {all} MiB, the limit is {most} MiB"
+        );
+        too_large(path, reason)
+    })
 }
 
 /// The memory that decoding an image takes at its peak.
@@ -92,9 +128,8 @@ struct Needed {
 }
 
 /// Reads a header and returns the memory that the image needs.
-fn bytes_needed(path: &Path) -> Result<Needed, DataError> {
-    let file = File::open(path).map_err(|error| DataError::unreadable(path, error))?;
-    let reader = guess_format(path, BufReader::new(file))?;
+fn bytes_needed(path: &Path, stream: impl BufRead + Seek) -> Result<Needed, DataError> {
+    let reader = guess_format(path, stream)?;
     let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
     if is_jpeg {
         let header = jpeg_header(path, reader.into_inner())?;
@@ -138,10 +173,9 @@ fn bytes_needed(path: &Path) -> Result<Needed, DataError> {
     })
 }
 
-fn decode(path: &Path) -> Result<RgbImage, DataError> {
-    let bytes = std::fs::read(path).map_err(|error| DataError::unreadable(path, error))?;
-    let reader = guess_format(path, Cursor::new(&bytes))?;
-    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_markers::is_complete(&bytes) {
+fn decode(path: &Path, bytes: &[u8]) -> Result<RgbImage, DataError> {
+    let reader = guess_format(path, Cursor::new(bytes))?;
+    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_markers::is_complete(bytes) {
         return Err(DataError::Truncated {
             path: path.to_owned(),
         });
@@ -212,7 +246,7 @@ fn read_size(path: &Path) -> Result<(u32, u32), DataError> {
 }
 
 /// Reads the header of a JPEG. The `image` crate would read the whole file to find the size.
-fn jpeg_header(path: &Path, mut stream: BufReader<File>) -> Result<JpegHeader, DataError> {
+fn jpeg_header(path: &Path, mut stream: impl BufRead + Seek) -> Result<JpegHeader, DataError> {
     let header = stream
         .rewind()
         .and_then(|()| jpeg_markers::read_header(&mut stream))
@@ -252,10 +286,7 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     message.unwrap_or("no message")
 }
 
-fn guess_format<R: std::io::BufRead + Seek>(
-    path: &Path,
-    reader: R,
-) -> Result<ImageReader<R>, DataError> {
+fn guess_format<R: BufRead + Seek>(path: &Path, reader: R) -> Result<ImageReader<R>, DataError> {
     let mut reader = ImageReader::new(reader)
         .with_guessed_format()
         .map_err(|error| DataError::unreadable(path, error))?;

@@ -93,6 +93,15 @@ impl WeightFile {
         &self.path
     }
 
+    /// Returns the bytes of a safetensors file as they were read, or `None` of a state dict, which is read
+    /// parameter by parameter.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Safetensors(file) => Some(&file.bytes),
+            Content::Pytorch(_) => None,
+        }
+    }
+
     /// Returns the shape of the parameter `name`.
     ///
     /// # Errors

@@ -1,0 +1,241 @@
+//! How a picture was made, to make it again.
+
+use burn::tensor::backend::Backend;
+use image::RgbImage;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::code::Code;
+use super::mask::Region;
+use super::{Begun, Draft, DraftConfig, MOST_REGIONS};
+use crate::error::Error;
+use crate::generator::{ImageGenerator, NetworkConfig};
+use crate::model::Model;
+
+/// The format of recipes that this version writes and reads.
+const FORMAT: u32 = 1;
+
+/// How a picture was made: the model, the input, and the code of each level.
+///
+/// It is plain data, a JSON file of a few kilobytes. [`Model::follow`] makes the same picture of it again,
+/// bit for bit on the CPU.
+///
+/// # Examples
+///
+/// ```
+/// use burn_flex::Flex;
+/// use chimle_core::{Architecture, Code, Colorization, DraftConfig, GeneratorConfig, Model, Preset, Recipe};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = GeneratorConfig::preset(Preset::Tiny, Architecture::Colorization);
+/// let model = Model::new(config.init::<Flex>(&Default::default()), Colorization);
+/// let gray = image::RgbImage::from_fn(40, 24, |x, y| image::Rgb([(5 * x + y) as u8; 3]));
+///
+/// let draft = model.draft(&gray, DraftConfig::default())?;
+/// let finished = model.advance_by(&draft, &[4, 0, 7].map(Code::Drawn))?;
+/// let json = serde_json::to_string(&finished.recipe())?;
+///
+/// let recipe: Recipe = serde_json::from_str(&json)?;
+/// assert_eq!(&model.follow(&recipe, &gray)?, finished.picture());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The format of the recipe, 1.
+    pub format: u32,
+    /// The SHA-256 of the model's file in hexadecimal, if it was known.
+    pub model: Option<String>,
+    /// The name of the task.
+    pub task: String,
+    /// What the picture was made of.
+    pub input: RecipeInput,
+    /// The seed of the drawn codes.
+    pub seed: u64,
+    /// The first layer makes the picture. Each of the others makes a region of it, in this order.
+    pub layers: Vec<Layer>,
+}
+
+/// The input of a recipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeInput {
+    /// The SHA-256 of the decoded pixels in hexadecimal: three bytes each, row by row.
+    pub sha256: String,
+    /// The width in pixels.
+    pub width: u32,
+    /// The height in pixels.
+    pub height: u32,
+    /// [`DraftConfig::largest`].
+    pub largest: Option<u32>,
+    /// [`DraftConfig::degrade`].
+    pub degrade: bool,
+}
+
+impl RecipeInput {
+    pub(super) fn new(input: &RgbImage, config: DraftConfig) -> Self {
+        Self {
+            sha256: checksum_of_pixels(input),
+            width: input.width(),
+            height: input.height(),
+            largest: config.largest,
+            degrade: config.degrade,
+        }
+    }
+
+    /// Returns whether an image has the size of the input.
+    pub(super) fn has_size(&self, (width, height): (u32, u32)) -> bool {
+        (self.width, self.height) == (width, height)
+    }
+}
+
+/// A picture, or a region of one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// How the code of each level is made, coarse to fine.
+    pub codes: Vec<Code>,
+    /// Where the layer shows. The first layer has no region: it shows everywhere.
+    pub region: Option<Region>,
+}
+
+impl Recipe {
+    pub(super) fn new<B: Backend>(begun: &Begun<B>, layers: Vec<Layer>) -> Self {
+        Self {
+            format: FORMAT,
+            model: begun.checksum.clone(),
+            task: begun.task.clone(),
+            input: begun.input.clone(),
+            seed: begun.config.seed,
+            layers,
+        }
+    }
+
+    /// Checks that the recipe is whole and is for a model of `levels` levels.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Recipe`], naming what is wrong.
+    pub fn validate(&self, levels: usize) -> Result<(), Error> {
+        let refused = |reason: String| Err(Error::Recipe { reason });
+        if self.format != FORMAT {
+            return refused(format!(
+                "its format is {}, this version reads {FORMAT}",
+                self.format
+            ));
+        }
+        if self.layers.is_empty() || self.layers.len() > MOST_REGIONS {
+            return refused(format!(
+                "it has {} layers, it must have 1 to {MOST_REGIONS}",
+                self.layers.len()
+            ));
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            let found = layer.codes.len();
+            if found == 0 || found > levels || found != self.layers[0].codes.len() {
+                return refused(format!(
+                    "layer {} has codes of {found} levels, the model has {levels}",
+                    index + 1
+                ));
+            }
+            if layer.region.is_some() != (index > 0) {
+                return refused(format!(
+                    "layer {}: all layers but the first have a region",
+                    index + 1
+                ));
+            }
+            layer.codes.iter().try_for_each(Code::validate)?;
+        }
+        Ok(())
+    }
+}
+
+/// The SHA-256 of the pixels of an image.
+fn checksum_of_pixels(image: &RgbImage) -> String {
+    let digest = Sha256::digest(image.as_raw());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
+    /// Makes the picture of a recipe, at the full size that [`finish`](Self::finish) gives it.
+    ///
+    /// On the CPU it is the same picture bit for bit. On a GPU values can differ by rounding.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Recipe`] if the recipe is for another model or another input, or damaged; otherwise as
+    /// [`finish`](Self::finish).
+    pub fn follow(&self, recipe: &Recipe, input: &RgbImage) -> Result<RgbImage, Error> {
+        let draft = self.draft_of(recipe, input)?;
+        self.finish(&draft, input, u64::MAX, &mut |_, _| true)
+    }
+
+    /// Makes the draft of a recipe, to be looked at or continued.
+    ///
+    /// # Errors
+    ///
+    /// As [`follow`](Self::follow).
+    pub fn draft_of(&self, recipe: &Recipe, input: &RgbImage) -> Result<Draft<B, G::State>, Error> {
+        let refused = |reason: String| Err(Error::Recipe { reason });
+        recipe.validate(self.config().levels())?;
+        if recipe.task != self.task().name() {
+            let task = self.task();
+            return refused(format!("it is for {}, the model for {task}", recipe.task));
+        }
+        match (&recipe.model, self.checksum()) {
+            (Some(needed), Some(found)) if needed != found => {
+                return refused(format!(
+                    "it was made with another model: the SHA-256 of its file is {needed}, of this one {found}"
+                ));
+            }
+            _ => {}
+        }
+        if !recipe.input.has_size(input.dimensions()) {
+            let ((width, height), needed) = (input.dimensions(), &recipe.input);
+            return refused(format!(
+                "it was made of another input: of {}x{} pixels, this one has {width}x{height}",
+                needed.width, needed.height
+            ));
+        }
+        let found = checksum_of_pixels(input);
+        if found != recipe.input.sha256 {
+            return refused(format!(
+                "it was made of another input: the SHA-256 of its pixels is {}, of this one {found}",
+                recipe.input.sha256
+            ));
+        }
+        let config = DraftConfig {
+            seed: recipe.seed,
+            largest: recipe.input.largest,
+            degrade: recipe.input.degrade,
+        };
+        let start = self.draft(input, config)?;
+        self.remake(&start, &recipe.layers)
+    }
+
+    /// Makes the layers of a picture from the beginning, for example to free the memory of drafts and make
+    /// them again when they are needed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Recipe`] if there are no layers, otherwise as [`advance`](Self::advance) and
+    /// [`within`](Draft::within).
+    pub fn remake(
+        &self,
+        start: &Draft<B, G::State>,
+        layers: &[Layer],
+    ) -> Result<Draft<B, G::State>, Error> {
+        let mut whole: Option<Draft<B, G::State>> = None;
+        for layer in layers {
+            let made = self.advance_by(start, &layer.codes)?;
+            whole = Some(match (whole, &layer.region) {
+                (Some(below), Some(region)) => below.within(region.clone(), &made)?,
+                _ => made,
+            });
+        }
+        whole.ok_or_else(|| Error::Recipe {
+            reason: "it has 0 layers".to_owned(),
+        })
+    }
+}

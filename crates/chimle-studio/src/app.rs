@@ -1,0 +1,254 @@
+//! What the server holds: models, photographs, sessions, and how much may go on at once.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use burn::tensor::backend::Backend;
+use chimle_core::Kernels;
+use image::RgbImage;
+use rand::distr::{Alphanumeric, SampleString};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+
+use crate::Limits;
+use crate::catalog::Entry;
+use crate::error::ApiError;
+use crate::session::Session;
+
+/// Letters and digits of a token or of an identifier.
+const SECRET_LEN: usize = 32;
+
+/// Draws a word that cannot be guessed.
+pub(crate) fn secret() -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), SECRET_LEN)
+}
+
+/// The state of the server.
+pub(crate) struct App<B: Backend> {
+    pub(crate) models: Vec<Entry<B>>,
+    pub(crate) limits: Limits,
+    photographs: Mutex<HashMap<String, Photograph>>,
+    sessions: Mutex<HashMap<String, Arc<Session<B>>>>,
+    /// Requests that compute or wait for it.
+    slots: Arc<Semaphore>,
+    /// Photographs that are on their way. A slow one must not keep others from computing.
+    uploads: Arc<Semaphore>,
+    /// One evaluation at a time: it uses all cores. Waiting is in order.
+    compute: Semaphore,
+}
+
+struct Photograph {
+    image: Arc<RgbImage>,
+    used: Instant,
+}
+
+impl<B: Kernels> App<B> {
+    pub(crate) fn new(models: Vec<Entry<B>>, limits: Limits) -> Self {
+        Self {
+            models,
+            photographs: Mutex::default(),
+            sessions: Mutex::default(),
+            slots: Arc::new(Semaphore::new(limits.requests)),
+            uploads: Arc::new(Semaphore::new(limits.requests)),
+            compute: Semaphore::new(1),
+            limits,
+        }
+    }
+
+    /// Takes the right to compute, or says that the server is busy.
+    pub(crate) fn slot(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let slot = self.slots.clone().try_acquire_owned();
+        slot.map_err(|_| ApiError::Busy { seconds: 1 })
+    }
+
+    /// Takes the right to send a photograph, or says that the server is busy.
+    pub(crate) fn upload(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let upload = self.uploads.clone().try_acquire_owned();
+        upload.map_err(|_| ApiError::Busy { seconds: 1 })
+    }
+
+    /// Waits for a turn to compute. It must be called on a thread that may block.
+    pub(crate) fn turn(&self) -> SemaphorePermit<'_> {
+        let turn = tokio::runtime::Handle::current().block_on(self.compute.acquire());
+        turn.expect("the semaphore is never closed")
+    }
+
+    /// Does one piece of work when it is its turn. It must be called on a thread that may block.
+    pub(crate) fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _turn = self.turn();
+        work()
+    }
+
+    /// Does work of many steps. Between two of them others have their turn. `watch` is told of each step,
+    /// and returns whether to go on.
+    pub(crate) fn in_turns<T>(
+        &self,
+        mut watch: impl FnMut(usize, usize) -> bool,
+        work: impl FnOnce(&mut dyn FnMut(usize, usize) -> bool) -> T,
+    ) -> T {
+        let mut turn = Some(self.turn());
+        work(&mut |done, of| {
+            turn = None;
+            let goes_on = watch(done, of);
+            turn = Some(self.turn());
+            goes_on
+        })
+    }
+
+    pub(crate) fn entry(&self, id: usize) -> Result<&Entry<B>, ApiError> {
+        let error = || ApiError::NotFound(format!("there is no model {id}"));
+        self.models.get(id).ok_or_else(error)
+    }
+
+    pub(crate) fn add_photograph(&self, image: RgbImage) -> Result<String, ApiError> {
+        let mut photographs = locked(&self.photographs);
+        let bytes = |image: &RgbImage| image.as_raw().len() as u64;
+        let new = bytes(&image);
+        loop {
+            let held: u64 = photographs.values().map(|one| bytes(&one.image)).sum();
+            if held == 0 || held + new <= self.limits.photograph_bytes {
+                break;
+            }
+            remove_oldest(&mut photographs, |photograph| photograph.used);
+        }
+        let id = secret();
+        let photograph = Photograph {
+            image: Arc::new(image),
+            used: Instant::now(),
+        };
+        photographs.insert(id.clone(), photograph);
+        Ok(id)
+    }
+
+    pub(crate) fn photograph(&self, id: &str) -> Result<Arc<RgbImage>, ApiError> {
+        let mut photographs = locked(&self.photographs);
+        let error = || {
+            ApiError::NotFound("the photograph is gone: bring it to the studio again".to_owned())
+        };
+        let photograph = photographs.get_mut(id).ok_or_else(error)?;
+        photograph.used = Instant::now();
+        Ok(photograph.image.clone())
+    }
+
+    /// Adds a session. If there are too many, the one that was idle longest goes, unless it is in use.
+    pub(crate) fn add_session(&self, session: Session<B>) -> Result<String, ApiError> {
+        let mut sessions = locked(&self.sessions);
+        let is_full = |sessions: &HashMap<String, Arc<Session<B>>>| {
+            let held = photograph_bytes(sessions.values(), &session);
+            sessions.len() >= self.limits.sessions || held > self.limits.photograph_bytes
+        };
+        while !sessions.is_empty() && is_full(&sessions) {
+            let idle = sessions.values().map(|session| session.idle()).max();
+            if idle.is_none_or(|idle| idle < self.limits.in_use) {
+                return Err(ApiError::Busy { seconds: 30 });
+            }
+            remove_idlest(&mut sessions);
+        }
+        let id = secret();
+        sessions.insert(id.clone(), Arc::new(session));
+        Ok(id)
+    }
+
+    pub(crate) fn session(&self, id: &str) -> Result<Arc<Session<B>>, ApiError> {
+        let sessions = locked(&self.sessions);
+        let session = sessions.get(id).ok_or_else(expired)?;
+        session.touch();
+        Ok(session.clone())
+    }
+
+    pub(crate) fn remove_session(&self, id: &str) -> Result<(), ApiError> {
+        let removed = locked(&self.sessions).remove(id);
+        let session = removed.ok_or_else(expired)?;
+        // Work that goes on ends.
+        session.begin_work();
+        Ok(())
+    }
+
+    /// Drops what was not used for long, and what exceeds the memory. `current` is the session in use.
+    pub(crate) fn tidy(&self, current: Option<&Arc<Session<B>>>) {
+        let expiry = self.limits.idle;
+        locked(&self.photographs).retain(|_, photograph| photograph.used.elapsed() < expiry);
+        let mut sessions = locked(&self.sessions);
+        sessions.retain(|_, session| session.idle() < expiry);
+
+        // The states of sessions that are not in use go first. They can be made again.
+        let is_current = |session: &Arc<Session<B>>| {
+            current.is_some_and(|current| Arc::ptr_eq(current, session))
+        };
+        let mut by_use: Vec<&Arc<Session<B>>> = sessions.values().collect();
+        by_use.sort_by_key(|session| std::cmp::Reverse(session.idle()));
+        let mut kept: u64 = by_use.iter().map(|session| session.kept_bytes()).sum();
+        for session in by_use.into_iter().filter(|session| !is_current(session)) {
+            if kept <= self.limits.state_bytes {
+                break;
+            }
+            kept -= session.kept_bytes();
+            session.shrink(0);
+        }
+        if let Some(current) = current {
+            current.shrink(self.limits.state_bytes / 2);
+        }
+        // Then the sessions whose pictures are too many.
+        let most = self.limits.picture_bytes as usize;
+        let held = |sessions: &HashMap<String, Arc<Session<B>>>| -> usize {
+            sessions
+                .values()
+                .map(|session| session.tree().picture_bytes())
+                .sum()
+        };
+        while sessions.len() > 1 && held(&sessions) > most {
+            remove_idlest(&mut sessions);
+        }
+    }
+
+    /// The number of sessions and of photographs.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (
+            locked(&self.sessions).len(),
+            locked(&self.photographs).len(),
+        )
+    }
+}
+
+/// The bytes of the photographs of sessions, each counted once.
+fn photograph_bytes<'a, B: Kernels>(
+    sessions: impl Iterator<Item = &'a Arc<Session<B>>>,
+    new: &Session<B>,
+) -> u64 {
+    let mut photographs: Vec<&Arc<RgbImage>> =
+        sessions.map(|session| &session.photograph).collect();
+    photographs.push(&new.photograph);
+    photographs.sort_by_key(|photograph| Arc::as_ptr(photograph));
+    photographs.dedup_by_key(|photograph| Arc::as_ptr(photograph));
+    photographs
+        .iter()
+        .map(|photograph| photograph.as_raw().len() as u64)
+        .sum()
+}
+
+fn expired() -> ApiError {
+    ApiError::NotFound("the session has expired: begin again with the photograph".to_owned())
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn remove_oldest<K: Clone + Eq + Hash, V>(map: &mut HashMap<K, V>, used: impl Fn(&V) -> Instant) {
+    let oldest = map.iter().min_by_key(|(_, value)| used(value));
+    if let Some(key) = oldest.map(|(key, _)| key.clone()) {
+        map.remove(&key);
+    }
+}
+
+fn remove_idlest<B: Kernels>(sessions: &mut HashMap<String, Arc<Session<B>>>) {
+    let idlest = sessions.iter().max_by_key(|(_, session)| session.idle());
+    let key = idlest.map(|(key, _)| key.clone());
+    if let Some(session) = key.and_then(|key| sessions.remove(&key)) {
+        session.begin_work();
+    }
+}
+
+/// How often the server looks for what has expired.
+pub(crate) const TIDY_EVERY: Duration = Duration::from_secs(30);

@@ -1,0 +1,152 @@
+// What the page knows: the session, its pictures, what is chosen, and how it came to be.
+
+const byId = (id) => document.getElementById(id);
+
+const state = {
+  models: [],
+  /** The photograph that was brought: {id, width, height}. */
+  photograph: null,
+  session: null,
+  /** All pictures of the session, by number. */
+  pictures: [],
+  /** The chosen picture. */
+  chosen: 0,
+  /** Which continuation of a picture was chosen last: going back and forth keeps a branch. */
+  lastChild: new Map(),
+  favorites: [],
+  liked: [],
+  unliked: [],
+  between: { from: null, to: null, way: [] },
+  reference: null,
+  undone: [],
+  done: [],
+  /** The work that goes on: {controller, label}. */
+  work: null,
+  /** Pictures that are awaited, by the row that they will be in. */
+  awaited: new Map(),
+};
+
+/** Makes an element. */
+function make(tag, properties = {}, ...children) {
+  const { dataset, style, ...others } = properties;
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(others)) {
+    if (name.includes("-") || name === "role") element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  Object.assign(element.dataset, dataset);
+  for (const [name, value] of Object.entries(style ?? {})) element.style.setProperty(name, value);
+  element.append(...children);
+  return element;
+}
+
+/** Puts elements into a parent. Those that are there already are not touched, so that they keep the focus. */
+function fill(parent, elements) {
+  elements.forEach((element, index) => {
+    if (parent.children[index] !== element) parent.insertBefore(element, parent.children[index] ?? null);
+  });
+  while (parent.children.length > elements.length) parent.lastElementChild.remove();
+}
+
+const pictureUrl = (id) => address(`sessions/${state.session.id}/pictures/${id}/picture.png`);
+
+const isFinished = (picture) => picture.level === state.session.levels;
+
+const names = {
+  input: "Photograph",
+  continue: "Candidate",
+  region: "Region",
+  tone: "Other tone",
+  texture: "Other texture",
+  parts: "Combination",
+  between: "Between",
+  like: "Alike",
+  nearest: "Nearest",
+};
+
+/** What a picture is called. */
+function nameOf(picture) {
+  if (picture.kind === "input") return names.input;
+  const number = picture.number === null ? picture.id : picture.number;
+  return `${names[picture.kind]} ${number}, level ${picture.level}`;
+}
+
+/** From the photograph to a picture. */
+function pathTo(id) {
+  const path = [];
+  for (let at = id; at !== null; at = state.pictures[at].parent) path.unshift(at);
+  return path;
+}
+
+const say = (text) => { byId("status").textContent = text; };
+
+/** Remembers what is chosen and marked, for undo. */
+const remembered = () => ({
+  chosen: state.chosen,
+  lastChild: new Map(state.lastChild),
+  favorites: [...state.favorites],
+  liked: [...state.liked],
+  unliked: [...state.unliked],
+});
+
+/** Changes what is chosen or marked, so that it can be undone. */
+function change(action) {
+  state.done.push(remembered());
+  if (state.done.length > 500) state.done.shift();
+  state.undone = [];
+  action();
+  keepInBrowser();
+  render();
+}
+
+function goBackInTime(from, to) {
+  const before = from.pop();
+  if (!before) return;
+  to.push(remembered());
+  Object.assign(state, before);
+  keepInBrowser();
+  render();
+  say(`Now chosen: ${nameOf(state.pictures[state.chosen])}`);
+}
+
+const undo = () => goBackInTime(state.done, state.undone);
+const redo = () => goBackInTime(state.undone, state.done);
+
+/** What a reload of the page needs. */
+function keepInBrowser() {
+  const kept = { id: state.session.id, chosen: state.chosen, favorites: state.favorites, lastChild: [...state.lastChild] };
+  try {
+    sessionStorage.setItem("chimle-studio", JSON.stringify(kept));
+  } catch {
+    // A browser that keeps nothing forgets the session on reload.
+  }
+}
+
+function forgetInBrowser() {
+  try {
+    sessionStorage.removeItem("chimle-studio");
+  } catch {
+    // Nothing was kept.
+  }
+}
+
+function keptInBrowser() {
+  try {
+    return JSON.parse(sessionStorage.getItem("chimle-studio"));
+  } catch {
+    return null;
+  }
+}
+
+/** Shows what went wrong, and what can be done. */
+function complain(error, label, action) {
+  byId("notice-text").textContent = error.message;
+  const button = byId("notice-action");
+  button.hidden = !label;
+  button.textContent = label ?? "";
+  button.onclick = () => {
+    byId("notice").hidden = true;
+    action();
+  };
+  byId("notice").hidden = false;
+}

@@ -1,0 +1,355 @@
+//! A photograph, a model, and the tree of pictures that were made of it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use burn::tensor::backend::Backend;
+use chimle_core::{Code, Draft, DraftConfig, Error, Kernels, Layer, Model};
+use image::RgbImage;
+use serde::Serialize;
+
+use crate::error::ApiError;
+
+/// A session: everything that was made of one photograph with one model.
+pub(crate) struct Session<B: Backend> {
+    pub(crate) model: Arc<Model<B>>,
+    /// The number of the model in the list.
+    pub(crate) model_id: usize,
+    pub(crate) photograph: Arc<RgbImage>,
+    pub(crate) config: DraftConfig,
+    /// (width, height) of its pictures.
+    size: (u32, u32),
+    /// Counts the requests for work: only the newest goes on.
+    newest: AtomicU64,
+    used: Mutex<Instant>,
+    tree: Mutex<Tree<B>>,
+}
+
+/// The pictures of a session.
+pub(crate) struct Tree<B: Backend> {
+    nodes: Vec<Node<B>>,
+    /// The last picture that was made at full size.
+    full: Option<(usize, Bytes)>,
+    /// Counts how often nodes were used.
+    clock: u64,
+    /// The next candidate index of a picture that is an edit of another.
+    next_index: u64,
+}
+
+/// A picture of a session.
+pub(crate) struct Node<B: Backend> {
+    pub(crate) info: NodeInfo,
+    /// How it was made.
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) png: Bytes,
+    /// The state to continue from. It can be dropped and made again.
+    draft: Option<Draft<B>>,
+    used: u64,
+}
+
+/// How a picture came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    Input,
+    Continue,
+    Region,
+    Tone,
+    Texture,
+    Parts,
+    Between,
+    Like,
+    Nearest,
+}
+
+/// A picture as the page is told of it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct NodeInfo {
+    pub(crate) id: usize,
+    /// The picture that it continues or changes; the photograph has none.
+    pub(crate) parent: Option<usize>,
+    /// The number of levels evaluated.
+    pub(crate) level: usize,
+    pub(crate) kind: Kind,
+    /// The index of its candidate, counted from 1, where it has one.
+    pub(crate) number: Option<u64>,
+    /// The distance from a reference.
+    pub(crate) distance: Option<f32>,
+}
+
+/// Where the indices of edits begin, so that they differ from those of candidates.
+const FIRST_EDIT: u64 = 1 << 32;
+
+impl<B: Kernels> Session<B> {
+    pub(crate) fn new(
+        model: Arc<Model<B>>,
+        model_id: usize,
+        photograph: Arc<RgbImage>,
+        draft: Draft<B>,
+        png: Bytes,
+    ) -> Self {
+        let info = NodeInfo {
+            id: 0,
+            parent: None,
+            level: 0,
+            kind: Kind::Input,
+            number: None,
+            distance: None,
+        };
+        let config = draft.config();
+        let size = draft.picture().dimensions();
+        let first = Node {
+            info,
+            layers: Vec::new(),
+            png,
+            draft: Some(draft),
+            used: 0,
+        };
+        Self {
+            model,
+            model_id,
+            photograph,
+            config,
+            size,
+            newest: AtomicU64::new(0),
+            used: Mutex::new(Instant::now()),
+            tree: Mutex::new(Tree {
+                nodes: vec![first],
+                full: None,
+                clock: 0,
+                next_index: FIRST_EDIT,
+            }),
+        }
+    }
+
+    pub(crate) fn tree(&self) -> MutexGuard<'_, Tree<B>> {
+        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns (width, height) of the pictures.
+    pub(crate) fn size(&self) -> (u32, u32) {
+        self.size
+    }
+
+    /// Estimates the bytes of the state after a number of levels: what a level hands up, and the picture.
+    /// The state before the first level has the conditioning of all levels.
+    fn state_bytes(&self, level: usize) -> usize {
+        let config = self.model.config();
+        let levels = config.levels();
+        let pixels = self.size.0 as usize * self.size.1 as usize;
+        let at = |level: usize| pixels >> (2 * (levels - 1 - level));
+        let values = match level {
+            0 => (0..levels)
+                .map(|level| {
+                    let encoded = config
+                        .encoder_channels
+                        .as_ref()
+                        .and_then(|all| all.get(level));
+                    (config.in_channels + encoded.unwrap_or(&0)) * at(level)
+                })
+                .sum(),
+            level if level < levels => config.residual_channels[level - 1] * at(level),
+            _ => 0,
+        };
+        4 * values + 3 * pixels
+    }
+
+    /// Estimates the bytes of all states that are kept.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        let levels = self.tree().kept_levels();
+        levels
+            .into_iter()
+            .map(|level| self.state_bytes(level) as u64)
+            .sum()
+    }
+
+    /// Drops states until they take at most so many bytes: first those that were used longest ago, last
+    /// that of the photograph.
+    pub(crate) fn shrink(&self, most: u64) {
+        let mut kept = self.kept_bytes();
+        while kept > most {
+            let Some(level) = self.tree().drop_oldest() else {
+                return;
+            };
+            kept = kept.saturating_sub(self.state_bytes(level) as u64);
+        }
+    }
+
+    /// Notes that the session is in use.
+    pub(crate) fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    pub(crate) fn idle(&self) -> Duration {
+        self.used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed()
+    }
+
+    /// Begins work, which ends all earlier work of the session.
+    pub(crate) fn begin_work(&self) -> u64 {
+        self.newest.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Whether no newer work has begun.
+    pub(crate) fn is_newest(&self, work: u64) -> bool {
+        self.newest.load(Ordering::SeqCst) == work
+    }
+
+    /// Returns the draft of a picture. One that was dropped is made again.
+    pub(crate) fn draft(&self, id: usize) -> Result<Draft<B>, ApiError> {
+        let layers = {
+            let mut tree = self.tree();
+            if let Some(draft) = tree.draft(id)? {
+                return Ok(draft);
+            }
+            tree.node(id)?.layers.clone()
+        };
+        let draft = match id {
+            0 => self.begin_again()?,
+            _ => self.model.remake(&self.draft(0)?, &layers)?,
+        };
+        Ok(self.tree().keep(id, draft))
+    }
+
+    /// Begins again with the photograph. Drafts that were begun with what was dropped go with it.
+    fn begin_again(&self) -> Result<Draft<B>, Error> {
+        let draft = self.model.draft(&self.photograph, self.config)?;
+        self.tree().drop_drafts();
+        Ok(draft)
+    }
+
+    /// Returns a picture with these codes. It continues the picture that already has most of them.
+    pub(crate) fn with_codes(&self, codes: &[Code]) -> Result<Draft<B>, ApiError> {
+        let start = self.tree().deepest(codes);
+        let start = match start {
+            Some(draft) => draft,
+            None => self.draft(0)?,
+        };
+        Ok(self.model.advance_by(&start, &codes[start.level()..])?)
+    }
+}
+
+impl<B: Backend> Tree<B> {
+    /// Returns a picture.
+    ///
+    /// # Errors
+    ///
+    /// If the session has no picture of this number.
+    pub(crate) fn node(&self, id: usize) -> Result<&Node<B>, ApiError> {
+        let error = || ApiError::NotFound(format!("the session has no picture {id}"));
+        self.nodes.get(id).ok_or_else(error)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(crate) fn infos(&self) -> Vec<NodeInfo> {
+        self.nodes.iter().map(|node| node.info.clone()).collect()
+    }
+
+    fn draft(&mut self, id: usize) -> Result<Option<Draft<B>>, ApiError> {
+        self.node(id)?;
+        self.clock += 1;
+        let node = &mut self.nodes[id];
+        node.used = self.clock;
+        Ok(node.draft.clone())
+    }
+
+    /// Keeps a draft that was made again. If another request was faster, its draft is taken, so that all
+    /// drafts of a session were begun together.
+    fn keep(&mut self, id: usize, draft: Draft<B>) -> Draft<B> {
+        self.nodes[id].draft.get_or_insert(draft).clone()
+    }
+
+    /// The draft whose codes are the longest beginning of these.
+    fn deepest(&self, codes: &[Code]) -> Option<Draft<B>> {
+        let drafts = self.nodes.iter().filter_map(|node| node.draft.as_ref());
+        let fitting =
+            drafts.filter(|draft| !draft.has_regions() && codes.starts_with(draft.codes()));
+        fitting.max_by_key(|draft| draft.level()).cloned()
+    }
+
+    /// Adds a picture.
+    pub(crate) fn add(
+        &mut self,
+        parent: usize,
+        kind: Kind,
+        number: Option<u64>,
+        distance: Option<f32>,
+        (draft, png): (Draft<B>, Bytes),
+    ) -> NodeInfo {
+        let info = NodeInfo {
+            id: self.nodes.len(),
+            parent: Some(parent),
+            level: draft.level(),
+            kind,
+            number,
+            distance,
+        };
+        self.clock += 1;
+        self.nodes.push(Node {
+            info: info.clone(),
+            layers: draft.layers(),
+            png,
+            draft: Some(draft),
+            used: self.clock,
+        });
+        info
+    }
+
+    /// The first index of a candidate that continues this picture and was not drawn yet.
+    pub(crate) fn next_candidate(&self, parent: usize) -> u64 {
+        let drawn = self
+            .nodes
+            .iter()
+            .filter(|node| node.info.parent == Some(parent) && node.info.kind == Kind::Continue);
+        drawn.filter_map(|node| node.info.number).max().unwrap_or(0)
+    }
+
+    /// Indices for edits, each given out once.
+    pub(crate) fn edit_indices(&mut self, count: usize) -> Vec<u64> {
+        let first = self.next_index;
+        self.next_index += count as u64;
+        (first..self.next_index).collect()
+    }
+
+    pub(crate) fn set_full(&mut self, id: usize, png: Bytes) {
+        self.full = Some((id, png));
+    }
+
+    pub(crate) fn full(&self, id: usize) -> Option<Bytes> {
+        let full = self.full.as_ref().filter(|(of, _)| *of == id);
+        full.map(|(_, png)| png.clone())
+    }
+
+    fn drop_drafts(&mut self) {
+        for node in &mut self.nodes {
+            node.draft = None;
+        }
+    }
+
+    /// Drops the draft that was used longest ago, and returns its level. That of the photograph is the last.
+    fn drop_oldest(&mut self) -> Option<usize> {
+        let kept = self.nodes.iter_mut().filter(|node| node.draft.is_some());
+        let oldest = kept.min_by_key(|node| (node.info.level == 0, node.used))?;
+        oldest.draft = None;
+        Some(oldest.info.level)
+    }
+
+    /// The levels of the drafts that are kept.
+    fn kept_levels(&self) -> Vec<usize> {
+        let kept = self.nodes.iter().filter(|node| node.draft.is_some());
+        kept.map(|node| node.info.level).collect()
+    }
+
+    /// The bytes of all pictures.
+    pub(crate) fn picture_bytes(&self) -> usize {
+        let full = self.full.as_ref().map_or(0, |(_, png)| png.len());
+        full + self.nodes.iter().map(|node| node.png.len()).sum::<usize>()
+    }
+}
