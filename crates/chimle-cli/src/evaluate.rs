@@ -34,15 +34,20 @@ const REPORT_MARKDOWN: &str = "report.md";
 /// Of a model, every image of the data is brought down (its largest central square) to the output's size, degraded
 /// as the task has it, and sampled. Prints tables, each figure with its 95% bootstrap interval over images; the
 /// column `baseline` is the input itself, taken as the output. Of folders, all images are compared as sets, each at its
-/// own size, and those with the name and size of a true one also with that.
+/// own size, and those with the name and size of a true one also with that. The samples of NAME.jpg may also be called
+/// NAME-1.png, NAME-2.png and so on; then their diversity is measured too.
 ///
 /// FID and KID are measured with --fid-weights; without it, and with VGG16's weights, the same on features of VGG16, whose
 /// numbers are not comparable.
 #[derive(Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub struct Evaluate {
-    /// The folder of a run (its newest checkpoint is taken), or a model file
-    #[arg(long, value_name = "RUN|FILE", required_unless_present = "folders")]
+    /// A trained model (`chimle models`), the folder of a run (its newest checkpoint is taken), or a model file
+    #[arg(
+        long,
+        value_name = "NAME|RUN|FILE",
+        required_unless_present = "folders"
+    )]
     model: Option<PathBuf>,
 
     /// A folder of photographs that the model has not seen (for a paired task: of pairs), or `procedural`
@@ -321,9 +326,12 @@ impl Evaluate {
         model: &Model<B>,
     ) -> Result<Dataset, Failure> {
         let task = model.task();
-        let of_run = run.map(|run| (run.data.height, run.data.width));
-        let Some((height, width)) = self.size.map(|side| (side, side)).or(of_run) else {
-            let reason = format!("is needed, as {} does not say", path.display());
+        let given = self.size.map(|side| (side, side));
+        let Some((height, width)) = given.or(model.trained_size()) else {
+            let reason = format!(
+                "is needed, as {} does not say at which size it was trained",
+                path.display()
+            );
             return Err(Failure::Flag {
                 flag: "--size",
                 reason,

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use chimle_core::nn::{Generator, WeightFile};
+use chimle_core::nn::{Generator, WeightFile, write_halved};
 use chimle_core::{
-    GeneratorConfig, Kernels, NetworkConfig, TaskHandle, TrainingBackend, architecture,
+    GeneratorConfig, Kernels, NetworkConfig, TaskHandle, TrainedFor, TrainingBackend, architecture,
     load_generator, save_generator,
 };
 use clap::Args;
@@ -37,9 +37,13 @@ pub struct Import {
     after_help = "Example:\n  chimle export --model runs/color --out colorization.safetensors"
 )]
 pub struct Export {
-    /// The folder of a run (its newest checkpoint is taken), or a model file
-    #[arg(long, value_name = "RUN|FILE")]
+    /// A trained model (`chimle models`), the folder of a run (its newest checkpoint is taken), or a model file
+    #[arg(long, value_name = "NAME|RUN|FILE")]
     model: PathBuf,
+
+    /// Round the parameters to 16 bits: half the size. Every command reads such a file
+    #[arg(long)]
+    half: bool,
 
     #[command(flatten)]
     target: Target,
@@ -72,7 +76,8 @@ impl Command for Import {
             ),
         })?;
         let generator = config.init::<B::InnerBackend>(&device).load(&file)?;
-        self.target.write(&generator, &self.task)
+        self.target
+            .write(&generator, &TrainedFor::new(self.task), false)
     }
 }
 
@@ -82,9 +87,9 @@ impl Command for Export {
     fn run<B: TrainingBackend>(self, device: B::Device, _: Common) -> Result<(), Failure> {
         self.target.check()?;
         located::run_at(&self.model)?;
-        let (generator, task) =
+        let (generator, trained_for) =
             load_generator::<B::InnerBackend, Generator<_>>(&self.model, None, &device)?;
-        self.target.write(&generator, &task)
+        self.target.write(&generator, &trained_for, self.half)
     }
 }
 
@@ -120,9 +125,18 @@ impl Target {
     fn write<B: Kernels>(
         &self,
         generator: &Generator<B>,
-        task: &TaskHandle,
+        trained_for: &TrainedFor,
+        half: bool,
     ) -> Result<(), Failure> {
-        save_generator(generator, task, &self.out)?;
+        if half {
+            let folder = tempfile::tempdir()
+                .map_err(Failure::file("make a folder in", &std::env::temp_dir()))?;
+            let whole = folder.path().join("whole.safetensors");
+            save_generator(generator, trained_for, &whole)?;
+            write_halved(&WeightFile::open(&whole)?, &self.out)?;
+        } else {
+            save_generator(generator, trained_for, &self.out)?;
+        }
         let parameters = burn::module::Module::num_params(generator);
         output::say(format_args!(
             "{}: {parameters} parameters",

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chimle_core::{DataSource, TaskHandle, Vary};
+use chimle_core::{DataSource, Scale, TaskHandle, Vary};
 
 use crate::error::Failure;
 
@@ -52,6 +52,14 @@ pub fn vary(text: &str) -> Result<Vary, String> {
         ("local", _) => Ok(Vary::Local),
         (_, Some(Ok(level))) => Ok(Vary::Level(level)),
         _ => Err("must be global, local, or level:K with K from 1".to_owned()),
+    }
+}
+
+/// How larger images are sampled: `whole`, `reduced` or `tiles`.
+pub fn scale(text: &str) -> Result<Scale, String> {
+    match text.parse() {
+        Ok(Scale::Automatic) | Err(_) => Err("must be whole, reduced or tiles".to_owned()),
+        Ok(scale) => Ok(scale),
     }
 }
 

@@ -18,6 +18,7 @@ mod inputs;
 mod interrupt;
 mod located;
 mod lpips;
+mod models;
 mod orchestrate;
 mod output;
 mod page;
@@ -66,6 +67,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   chimle quickstart
+  chimle sample --model scenes-colorization-64 --input photo.jpg --out samples/
   chimle train --task colorization --data photos/ --preset small --out runs/color
   chimle sample --model runs/color --input photo.jpg --samples 8 --out samples/
   chimle studio --model runs/color
@@ -82,6 +84,7 @@ enum Commands {
     Sample(sample::Sample),
     #[cfg(feature = "studio")]
     Studio(studio::StudioCommand),
+    Models(models::Models),
     Evaluate(evaluate::Evaluate),
     Page(page::Page),
     Film(film::Film),
@@ -156,6 +159,7 @@ fn run(
         Commands::Bench(command) => device::run(command, device, seed),
         Commands::Arena(command) => command.run(device, seed),
         Commands::Verify(command) => device::run(command, device, seed),
+        Commands::Models(command) => command.run(),
         Commands::Devices(command) => command.run(),
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use chimle_core::data::{DataError, InputSize, Sizes, downsample, image_size};
 use chimle_core::{
-    Kernels, Model, Precision, Recipe, Sheet, TaskHandle, TrainingBackend, Vary, read_rgb,
+    Kernels, Model, Precision, Recipe, Scale, Sheet, TaskHandle, TrainingBackend, Vary, read_rgb,
 };
 use chimle_show::film;
 use clap::{Args, ValueEnum};
@@ -24,8 +24,8 @@ use crate::{flags, free_memory, output};
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Sample {
-    /// The folder of a run (its newest checkpoint is taken), or a model file
-    #[arg(long, value_name = "RUN|FILE")]
+    /// A trained model (`chimle models`), the folder of a run (its newest checkpoint is taken), or a model file
+    #[arg(long, value_name = "NAME|RUN|FILE")]
     model: PathBuf,
 
     /// An image as the task takes it (small, gray or color, compressed, by night), or a folder of them
@@ -52,6 +52,12 @@ pub struct Sample {
     /// Bring images whose longer side is above this down to it first
     #[arg(long, value_name = "PIXELS", value_parser = flags::count::<u32>(flags::SIDE))]
     size: Option<u32>,
+
+    /// How an image is sampled whose shorter side is more than 1.5 times that of training: `whole` (at its own size),
+    /// `reduced` (at the size of training, with the colors enlarged; colorization only) or `tiles` (overlapping parts
+    /// of the size of training) [default: reduced for colorization, otherwise tiles]
+    #[arg(long, value_name = "HOW", value_parser = flags::scale)]
+    scale: Option<Scale>,
 
     /// The type within dense blocks: f32, bf16 or f16
     #[arg(long, value_name = "TYPE", default_value_t = Precision::F32)]
@@ -82,7 +88,8 @@ const CHANGE: u32 = 300;
 
 const EXAMPLES: &str = "\
 Examples:
-  chimle sample --model runs/color --input old-photo.jpg --samples 8 --out samples/
+  chimle sample --model scenes-colorization-64 --input old-photo.jpg --out samples/
+  chimle sample --model runs/color --input old-photo.jpg --samples 20 --out samples/
   chimle sample --model runs/color --input photos/ --size 256 --degrade --out samples/
   chimle sample --model runs/color --input old-photo.jpg --vary level:1 --out samples/
   chimle sample --model runs/color --input old-photo.jpg --recipe recipe-12.json --out chosen/";
@@ -121,6 +128,7 @@ impl Command for Sample {
         let model = located
             .model
             .with_precision(self.precision)?
+            .with_scale(self.scale.unwrap_or_default())
             .with_at_once(self.chunk, common.memory);
         if self.degrade && model.task().is_paired() {
             let reason = format!(
@@ -309,8 +317,8 @@ impl Sample {
         let (width, height) = (width.saturating_mul(scale), height.saturating_mul(scale));
         // The image as decoded, and as brought to 8 bits.
         let decoded = 2 * 3 * u64::from(size.0) * u64::from(size.1);
-        let needed =
-            decoded.saturating_add(model.bytes_per_sample(height as usize, width as usize));
+        let sample = model.bytes_to_sample(height as usize, width as usize);
+        let needed = decoded.saturating_add(sample);
         let available = free_memory::available();
         if needed <= available {
             return Ok(());

@@ -93,6 +93,16 @@ pub struct Settings {
     #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
     pool: Option<Vec<usize>>,
 
+    /// The number of candidates at each level, coarse to fine, that share the global part of their codes, as in 4,2,1:
+    /// the search then chooses among local codes, too [default: 1 at each level, as in the paper]
+    #[arg(
+        long,
+        value_name = "N,N,...",
+        value_delimiter = ',',
+        conflicts_with = "flat"
+    )]
+    locals: Option<Vec<usize>>,
+
     /// Search whole codes, this many of them, instead of level by level (cIMLE instead of CHIMLE)
     #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::MANY), conflicts_with = "pool")]
     flat: Option<usize>,
@@ -199,6 +209,7 @@ impl Settings {
         let flat = self.flat.map(|candidates| Strategy::Flat { candidates });
         replace(&mut config.search.strategy, pools.or(flat));
 
+        replace(&mut config.search.locals, self.locals.clone());
         replace(&mut config.search.chunk, self.chunk);
 
         let training = &mut config.training;

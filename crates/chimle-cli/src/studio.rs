@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command as Program, Stdio};
 
 use chimle_core::data::Sizes;
-use chimle_core::{DataSource, Kernels, Model, Precision, TrainingBackend};
+use chimle_core::{DataSource, Kernels, Model, Precision, TrainingBackend, models};
 use chimle_studio::{Limits, ModelSource, Studio, is_token};
 use clap::Args;
 use image::RgbImage;
@@ -19,12 +19,13 @@ use crate::{free_memory, output};
 /// Serves a page on which a person chooses among plausible pictures, level by level.
 ///
 /// The page opens in the browser. It is for this computer alone, and its address holds a token that changes
-/// each time. Without --model it offers the runs in the folder `runs` and in the current folder.
+/// each time. Without --model it offers the trained models, and the runs in the folder `runs` and in the current folder.
 #[derive(Args)]
 #[command(name = "studio", after_help = EXAMPLES)]
 pub struct StudioCommand {
-    /// The folder of a run, or a model file. Can be given several times [default: the runs that are found]
-    #[arg(long, value_name = "RUN|FILE")]
+    /// A trained model (`chimle models`), the folder of a run, or a model file. Can be given several times [default: the
+    /// trained models, and the runs that are found]
+    #[arg(long, value_name = "NAME|RUN|FILE")]
     model: Vec<PathBuf>,
 
     /// The port; 0 takes any that is free
@@ -55,6 +56,7 @@ pub struct StudioCommand {
 const EXAMPLES: &str = "\
 Examples:
   chimle studio
+  chimle studio --model scenes-colorization-64
   chimle studio --model runs/color --model runs/decompress/best.safetensors
   chimle studio --listen 192.168.0.10 --token SomeLongSecret --no-open";
 
@@ -146,7 +148,11 @@ impl StudioCommand {
     ) -> Result<ModelSource<B::InnerBackend>, Failure> {
         let located = Located::<B::InnerBackend>::load(path, None, device)?;
         let task = located.model.task().clone();
-        let description = format!("{} levels", located.model.config().levels());
+        let trained = path.to_str().and_then(models::find);
+        let description = match trained {
+            Some(model) => format!("A trained model: {}.", model.summary),
+            None => format!("{} levels", located.model.config().levels()),
+        };
         let example = example(&located);
         let name = name(path);
         let (path, device, precision) = (path.to_owned(), device.clone(), self.precision);
@@ -192,9 +198,10 @@ fn name(path: &Path) -> String {
     }
 }
 
-/// The runs in the folder of runs and in the current folder.
+/// The trained models, and the runs in the folder of runs and in the current folder.
 fn found() -> Vec<PathBuf> {
-    let mut found = Vec::new();
+    let trained = models::ALL.iter().map(|model| PathBuf::from(model.name));
+    let mut found: Vec<PathBuf> = trained.collect();
     for folder in [RUNS, "."] {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let mut runs: Vec<PathBuf> = entries

@@ -40,10 +40,10 @@ pub struct Train {
     #[arg(long, value_name = "RUN", required_unless_present = "resume")]
     out: Option<PathBuf>,
 
-    /// Start from the weights of this run or file instead of fresh ones; the network is then the file's
+    /// Start from the weights of this trained model, run or file instead of fresh ones; the network is then the file's
     ///
     /// A checkpoint of the authors' release (.pth) will do too.
-    #[arg(long, value_name = "RUN|FILE", conflicts_with = "resume")]
+    #[arg(long, value_name = "NAME|RUN|FILE", conflicts_with = "resume")]
     init: Option<PathBuf>,
 
     /// Training steps in all, 0 for an untrained model; the learning rate's schedule is scaled along
@@ -194,7 +194,11 @@ impl Train {
             None => self.settings.config()?,
         };
         if let Some(init) = &self.init {
-            let init = flags::absolute(init)?;
+            // A trained model has a name and no path.
+            let init = match init.exists() {
+                true => flags::absolute(init)?,
+                false => init.clone(),
+            };
             let file = load_weights(&init)?;
             config.generator = GeneratorConfig::of_file(&file, Some(architecture(&*config.task)))?;
             config.init = Some(init);

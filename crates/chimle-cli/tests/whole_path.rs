@@ -184,6 +184,43 @@ fn folders_are_measured_by_the_names_of_their_images() {
 }
 
 #[test]
+fn folders_may_hold_several_samples_for_each_true_image() {
+    let folder = folder();
+    let path = folder.path();
+    for name in ["real", "fake"] {
+        std::fs::create_dir(path.join(name)).unwrap();
+    }
+    for name in ["a", "b-1"] {
+        photograph(path.join(format!("real/{name}.png")), 24, 20);
+    }
+    // Samples differ from the truth by the lines that a JPEG or another size of it leaves out.
+    for (name, height) in [("a-01.jpg", 20), ("a-02.png", 20), ("a-sheet.png", 40)] {
+        photograph(path.join("fake").join(name), 24, height);
+    }
+    for (name, height) in [("b-1-01.png", 20), ("b-1-02.jpg", 20), ("b-1-10.png", 20)] {
+        photograph(path.join("fake").join(name), 24, height);
+    }
+    chimle(path, "evaluate --folders real fake --out found").succeeds();
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path.join("found/report.json")).unwrap()).unwrap();
+    assert_eq!(report["samples"], 2);
+    let of = |measure: &str| &report["likeness"]["distance"][measure];
+    assert_eq!(of("best")["images"], 2);
+    // One of the two samples of each image is the image itself.
+    assert_eq!(of("best")["value"], 0.0);
+    let mean = of("mean")["value"].as_f64().unwrap();
+    let diversity = report["diversity"]["value"].as_f64().unwrap();
+    assert!(
+        mean > 0.0 && (diversity - 2.0 * mean).abs() < 1e-6,
+        "{mean} {diversity}"
+    );
+    let faithfulness = report["faithfulness_weighted_variance"].as_array().unwrap();
+    assert!(!faithfulness.is_empty());
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("2 images of fake are left out"), "{notes}");
+}
+
+#[test]
 fn every_task_trains_on_made_up_scenes() {
     let folder = folder();
     for task in ["super_resolution", "decompression", "paired"] {

@@ -14,13 +14,12 @@ use std::path::{Path, PathBuf};
 use burn::optim::Optimizer;
 use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use chimle_data::TaskHandle;
 use chimle_weights::WeightFile;
 
 use crate::checksums;
 use crate::error::Error;
 use crate::generator::{ImageGenerator, TrainableGenerator};
-use crate::model_file::save_generator;
+use crate::model_file::{TrainedFor, save_generator};
 use crate::optimizer::ModuleAdam;
 use crate::parameters::all_finite;
 use crate::position::Position;
@@ -103,7 +102,7 @@ impl Checkpoint {
         parent: &Path,
         generator: &G,
         average: Option<&G::Evaluated>,
-        task: &TaskHandle,
+        trained_for: &TrainedFor,
         optimizer: &ModuleAdam<B, G>,
         position: &Position,
         keep: usize,
@@ -126,9 +125,9 @@ impl Checkpoint {
         let folder = writing.path();
 
         let mut files = vec![GENERATOR, OPTIMIZER, POSITION];
-        save_generator(&newest, task, &folder.join(GENERATOR))?;
+        save_generator(&newest, trained_for, &folder.join(GENERATOR))?;
         if let Some(average) = average {
-            save_generator(average, task, &folder.join(AVERAGE))?;
+            save_generator(average, trained_for, &folder.join(AVERAGE))?;
             files.push(AVERAGE);
         }
         let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();

@@ -11,6 +11,15 @@ pub enum Error {
     /// Images could not be read or made into examples.
     #[error(transparent)]
     Data(#[from] chimle_data::DataError),
+    /// The name is neither that of a file, a run or a trained model.
+    #[cfg(feature = "pretrained")]
+    #[error("{name:?} is no run, no file and no trained model; the trained models are {}", known.join(", "))]
+    UnknownModel {
+        /// The name asked for.
+        name: String,
+        /// The names of all models.
+        known: Vec<&'static str>,
+    },
     /// A generator's configuration is impossible.
     #[error(transparent)]
     Generator(#[from] chimle_nn::ConfigError),

@@ -45,6 +45,12 @@ pub trait NetworkConfig:
         None
     }
 
+    /// Returns the number of values at the beginning of each code that act on the whole image. The
+    /// others are local. The default is 0: the code is not divided.
+    fn global_values(&self) -> usize {
+        0
+    }
+
     /// Estimates how many bytes each level takes, coarse to fine, to make one output of this size
     /// without gradients.
     ///
@@ -99,10 +105,12 @@ pub trait ImageGenerator<B: Backend>:
         Precision::F32
     }
 
-    /// Returns the number of values at the beginning of each code that act on the whole image. The
-    /// others are local. The default is 0: the code is not divided.
-    fn global_values(&self) -> usize {
-        0
+    /// Returns the shape `[channels, h, w]` of the local values in a code of the next level, in row-major
+    /// order. Tiles of a large picture then share the local values where they overlap. The default is
+    /// `None`: it is not known which values belong to which place.
+    fn local_shape(&self, state: &Self::State) -> Option<[usize; 3]> {
+        let _ = state;
+        None
     }
 
     /// Returns the parameters that learn at `mapping_rate` times the learning rate. The default is
@@ -201,6 +209,10 @@ impl NetworkConfig for GeneratorConfig {
         self.levels()
     }
 
+    fn global_values(&self) -> usize {
+        self.map_code
+    }
+
     fn validate(&self, task: &dyn Task) -> Result<(), Error> {
         self.validate()?;
         let setting = |field, reason| Err(Error::Setting { field, reason });
@@ -268,8 +280,9 @@ impl<B: Kernels> ImageGenerator<B> for Generator<B> {
         self.compute().precision
     }
 
-    fn global_values(&self) -> usize {
-        self.config().map_code
+    fn local_shape(&self, state: &Self::State) -> Option<[usize; 3]> {
+        let [height, width] = state.code_size()?;
+        Some([self.config().code_channels, height, width])
     }
 
     /// The parameters of the mapping networks.

@@ -51,6 +51,7 @@ mod path_text;
 mod position;
 mod round;
 mod run_folder;
+mod scale;
 mod seed;
 mod sheet;
 mod times;
@@ -62,6 +63,8 @@ pub use chimle_data as data;
 pub use chimle_imle as imle;
 pub use chimle_knn as knn;
 pub use chimle_metrics as metrics;
+#[cfg(feature = "pretrained")]
+pub use chimle_models as models;
 pub use chimle_nn as nn;
 pub use chimle_perceptual as perceptual;
 
@@ -86,8 +89,9 @@ pub use generator::{
 pub use log::{RunLog, SkippedLine};
 pub use memory::explain;
 pub use model::{Model, Vary, check_precision, load_generator, load_weights};
-pub use model_file::save_generator;
+pub use model_file::{TrainedFor, save_generator};
 pub use run_folder::RunFolder;
+pub use scale::Scale;
 pub use sheet::Sheet;
 pub use times::Times;
 pub use trainer::Trainer;

@@ -72,6 +72,15 @@ pub(crate) struct Rows {
     bytes: u64,
 }
 
+impl Clone for Rows {
+    fn clone(&self) -> Self {
+        Self {
+            most: AtomicUsize::new(self.most.load(Ordering::Relaxed)),
+            bytes: self.bytes,
+        }
+    }
+}
+
 impl Rows {
     /// At most so many rows, in so many bytes.
     pub(crate) fn new(most: usize, bytes: u64) -> Self {

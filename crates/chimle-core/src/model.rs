@@ -15,8 +15,9 @@ use crate::checksums::{checksum_of, checksum_of_bytes};
 use crate::error::Error;
 use crate::generator::{ImageGenerator, NetworkConfig};
 use crate::memory::{Rows, USUAL_BYTES, USUAL_ROWS};
-use crate::model_file::{generator_of, task_of};
+use crate::model_file::{TrainedFor, generator_of};
 use crate::run_folder::RunFolder;
+use crate::scale::Scale;
 
 /// Which part of the code differs between the samples of one input. The rest is the same as in the
 /// first sample.
@@ -34,10 +35,13 @@ pub enum Vary {
 }
 
 /// A generator that is ready to be sampled, and its task.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Model<B: Backend, G = Generator<B>> {
     generator: G,
     task: TaskHandle,
+    /// The height and the width of the outputs in training, where they are known.
+    trained_size: Option<(usize, usize)>,
+    scale: Scale,
     device: B::Device,
     rows: Rows,
     checksum: Option<String>,
@@ -47,11 +51,37 @@ impl<B: Kernels> Model<B> {
     /// Loads a run's newest checkpoint, or a file of weights that carries its configuration (a
     /// checkpoint's `generator.safetensors`, or what `chimle import` and `chimle export` write).
     ///
+    /// With the feature `pretrained`, `path` can also be the name of a trained model. A file or a folder
+    /// of that name comes first.
+    ///
     /// # Errors
     ///
     /// If `path` holds no model, or a damaged one. The error names the file.
     pub fn load(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, Error> {
         Self::load_as(path, device)
+    }
+
+    /// Loads a trained model of the crate `chimle-models` by its name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownModel`] if the crate holds no such model. The error lists the names.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use burn_flex::Flex;
+    /// use chimle_core::Model;
+    ///
+    /// let model = Model::<Flex>::pretrained("scenes-colorization-64", &Default::default())?;
+    /// let photograph = image::RgbImage::from_pixel(96, 64, image::Rgb([128; 3]));
+    /// let colorings = model.sample(&photograph, 2, 0)?;
+    /// assert_eq!(colorings[0].dimensions(), (96, 64));
+    /// # Ok::<(), chimle_core::Error>(())
+    /// ```
+    #[cfg(feature = "pretrained")]
+    pub fn pretrained(name: &str, device: &B::Device) -> Result<Self, Error> {
+        Self::of_file(Path::new(name), pretrained(name)?, device)
     }
 }
 
@@ -63,14 +93,21 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     /// As [`load`](Model::load); also if the task is not [registered](chimle_data::register).
     pub fn load_as(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, Error> {
         let path = path.as_ref();
-        let file = load_weights(path)?;
+        Self::of_file(path, load_weights(path)?, device)
+    }
+
+    fn of_file(path: &Path, file: WeightFile, device: &B::Device) -> Result<Self, Error> {
         let generator: G = generator_of(&file, None, device)?;
-        let task = task_at(path, &file, generator.config())?;
         let checksum = match file.bytes() {
             Some(bytes) => checksum_of_bytes(bytes),
             None => checksum_of(file.path()).map_err(Error::file("read", file.path()))?,
         };
-        Ok(Self::new(generator, task).with_checksum(checksum))
+        let trained_for = trained_for(path, &file, generator.config())?;
+        let model = Self::new(generator, trained_for.task).with_checksum(checksum);
+        Ok(Self {
+            trained_size: trained_for.size,
+            ..model
+        })
     }
 
     /// Makes a model of a generator. The generator is [prepared](ImageGenerator::prepared).
@@ -79,6 +116,8 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
             device: generator.device(),
             generator: generator.prepared(),
             task: task.into(),
+            trained_size: None,
+            scale: Scale::default(),
             rows: Rows::new(USUAL_ROWS, USUAL_BYTES),
             checksum: None,
         }
@@ -124,6 +163,20 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         Ok(Self { generator, ..self })
     }
 
+    /// Sets how pictures that are larger than those of training are sampled.
+    pub fn with_scale(self, scale: Scale) -> Self {
+        Self { scale, ..self }
+    }
+
+    /// Sets the height and the width of the outputs in training, in pixels. A run and a file of weights
+    /// say it, so [`load`](Model::load) has set it.
+    pub fn with_trained_size(self, height: usize, width: usize) -> Self {
+        Self {
+            trained_size: Some((height, width)),
+            ..self
+        }
+    }
+
     /// Sets how many samples are evaluated at once at most, and in how many bytes by the estimate of
     /// [`NetworkConfig::bytes_per_output`]. The default is 64 samples in 1 GiB. When the device runs
     /// out of memory, the number is halved.
@@ -135,6 +188,16 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     /// Returns the configuration of the generator.
     pub fn config(&self) -> &G::Config {
         self.generator.config()
+    }
+
+    /// Returns the height and the width of the outputs in training, in pixels, where they are known.
+    pub fn trained_size(&self) -> Option<(usize, usize)> {
+        self.trained_size
+    }
+
+    /// Returns how pictures that are larger than those of training are sampled.
+    pub fn scale(&self) -> Scale {
+        self.scale
     }
 
     /// Returns the task.
@@ -168,7 +231,8 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     /// lightness is used), compressed, or by night. It may have any size. Sides that the levels
     /// cannot divide are continued at the right and bottom edge, and the outputs are cut back.
     /// Outputs have the input's size times [`enlargement`](Self::enlargement). The same seed gives
-    /// the same outputs, and output k does not depend on `samples`.
+    /// the same outputs, and output k does not depend on `samples`. [`Scale`] says how an input is
+    /// sampled that is larger than those of training.
     ///
     /// # Errors
     ///
@@ -223,7 +287,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         vary: Vary,
     ) -> Result<Vec<Planes>, Error> {
         let levels = self.config().levels();
-        let global = self.generator.global_values();
+        let global = self.generator.config().global_values();
         match vary {
             Vary::Level(level) if !(1..=levels).contains(&level) => {
                 return Err(Error::Setting {
@@ -240,6 +304,22 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
             }
             _ => {}
         }
+        match self.scale_of_input(input)? {
+            Scale::Reduced => self.vary_reduced(input, samples, seed, vary),
+            Scale::Tiles => self.vary_tiles(input, samples, seed, vary),
+            Scale::Automatic | Scale::Whole => self.vary_whole(input, samples, seed, vary),
+        }
+    }
+
+    /// Draws samples of an input that is evaluated as a whole.
+    pub(crate) fn vary_whole(
+        &self,
+        input: &Planes,
+        samples: usize,
+        seed: u64,
+        vary: Vary,
+    ) -> Result<Vec<Planes>, Error> {
+        let global = self.generator.config().global_values();
         let conditioned = self.condition(input)?;
         let pool = SeededPool::new(seed);
         let (height, width) = conditioned.sizes.output();
@@ -287,7 +367,8 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         })
     }
 
-    /// Estimates how many bytes one sample of this size takes at its peak.
+    /// Estimates how many bytes the generator takes at its peak for one output of this size, evaluated as
+    /// a whole. See also [`bytes_to_sample`](Self::bytes_to_sample).
     pub fn bytes_per_sample(&self, height: usize, width: usize) -> u64 {
         let precision = self.generator.precision();
         self.config().bytes_per_output(precision, height, width)
@@ -320,12 +401,20 @@ pub(crate) struct Conditioned<B: Backend> {
     pub(crate) width: usize,
 }
 
-/// Opens the weights of a run's newest checkpoint, or a file of weights.
+/// Opens the weights of a run's newest checkpoint, a file of weights, or (with the feature `pretrained`)
+/// a trained model by its name.
 ///
 /// # Errors
 ///
 /// If `path` holds no weights, or damaged ones.
 pub fn load_weights(path: &Path) -> Result<WeightFile, Error> {
+    #[cfg(feature = "pretrained")]
+    if let Some(name) = path.to_str()
+        && !path.exists()
+        && !name.contains(['/', '\\', '.'])
+    {
+        return pretrained(name);
+    }
     let weights = if path.is_dir() {
         let newest = RunFolder::at(path).newest_checkpoint()?;
         newest.check_model()?;
@@ -334,6 +423,18 @@ pub fn load_weights(path: &Path) -> Result<WeightFile, Error> {
         path.to_owned()
     };
     Ok(WeightFile::open(weights)?)
+}
+
+#[cfg(feature = "pretrained")]
+fn pretrained(name: &str) -> Result<WeightFile, Error> {
+    let model = chimle_models::find(name).ok_or_else(|| Error::UnknownModel {
+        name: name.to_owned(),
+        known: chimle_models::ALL.iter().map(|model| model.name).collect(),
+    })?;
+    Ok(WeightFile::from_safetensors(
+        model.name,
+        model.weights.to_vec(),
+    )?)
 }
 
 /// Loads the generator of a run or of a file of weights, as [`Model::load`] finds it, to be trained
@@ -347,27 +448,27 @@ pub fn load_generator<B: Backend, G: ImageGenerator<B>>(
     path: impl AsRef<Path>,
     task: Option<&TaskHandle>,
     device: &B::Device,
-) -> Result<(G, TaskHandle), Error> {
+) -> Result<(G, TrainedFor), Error> {
     let path = path.as_ref();
     let file = load_weights(path)?;
     let generator: G = generator_of(&file, task, device)?;
-    let task = match task {
-        Some(task) => task.clone(),
-        None => task_at(path, &file, generator.config())?,
+    let trained_for = match task {
+        Some(task) => TrainedFor::new(task.clone()),
+        None => trained_for(path, &file, generator.config())?,
     };
-    Ok((generator, task))
+    Ok((generator, trained_for))
 }
 
-/// Returns the task of a run or of a file of weights.
-fn task_at<C: NetworkConfig>(
+/// Returns what a run or a file of weights was trained for.
+fn trained_for<C: NetworkConfig>(
     path: &Path,
     file: &WeightFile,
     config: &C,
-) -> Result<TaskHandle, Error> {
+) -> Result<TrainedFor, Error> {
     if path.is_dir() {
-        return Ok(RunFolder::at(path).read_config::<C>()?.task);
+        return Ok((&RunFolder::at(path).read_config::<C>()?).into());
     }
-    task_of(file, config)
+    TrainedFor::of_file(file, config)
 }
 
 /// Checks that the device has the precision.
@@ -414,15 +515,15 @@ pub(crate) fn draw<B: Backend, G: ImageGenerator<B>>(
 }
 
 /// The codes of some samples of one input, of which a part differs between samples.
-struct Varied<'a> {
-    pool: &'a SeededPool,
-    vary: Vary,
+pub(crate) struct Varied<'a> {
+    pub(crate) pool: &'a SeededPool,
+    pub(crate) vary: Vary,
     /// The number of global values at the beginning of a code.
-    global: usize,
+    pub(crate) global: usize,
 }
 
 impl Varied<'_> {
-    fn codes<B: Backend>(
+    pub(crate) fn codes<B: Backend>(
         &self,
         level: usize,
         samples: Range<usize>,
@@ -458,16 +559,19 @@ impl Varied<'_> {
 
 /// Continues an image at the right and bottom edge up to multiples of `multiple`.
 pub(crate) fn extend(image: &Planes, multiple: usize) -> Planes {
-    let (height, width) = (image.height, image.width);
-    let (high, wide) = (
-        height.next_multiple_of(multiple),
-        width.next_multiple_of(multiple),
-    );
-    if (high, wide) == (height, width) || width == 0 || height == 0 {
+    let height = image.height.next_multiple_of(multiple);
+    let width = image.width.next_multiple_of(multiple);
+    continued(image, height, width)
+}
+
+/// Continues an image at the right and bottom edge up to a size.
+pub(crate) fn continued(image: &Planes, height: usize, width: usize) -> Planes {
+    if (height, width) == (image.height, image.width) || image.data.is_empty() {
         return image.clone();
     }
-    Planes::from_fn(image.channels, high, wide, |channel, row, column| {
-        image.get(channel, row.min(height - 1), column.min(width - 1))
+    let (last_row, last_column) = (image.height - 1, image.width - 1);
+    Planes::from_fn(image.channels, height, width, |channel, row, column| {
+        image.get(channel, row.min(last_row), column.min(last_column))
     })
 }
 

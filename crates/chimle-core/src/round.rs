@@ -6,7 +6,7 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use chimle_data::{Batch, Dataset, Example, Loader};
-use chimle_imle::{Candidate, CodePool, ExampleId, SeededPool, Target};
+use chimle_imle::{Candidate, CodePool, ExampleId, GroupedPool, SeededPool, Target};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -65,8 +65,11 @@ pub(crate) struct Round {
     /// The number of steps trained on the round.
     steps: u64,
     /// The candidates of the round.
-    pool: SeededPool,
+    pool: Pool,
 }
+
+/// Where the candidates of a round come from.
+pub(crate) type Pool = GroupedPool<SeededPool>;
 
 /// An example of a round.
 struct Entry {
@@ -226,7 +229,7 @@ impl Round {
     }
 
     /// Returns the candidates of the round.
-    pub(crate) fn pool(&self) -> &SeededPool {
+    pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }
 
@@ -339,7 +342,7 @@ impl<'a> Searched<'a> {
 /// The examples of one training step, with their codes.
 pub(crate) struct Step<'a> {
     entries: Vec<&'a Entry>,
-    pool: &'a SeededPool,
+    pool: &'a Pool,
 }
 
 impl<'a> Step<'a> {
@@ -395,8 +398,10 @@ impl<'a> Step<'a> {
 }
 
 /// The candidates of a round.
-fn pool<C>(config: &RunConfig<C>, index: u64) -> SeededPool {
-    SeededPool::new(derive(config.seed, Stream::Pool, index))
+fn pool<C: NetworkConfig>(config: &RunConfig<C>, index: u64) -> Pool {
+    let pool = SeededPool::new(derive(config.seed, Stream::Pool, index));
+    let global = config.generator.global_values();
+    GroupedPool::new(pool, global, config.search.locals.clone())
 }
 
 /// Loads the examples at some places of a drawing, in order.

@@ -20,7 +20,7 @@ use crate::generator::{ImageGenerator, NetworkConfig, TrainableDistance, Trainab
 use crate::log::Log;
 use crate::memory::{Rows, USUAL_BYTES, chunks};
 use crate::model::{Model, check_precision, load_weights};
-use crate::model_file::save_generator;
+use crate::model_file::{TrainedFor, save_generator};
 use crate::optimizer::{self, Groups};
 use crate::parameters::{averaged, numbered};
 use crate::position::Position;
@@ -990,7 +990,7 @@ where
         };
         if self.best.is_none_or(|best| value < best) {
             let path = self.folder.best_path();
-            save_generator(&self.evaluated(), &self.config.task, &path)?;
+            save_generator(&self.evaluated(), &TrainedFor::from(&self.config), &path)?;
             self.best = Some(value);
         }
         Ok(())
@@ -1015,7 +1015,7 @@ where
             &self.folder.checkpoints_path(),
             self.workers[0].generator(),
             self.average.as_ref(),
-            &self.config.task,
+            &TrainedFor::from(&self.config),
             self.workers[0].optimizer(),
             &position,
             self.config.training.keep,

@@ -155,6 +155,27 @@ fn mean_difference(a: &Path, b: &Path) -> f32 {
 }
 
 #[test]
+fn candidates_may_share_global_codes_and_impossible_groups_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = small(Colorization);
+    let create = |config: &RunConfig, name: &str| {
+        Trainer::<B>::create(config.clone(), folder.path().join(name), Default::default())
+    };
+    config.search.locals = vec![2, 1];
+    let mut grouped = create(&config, "grouped").unwrap();
+    grouped.run(&mut Silent).unwrap();
+    for locals in [vec![2], vec![2, 3], vec![0, 1]] {
+        config.search.locals = locals;
+        let error = create(&config, "impossible").err().unwrap();
+        assert!(error.to_string().contains("search.locals"), "{error}");
+    }
+    config.search.locals = vec![1, 1];
+    config.search.strategy = Strategy::Flat { candidates: 3 };
+    let error = create(&config, "flat").err().unwrap();
+    assert!(error.to_string().contains("hierarchical"), "{error}");
+}
+
+#[test]
 fn a_batch_in_parts_trains_as_the_whole_batch() {
     let folder = tempfile::tempdir().unwrap();
     let train = |accumulate: usize| {

@@ -149,14 +149,16 @@ fn srgb_from_linear(v: f64) -> f64 {
 
 /// Returns the linear light of each 8-bit sRGB value.
 fn linear_table() -> [f64; 256] {
-    std::array::from_fn(|i| {
-        let v = i as f64 / 255.0;
-        if v > 0.04045 {
-            ((v + 0.055) / 1.055).powf(2.4)
-        } else {
-            v / 12.92
-        }
-    })
+    std::array::from_fn(|i| linear(i as f64 / 255.0))
+}
+
+/// The inverse of [`srgb_from_linear`].
+fn linear(v: f64) -> f64 {
+    if v > 0.04045 {
+        ((v + 0.055) / 1.055).powf(2.4)
+    } else {
+        v / 12.92
+    }
 }
 
 #[cfg(test)]

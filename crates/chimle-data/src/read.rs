@@ -102,7 +102,14 @@ pub(crate) fn with_rgb<T>(path: &Path, work: impl FnOnce(RgbImage) -> T) -> Resu
         let file = File::open(path).map_err(|error| DataError::unreadable(path, error))?;
         bytes_needed(path, BufReader::new(file))
     })?;
-    let _share = take(path, needed.bytes.saturating_add(MAX_METADATA).saturating_add(size), needed.size)?;
+    let _share = take(
+        path,
+        needed
+            .bytes
+            .saturating_add(MAX_METADATA)
+            .saturating_add(size),
+        needed.size,
+    )?;
     let image = catching(path, || {
         let bytes = std::fs::read(path).map_err(|error| DataError::unreadable(path, error))?;
         decode(path, &bytes)
@@ -114,9 +121,8 @@ pub(crate) fn with_rgb<T>(path: &Path, work: impl FnOnce(RgbImage) -> T) -> Resu
 fn take(path: &Path, bytes: u64, (width, height): (u32, u32)) -> Result<Share<'static>, DataError> {
     BUDGET.take(bytes).map_err(|most| {
         let (all, most) = (bytes.div_ceil(1 << 20), most >> 20);
-        let reason = format!(
-            "decoding {width}x{height} pixels needs {all} MiB, the limit is {most} MiB"
-        );
+        let reason =
+            format!("decoding {width}x{height} pixels needs {all} MiB, the limit is {most} MiB");
         too_large(path, reason)
     })
 }
@@ -350,6 +356,10 @@ fn over_white(image: &DynamicImage) -> RgbImage {
 mod tests {
     use super::*;
 
+    fn needed(path: &Path) -> Needed {
+        bytes_needed(path, BufReader::new(File::open(path).unwrap())).unwrap()
+    }
+
     /// The decoder of WebP decodes to four channels before it returns three.
     #[test]
     fn what_a_decoder_keeps_for_itself_is_counted() {
@@ -357,7 +367,7 @@ mod tests {
         let path = folder.path().join("a.webp");
         let image = RgbImage::from_pixel(20, 10, Rgb([1, 2, 3]));
         image.save(&path).unwrap();
-        assert_eq!(bytes_needed(&path).unwrap().bytes, 200 * (3 + 4));
+        assert_eq!(needed(&path).bytes, 200 * (3 + 4));
     }
 
     #[test]
@@ -366,7 +376,7 @@ mod tests {
         let path = folder.path().join("a.png");
         let image = RgbImage::from_pixel(20, 10, Rgb([1, 2, 3]));
         image.save(&path).unwrap();
-        assert_eq!(bytes_needed(&path).unwrap().bytes, 200 * (3 + 3));
+        assert_eq!(needed(&path).bytes, 200 * (3 + 3));
     }
 
     /// No known file makes a decoder panic, so the test itself panics.

@@ -4,21 +4,20 @@ use std::ops::Range;
 
 use image::RgbImage;
 
-use crate::color::{lightness_and_chroma, srgb_table};
+use crate::color::{lightness_and_chroma, linear_of_lab, srgb_table};
 
-/// How far colors reach, in pixels of the small picture: the standard deviation of a Gaussian.
-const REACH: f32 = 0.7;
-/// How different the lightness may be across which colors reach, of 100.
-const CONTRAST: f32 = 10.0;
-/// Values of the table of the Gaussian of lightness, one for each whole difference.
-const DIFFERENCES: usize = 101;
+/// The deviation of lightness within a window, of 100, below which colors do not follow it.
+const DEVIATION: f32 = 3.0;
 
 /// Puts the colors of a small picture onto a photograph: the result has the lightness of the photograph
 /// and its size.
 ///
-/// The chroma of each pixel is a mean of the chroma of the nine nearest pixels of the small picture. Near
-/// ones count more, and so do those of a similar lightness, so that colors end where objects end (the joint
-/// bilateral upsampling of Kopf et al. 2007). Where the two have one size, the colors stay where they are.
+/// Where color changes together with lightness, the enlarged color changes where the lightness of the
+/// photograph does, so colors do not run over edges. For this, a* and b* are fitted by a line in L* over each
+/// 3 x 3 window of the small picture, and the line is evaluated at the lightness of the photograph. This is
+/// the guided filter (He, Sun & Tang 2013) with coefficients at low resolution (He & Sun 2015). The part of the
+/// colors that the lines do not explain is enlarged bilinearly and added. Where the two pictures have one size,
+/// the colors stay where they are.
 ///
 /// A photograph is recolored strip by strip, so that a program can show progress and stop.
 ///
@@ -37,12 +36,16 @@ const DIFFERENCES: usize = 101;
 #[derive(Debug)]
 pub struct Recoloring<'a> {
     photograph: &'a RgbImage,
-    /// Lightness, a and b of each pixel of the small picture.
-    colors: Vec<[f32; 3]>,
-    width: usize,
-    height: usize,
-    similar: [f32; DIFFERENCES],
+    /// The lines of a* and b*.
+    lines: [Line; 2],
     srgb: Vec<u8>,
+}
+
+/// A color channel as a line in the lightness of the photograph, at each pixel of the small picture.
+#[derive(Debug)]
+struct Line {
+    slope: Map,
+    offset: Map,
 }
 
 impl<'a> Recoloring<'a> {
@@ -56,19 +59,16 @@ impl<'a> Recoloring<'a> {
             !small.is_empty(),
             "the picture with the colors has no pixels"
         );
-        let gauss = |difference: usize| {
-            let deviations = difference as f32 / CONTRAST;
-            (-0.5 * deviations * deviations).exp()
-        };
+        let colors = small.pixels().map(|pixel| lightness_and_chroma(pixel.0));
+        let colors: Vec<[f32; 3]> = colors.collect();
+        let [lightness, a, b] = [0, 1, 2].map(|channel| Map {
+            height: small.height() as usize,
+            width: small.width() as usize,
+            data: colors.iter().map(|color| color[channel]).collect(),
+        });
         Self {
             photograph,
-            colors: small
-                .pixels()
-                .map(|pixel| lightness_and_chroma(pixel.0))
-                .collect(),
-            width: small.width() as usize,
-            height: small.height() as usize,
-            similar: std::array::from_fn(gauss),
+            lines: [a, b].map(|color| Line::fit(&lightness, &color)),
             srgb: srgb_table(),
         }
     }
@@ -87,72 +87,113 @@ impl<'a> Recoloring<'a> {
     /// If the photograph does not have these rows.
     pub fn rows(&self, rows: Range<u32>) -> Vec<u8> {
         let (width, height) = self.photograph.dimensions();
-        let columns = taps(width as usize, self.width);
-        let lines = taps(height as usize, self.height);
-        let mut bytes = Vec::with_capacity(3 * (rows.len()) * width as usize);
+        let small = &self.lines[0].slope;
+        let across = neighbors(small.width, width as usize);
+        let down = neighbors(small.height, height as usize);
+        let mut bytes = Vec::with_capacity(3 * rows.len() * width as usize);
         for y in rows {
-            let line = &lines[y as usize];
             for x in 0..width {
                 let lightness = lightness_and_chroma(self.photograph.get_pixel(x, y).0)[0];
-                let [a, b] = self.chroma(lightness, line, &columns[x as usize]);
+                let (row, column) = (down[y as usize], across[x as usize]);
+                let [a, b] = [0, 1].map(|channel| {
+                    let Line { slope, offset } = &self.lines[channel];
+                    slope.between(row, column) * lightness + offset.between(row, column)
+                });
                 bytes.extend(self.byte_color(lightness, a, b));
             }
         }
         bytes
     }
 
-    /// The mean chroma of nine pixels of the small picture.
-    fn chroma(&self, lightness: f32, rows: &Taps, columns: &Taps) -> [f32; 2] {
-        let (mut sum_a, mut sum_b, mut total) = (0.0, 0.0, 0.0);
-        for (row, by_row) in rows.places.iter().zip(rows.weights) {
-            for (column, by_column) in columns.places.iter().zip(columns.weights) {
-                let [other, a, b] = self.colors[row * self.width + column];
-                let difference = ((lightness - other).abs() as usize).min(DIFFERENCES - 1);
-                // A pixel that resembles no neighbor takes the color of all of them.
-                let weight = by_row * by_column * (self.similar[difference] + 1e-4);
-                sum_a += weight * a;
-                sum_b += weight * b;
-                total += weight;
-            }
-        }
-        [sum_a / total, sum_b / total]
-    }
-
     fn byte_color(&self, lightness: f32, a: f32, b: f32) -> [u8; 3] {
-        let linear = crate::color::linear_of_lab([lightness, a, b]);
+        let linear = linear_of_lab([lightness, a, b]);
         let last = (self.srgb.len() - 1) as f32;
         linear.map(|value| self.srgb[(value.clamp(0.0, 1.0) * last + 0.5) as usize])
     }
 }
 
-/// Three neighbors in one direction.
-struct Taps {
-    places: [usize; 3],
-    weights: [f32; 3],
+impl Line {
+    /// Fits `color` over each 3 x 3 window, averages the lines of the windows that contain a pixel, and adds to
+    /// the offset what the mean line does not explain of the pixel's color.
+    fn fit(lightness: &Map, color: &Map) -> Self {
+        let product = |one: &Map, other: &Map| one.map(|i| one.data[i] * other.data[i]);
+        let (mean_lightness, mean_color) = (lightness.mean(), color.mean());
+        let variance = product(lightness, lightness).mean();
+        let covariance = product(lightness, color).mean();
+        let slope = lightness.map(|i| {
+            let variance = variance.data[i] - mean_lightness.data[i].powi(2);
+            let covariance = covariance.data[i] - mean_lightness.data[i] * mean_color.data[i];
+            covariance / (variance.max(0.0) + DEVIATION.powi(2))
+        });
+        let slope = slope.mean();
+        let offset = color.map(|i| color.data[i] - slope.data[i] * lightness.data[i]);
+        Self { slope, offset }
+    }
 }
 
-/// The neighbors of each of `large` pixels among `small` ones.
-fn taps(large: usize, small: usize) -> Vec<Taps> {
-    let scale = small as f32 / large.max(1) as f32;
-    let one = |index: usize| {
-        let center = (index as f32 + 0.5) * scale - 0.5;
-        let nearest = center.round();
-        let places = [-1.0f32, 0.0, 1.0].map(|step| nearest + step);
-        let weights = places.map(|place| {
-            // At one size nothing moves.
-            if large == small {
-                return if place == nearest { 1.0 } else { 0.0 };
-            }
-            let deviations = (place - center) / REACH;
-            (-0.5 * deviations * deviations).exp()
-        });
-        let last = small as f32 - 1.0;
-        Taps {
-            places: places.map(|place| place.clamp(0.0, last) as usize),
-            weights,
+/// One channel of a small picture.
+#[derive(Debug)]
+struct Map {
+    height: usize,
+    width: usize,
+    data: Vec<f32>,
+}
+
+impl Map {
+    /// Computes a map of the same size, each pixel by its index.
+    fn map(&self, value: impl Fn(usize) -> f32) -> Self {
+        Self {
+            height: self.height,
+            width: self.width,
+            data: (0..self.data.len()).map(value).collect(),
         }
-    };
-    (0..large).map(one).collect()
+    }
+
+    /// Computes the means over 3 x 3 windows, which are smaller at the border.
+    fn mean(&self) -> Self {
+        let (height, width) = (self.height, self.width);
+        self.map(|i| {
+            let (row, column) = (i / width, i % width);
+            let rows = row.saturating_sub(1)..(row + 2).min(height);
+            let columns = column.saturating_sub(1)..(column + 2).min(width);
+            let count = (rows.len() * columns.len()) as f32;
+            let sums = rows.map(|r| self.data[r * width..][columns.clone()].iter().sum::<f32>());
+            sums.sum::<f32>() / count
+        })
+    }
+
+    /// Computes the bilinear mean of the four pixels around a point.
+    fn between(&self, row: Neighbors, column: Neighbors) -> f32 {
+        let line = |row: usize| {
+            let line = &self.data[row * self.width..];
+            line[column.first] * (1.0 - column.weight) + line[column.second] * column.weight
+        };
+        line(row.first) * (1.0 - row.weight) + line(row.second) * row.weight
+    }
+}
+
+/// The two pixels of a small row between which a pixel of a large row lies.
+#[derive(Clone, Copy)]
+struct Neighbors {
+    first: usize,
+    second: usize,
+    /// The weight of the second, in [0, 1].
+    weight: f32,
+}
+
+/// Computes the two neighbors of each pixel when `small` pixels are enlarged to `large`.
+fn neighbors(small: usize, large: usize) -> Vec<Neighbors> {
+    let scale = small as f32 / large as f32;
+    let pixels = (0..large).map(|pixel| {
+        let center = ((pixel as f32 + 0.5) * scale - 0.5).clamp(0.0, (small - 1) as f32);
+        let first = center as usize;
+        Neighbors {
+            first,
+            second: (first + 1).min(small - 1),
+            weight: center - first as f32,
+        }
+    });
+    pixels.collect()
 }
 
 #[cfg(test)]

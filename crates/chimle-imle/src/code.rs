@@ -102,6 +102,62 @@ impl<B: Backend> CodePool<B> for SeededPool {
     }
 }
 
+/// A pool in which candidates that follow each other share the first part of their codes.
+///
+/// A code often has a part that acts on the whole output and a part that acts locally. If all candidates
+/// of a pool differ in both, the choice among them is made by the part with the larger effect, and the
+/// other part is noise to the generator. With groups of m, each global part is tried with m local parts,
+/// so the choice is also made among local parts. This is not in the paper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupedPool<P> {
+    pool: P,
+    shared: usize,
+    groups: Vec<usize>,
+}
+
+impl<P> GroupedPool<P> {
+    /// Groups the candidates of a pool. At each level, `groups[level]` candidates that follow each other
+    /// share the first `shared` values of their codes. Levels without an entry, and groups of 0 or 1, stay
+    /// as they are.
+    pub fn new(pool: P, shared: usize, groups: Vec<usize>) -> Self {
+        Self {
+            pool,
+            shared,
+            groups,
+        }
+    }
+}
+
+impl<B: Backend, P: CodePool<B>> CodePool<B> for GroupedPool<P> {
+    fn draw(
+        &self,
+        level: usize,
+        candidates: &[Candidate],
+        len: usize,
+        device: &B::Device,
+    ) -> Tensor<B, 2> {
+        let own = self.pool.draw(level, candidates, len, device);
+        let group = self.groups.get(level).copied().unwrap_or(1);
+        let shared = self.shared.min(len);
+        if group <= 1 || shared == 0 {
+            return own;
+        }
+        let firsts: Vec<Candidate> = candidates
+            .iter()
+            .map(|candidate| Candidate {
+                index: candidate.index - candidate.index % group,
+                ..*candidate
+            })
+            .collect();
+        let first = self.pool.draw(level, &firsts, len, device);
+        let parts = vec![
+            first.narrow(1, 0, shared),
+            own.narrow(1, shared, len - shared),
+        ];
+        Tensor::cat(parts, 1)
+    }
+}
+
 /// A pool of codes that were made elsewhere.
 #[derive(Clone, Debug)]
 pub struct GivenPool<B: Backend> {

@@ -125,7 +125,7 @@ mod shortlist;
 mod target;
 
 pub use chosen::Chosen;
-pub use code::{Candidate, CodePool, ExampleId, GivenPool, SeededPool};
+pub use code::{Candidate, CodePool, ExampleId, GivenPool, GroupedPool, SeededPool};
 pub use distance::{Distance, TrainingDistance};
 pub use error::SearchError;
 pub use generator::{Output, StagedGenerator};

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
-use chimle_imle::{Candidate, CodePool, ExampleId, GivenPool, SeededPool};
+use chimle_imle::{Candidate, CodePool, ExampleId, GivenPool, GroupedPool, SeededPool};
 
 const LEN: usize = 60;
 
@@ -117,4 +117,31 @@ fn given_codes_are_found_by_example_and_candidate() {
     let codes: Vec<f32> = codes.into_data().into_vec().unwrap();
     let expected = [16., 17., 18., 19., 8., 9., 10., 11., 20., 21., 22., 23.];
     assert_eq!(codes, expected);
+}
+
+#[test]
+fn candidates_of_a_group_share_the_first_part_of_their_codes() {
+    let plain = SeededPool::new(11);
+    let grouped = GroupedPool::new(plain, 3, vec![4, 1]);
+    let candidates: Vec<Candidate> = (0..8)
+        .map(|index| Candidate {
+            example: ExampleId(2),
+            index,
+        })
+        .collect();
+    let rows = |level: usize| -> Vec<Vec<f32>> {
+        let drawn: Tensor<Flex, 2> = grouped.draw(level, &candidates, LEN, &Default::default());
+        let values: Vec<f32> = drawn.into_data().into_vec().unwrap();
+        values.chunks(LEN).map(<[f32]>::to_vec).collect()
+    };
+    let own = draw(plain, 0, &candidates, LEN);
+    for (index, row) in rows(0).iter().enumerate() {
+        let (first, this) = (index / 4 * 4, &own[index * LEN..]);
+        assert_eq!(row[..3], own[first * LEN..][..3]);
+        assert_eq!(row[3..], this[3..LEN]);
+    }
+    // Groups of one, and levels without a group, are the pool itself.
+    for level in [1, 2] {
+        assert_eq!(rows(level).concat(), draw(plain, level, &candidates, LEN));
+    }
 }

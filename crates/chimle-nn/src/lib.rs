@@ -66,7 +66,7 @@ mod weights;
 
 pub use adain::{AdaIn, AdaInConfig};
 pub use chimle_kernels::{Kernels, TrainingBackend, conv3x3, fresh_leaves};
-pub use chimle_weights::{WeightFile, WeightsError};
+pub use chimle_weights::{WeightFile, WeightsError, write_halved};
 pub use compute::{Compute, Precision};
 pub use config::{Architecture, GeneratorConfig, Preset, RrdbCount};
 pub use conv::{LEAKY_SLOPE, WeightNormConv2d, WeightNormConv2dConfig};

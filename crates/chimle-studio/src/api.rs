@@ -335,7 +335,7 @@ struct SessionShown {
 
 impl SessionShown {
     fn new<B: Kernels>(id: String, session: &Session<B>) -> Self {
-        use chimle_core::ImageGenerator;
+        use chimle_core::NetworkConfig as _;
         let (width, height) = session.size();
         let (photograph_width, photograph_height) = session.photograph.dimensions();
         Self {
@@ -343,7 +343,7 @@ impl SessionShown {
             model: session.model_id,
             task: session.model.task().name().to_owned(),
             levels: session.model.config().levels(),
-            has_tone: session.model.generator().global_values() > 0,
+            has_tone: session.model.config().global_values() > 0,
             width,
             height,
             photograph: [photograph_width, photograph_height],

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use burn_flex::Flex;
 use chimle_core::{
     Architecture, Colorization, Decompression, GeneratorConfig, Model, Preset, Recipe,
-    SuperResolution, TaskHandle, save_generator,
+    SuperResolution, TaskHandle, TrainedFor, save_generator,
 };
 use chimle_studio::{Limits, ModelSource, Studio};
 use image::{ImageFormat, Rgb, RgbImage};
@@ -171,7 +171,7 @@ fn colors() -> Model<Flex> {
         let config = GeneratorConfig::preset(Preset::Tiny, Architecture::Colorization);
         let generator = config.init::<Flex>(&Default::default());
         let file = folder.path().join("colors.safetensors");
-        save_generator(&generator, &Colorization.into(), &file).unwrap();
+        save_generator(&generator, &TrainedFor::new(Colorization), &file).unwrap();
         folder
     });
     Model::load(

@@ -37,4 +37,4 @@ mod write;
 
 pub use error::WeightsError;
 pub use read::WeightFile;
-pub use write::write;
+pub use write::{write, write_halved};

@@ -78,6 +78,20 @@ impl WeightFile {
         Ok(Self { path, content })
     }
 
+    /// Reads a safetensors file that is in memory. `path` names it in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Unreadable`].
+    pub fn from_safetensors(
+        path: impl Into<PathBuf>,
+        bytes: Vec<u8>,
+    ) -> Result<Self, WeightsError> {
+        let path = path.into();
+        let content = parse_safetensors(&path, bytes)?;
+        Ok(Self { path, content })
+    }
+
     /// Returns the names of all parameters, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = match &self.content {
@@ -133,17 +147,23 @@ impl WeightFile {
     /// Returns the text that [`write`](crate::write()) stored under `key` in a safetensors file, if
     /// any. Version 0.1.0 stored each key on its own. Such files are read too.
     pub fn metadata(&self, key: &str) -> Option<String> {
-        match &self.content {
-            Content::Safetensors(file) => {
-                let metadata = file.header.metadata().as_ref()?;
-                let ours = metadata.get(METADATA_KEY).and_then(|json| {
-                    let mut all: BTreeMap<String, String> = serde_json::from_str(json).ok()?;
-                    all.remove(key)
-                });
-                ours.or_else(|| metadata.get(key).cloned())
-            }
-            Content::Pytorch(_) => None,
+        self.all_metadata().remove(key)
+    }
+
+    /// Returns all text that [`write`](crate::write()) stored, by its key.
+    pub(crate) fn all_metadata(&self) -> BTreeMap<String, String> {
+        let Content::Safetensors(file) = &self.content else {
+            return BTreeMap::new();
+        };
+        let Some(metadata) = file.header.metadata() else {
+            return BTreeMap::new();
+        };
+        let mut all: BTreeMap<String, String> = metadata.clone().into_iter().collect();
+        if let Some(json) = all.remove(METADATA_KEY) {
+            let ours: BTreeMap<String, String> = serde_json::from_str(&json).unwrap_or_default();
+            all.extend(ours);
         }
+        all
     }
 
     /// Returns the parameter `name`, which must have the given shape.
@@ -251,6 +271,10 @@ impl WeightFile {
 fn open_safetensors(path: &Path) -> Result<Content, WeightsError> {
     regular_file(path)?;
     let bytes = std::fs::read(path).map_err(|source| cannot_open(path, source))?;
+    parse_safetensors(path, bytes)
+}
+
+fn parse_safetensors(path: &Path, bytes: Vec<u8>) -> Result<Content, WeightsError> {
     // This also compares the sizes with the file's length.
     let (length, header) =
         SafeTensors::read_metadata(&bytes).map_err(|e| unreadable(path, e.to_string()))?;

@@ -26,8 +26,20 @@ pub(super) fn settings(config: &RunConfig) -> Vec<(String, String)> {
 pub(super) fn settings_of_training(config: &RunConfig) -> Vec<(String, String)> {
     let search = match &config.search.strategy {
         Strategy::Hierarchical { pools } => {
-            let pools: Vec<String> = pools.iter().map(usize::to_string).collect();
-            format!("hierarchical, {} candidates", pools.join("/"))
+            let joined = |numbers: &[usize]| {
+                let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
+                numbers.join("/")
+            };
+            let pools = joined(pools);
+            match &config.search.locals[..] {
+                [] => format!("hierarchical, {pools} candidates"),
+                locals => {
+                    let locals = joined(locals);
+                    format!(
+                        "hierarchical, {pools} candidates, in groups of {locals} with the same global code"
+                    )
+                }
+            }
         }
         Strategy::Flat { candidates } => format!("flat, {candidates} candidates"),
     };

@@ -48,6 +48,7 @@ impl RunConfig {
             distance: DistanceConfig::LaplacianPyramid,
             search: SearchConfig {
                 strategy: Strategy::Hierarchical { pools },
+                locals: Vec::new(),
                 chunk: 64,
                 neighbors: Neighbors::Exact,
             },

@@ -17,6 +17,11 @@ pub struct SearchConfig {
     /// How the nearest candidate of a pool is found. The default is exact.
     #[serde(default)]
     pub neighbors: Neighbors,
+    /// The number of candidates per level that follow each other and share the global part of their codes:
+    /// see [`GroupedPool`](chimle_imle::GroupedPool). The default is empty: all candidates differ in both
+    /// parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locals: Vec<usize>,
 }
 
 /// The schedule of training.
@@ -113,7 +118,27 @@ impl SearchConfig {
             }
             Strategy::Flat { candidates } => ("search.strategy.flat.candidates", Some(candidates)),
         };
-        check_count(field, largest.map_or(1, |&n| n as u64), 1, MOST_EXAMPLES)
+        check_count(field, largest.map_or(1, |&n| n as u64), 1, MOST_EXAMPLES)?;
+        let refuse = |reason: &str| {
+            Err(Error::Setting {
+                field: "search.locals",
+                reason: reason.to_owned(),
+            })
+        };
+        match &self.strategy {
+            _ if self.locals.is_empty() => Ok(()),
+            Strategy::Flat { .. } => refuse("is for the hierarchical search alone"),
+            Strategy::Hierarchical { pools } if pools.len() != self.locals.len() => {
+                refuse("must have one number per level")
+            }
+            Strategy::Hierarchical { pools } => {
+                let fits = |(&locals, &pool): (&usize, &usize)| (1..=pool).contains(&locals);
+                match self.locals.iter().zip(pools).all(fits) {
+                    true => Ok(()),
+                    false => refuse("must be from 1 to the level's number of candidates"),
+                }
+            }
+        }
     }
 }
 

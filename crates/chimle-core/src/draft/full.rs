@@ -8,7 +8,7 @@ use image::RgbImage;
 
 use super::{Draft, Showing, Values, enlarged, map_size};
 use crate::error::Error;
-use crate::generator::ImageGenerator;
+use crate::generator::{ImageGenerator, NetworkConfig as _};
 use crate::model::Model;
 
 /// Rows of a photograph that are recolored at once.
@@ -107,7 +107,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
                 let small = map_size(input_size, &begun.conditioned.sizes, level);
                 let large = map_size(input_size, &conditioned.sizes, level);
                 let len = self.generator().code_len(&state);
-                let global = self.generator().global_values();
+                let global = self.generator().config().global_values();
                 let channels = (len - global) / (large.0 * large.1);
                 let values = |map: (usize, usize)| Values::<B> {
                     pool: SeededPool::new(begun.config.seed),

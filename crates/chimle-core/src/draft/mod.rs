@@ -28,6 +28,7 @@ use rayon::prelude::*;
 use crate::error::Error;
 use crate::generator::{ImageGenerator, NetworkConfig};
 use crate::model::{Conditioned, Model, crop};
+use crate::scale::Scale;
 
 pub use code::Code;
 use code::Values;
@@ -41,6 +42,8 @@ pub struct DraftConfig {
     /// The seed of the drawn codes.
     pub seed: u64,
     /// The longer side in pixels to which larger inputs are brought down. `None` takes them as they are.
+    /// In colorization the generator sees the input at the size of its training anyway
+    /// ([`Scale`](crate::Scale)), and this is the size of the pictures.
     /// [`Model::finish`] makes the picture at the size of the input.
     pub largest: Option<u32>,
     /// Whether the input is a true photograph of which the task's input is to be made first: compressed,
@@ -242,11 +245,20 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
             false => self.task().input_of_picture(&work)?,
         };
         self.check_size(&given)?;
-        let conditioned = self.condition(&given)?;
-        let shown = self.task().picture_of_input(&conditioned.planes).to_rgb();
-        let (height, width) = conditioned.sizes.output();
-        let shown = enlarged(&shown, (width as u32, height as u32));
-        let shown = cropped(&shown, &conditioned);
+        let (conditioned, shown) = match self.scale_of_input(&given)? {
+            Scale::Reduced => (
+                self.condition(&self.reduced(&given)?)?,
+                self.picture_of(&given)?,
+            ),
+            _ => {
+                let conditioned = self.condition(&given)?;
+                let shown = self.task().picture_of_input(&conditioned.planes).to_rgb();
+                let (height, width) = conditioned.sizes.output();
+                let shown = enlarged(&shown, (width as u32, height as u32));
+                let shown = cropped(&shown, &conditioned);
+                (conditioned, shown)
+            }
+        };
         let state = self.generator().begin(conditioned.tensors.clone());
         let picture = Arc::new(shown.clone());
         let begun = Begun {
@@ -345,7 +357,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
             pool: SeededPool::new(begun.config.seed),
             level,
             len,
-            global: self.generator().global_values(),
+            global: self.generator().config().global_values(),
             map: map_size(self.task().input_size(), &begun.conditioned.sizes, level),
             device: self.device(),
         };
@@ -468,9 +480,6 @@ impl<'a> Showing<'a> {
             InputSize::SameAsOutput => &self.planes[..=level],
         };
         let shown = self.task.show(seen, output);
-        if (shown.height, shown.width) == self.output {
-            return crop(&shown, self.cut.0, self.cut.1).to_rgb();
-        }
         // The part of a coarse output that belongs to the cut picture.
         let part = |side: usize, cut: usize, all: usize| (side * cut).div_ceil(all).max(1);
         let small = crop(
@@ -478,9 +487,13 @@ impl<'a> Showing<'a> {
             part(shown.height, self.cut.0, self.output.0),
             part(shown.width, self.cut.1, self.output.1),
         );
+        let small = small.to_rgb();
+        if small.dimensions() == self.input.dimensions() {
+            return small;
+        }
         match self.task.output_space() {
-            OutputSpace::Lab => Recoloring::new(self.input, &small.to_rgb()).whole(),
-            OutputSpace::Rgb => enlarged(&small.to_rgb(), self.input.dimensions()),
+            OutputSpace::Lab => Recoloring::new(self.input, &small).whole(),
+            OutputSpace::Rgb => enlarged(&small, self.input.dimensions()),
         }
     }
 }

@@ -1,16 +1,17 @@
 //! Two folders of images, made by any program.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
 use chimle_data::{Planes, image_size, list_images, read_rgb, stack};
 use chimle_imle::Distance;
-use chimle_metrics::{Better, Statistics};
+use chimle_metrics::{Better, FAITHFULNESS_SIGMAS, Statistics};
 use chimle_nn::Kernels;
 use rayon::prelude::*;
 
-use super::report::{REPORT_FORMAT, Report, Similarity, Subject};
+use super::measured::{Distances, features, stacked, usually_at_once};
+use super::report::{FaithfulnessAtSigma, Figure, REPORT_FORMAT, Report, Similarity, Subject};
 use super::sets::FeatureSets;
 use super::similarity::ImageSimilarity;
 use super::tally::{Column, Figures};
@@ -51,6 +52,11 @@ impl RealImages {
 ///
 /// All of them are compared as sets, each at its own size (the extractor may resize them). Those
 /// that have the name and size of a true image (the extension may differ) are also compared with it.
+/// There can be several samples for each true image: `NAME-1.png`, `NAME-2.png` and so on for a true
+/// image `NAME.jpg`, with any number of digits. Then other images of the folder are left out, every
+/// true image has as many samples as the one with the fewest, and the diversity and the
+/// faithfulness-weighted variance are measured too.
+///
 /// Images that cannot be read are passed over and listed. `progress` is called with the images done
 /// and their number.
 ///
@@ -69,10 +75,13 @@ pub fn evaluate_folders<B: Kernels>(
         RealImages::Folder(path) => (path, Some(Folder::open(path, config.limit)?), None),
         RealImages::Statistics(path) => (path, None, Some(Statistics::load(path)?)),
     };
-    let fakes = Folder::open(fake, config.limit)?;
-    let pairs = real_folder
-        .as_ref()
-        .map_or_else(Vec::new, |real| real.pairs(&fakes));
+    let mut fakes = Folder::open(fake, config.limit)?;
+    let mut notes = Vec::new();
+    let pairs = match &real_folder {
+        Some(real) => real.pairs(&mut fakes, &mut notes),
+        None => Vec::new(),
+    };
+    let samples = pairs.first().map_or(1, |pair| pair.samples.len());
     let mut sets = instruments
         .extractor
         .map(|extractor| FeatureSets::new(extractor, given.as_ref()))
@@ -115,18 +124,29 @@ pub fn evaluate_folders<B: Kernels>(
 
     let figures = Figures {
         bootstrap: config.bootstrap(),
-        samples: 1,
+        samples,
     };
-    let mut notes = Vec::new();
-    let similarity = match &real_folder {
-        Some(real) => {
-            let paired = (real, &fakes, &pairs[..]);
-            measure_pairs(paired, instruments, device, figures, &mut notes, &mut step)?
-        }
-        None => None,
-    };
+    let mut found = Found::default();
+    if let Some(real) = &real_folder {
+        let paired = (real, &fakes, &pairs[..]);
+        measure_pairs(
+            paired,
+            instruments,
+            device,
+            &mut found,
+            &mut notes,
+            &mut step,
+        )?;
+    }
+    let similarity = found.similarity(figures);
+    if real_folder.is_some() && similarity.is_none() {
+        notes.push(
+            "Measures of pairs (PSNR and the like) are absent: no image has the name and size of a true one."
+                .to_owned(),
+        );
+    }
     let of_sets = match &sets {
-        Some(sets) => sets.measure(&config.sets, figures.bootstrap, 1, false, &mut notes)?,
+        Some(sets) => sets.measure(&config.sets, figures.bootstrap, samples, false, &mut notes)?,
         None => {
             notes.push(NO_EXTRACTOR.to_owned());
             None
@@ -139,13 +159,13 @@ pub fn evaluate_folders<B: Kernels>(
             fake: fake.to_owned(),
         },
         images,
-        samples: 1,
+        samples,
         skipped,
         intervals: figures.bootstrap,
         distance: instruments.distance_name.to_owned(),
         similarity,
-        diversity: None,
-        faithfulness_weighted_variance: Vec::new(),
+        diversity: found.diversity(figures),
+        faithfulness_weighted_variance: found.faithfulness(figures),
         modes: None,
         sets: of_sets,
         notes,
@@ -249,17 +269,93 @@ impl Folder {
         Ok(count)
     }
 
+    /// Finds the samples in another folder for the images here, by their paths without the extension.
+    ///
+    /// If the other folder holds several samples for some image, its list keeps the samples alone.
+    fn pairs(&self, other: &mut Self, notes: &mut Vec<String>) -> Vec<Pair> {
+        let several = self.pairs_of_several(other);
+        if several.is_empty() {
+            return self.pairs_of_one(other);
+        }
+        let fewest = several
+            .iter()
+            .map(|pair| pair.samples.len())
+            .min()
+            .unwrap_or(0);
+        let mut kept = Vec::new();
+        let pairs: Vec<Pair> = several
+            .into_iter()
+            .map(|Pair { truth, samples }| {
+                let first = kept.len();
+                kept.extend(
+                    samples[..fewest]
+                        .iter()
+                        .map(|&index| other.files[index].clone()),
+                );
+                Pair {
+                    truth,
+                    samples: (first..first + fewest).collect(),
+                }
+            })
+            .collect();
+        let left_out = other.files.len() - kept.len();
+        if left_out > 0 {
+            notes.push(format!(
+                "{left_out} images of {} are left out: they have no true image of their name, or are more than {fewest} \
+                 samples of one.",
+                other.path.display()
+            ));
+        }
+        other.in_sets = kept.len();
+        other.files = kept;
+        pairs
+    }
+
+    /// Finds samples `NAME-1`, `NAME-2` and so on for the images `NAME` here. Nothing is found unless some image
+    /// has two.
+    fn pairs_of_several(&self, other: &Self) -> Vec<Pair> {
+        let own = self.by_stem();
+        let mut samples: BTreeMap<usize, Vec<(u64, usize)>> = BTreeMap::new();
+        for (index, file) in other.files.iter().enumerate() {
+            let stem = file.with_extension("");
+            let numbered = stem.to_str().and_then(|stem| stem.rsplit_once('-'));
+            let Some((name, Ok(number))) = numbered.map(|(name, digits)| (name, digits.parse()))
+            else {
+                continue;
+            };
+            if let Some(Some(truth)) = own.get(Path::new(name)) {
+                samples.entry(*truth).or_default().push((number, index));
+            }
+        }
+        if samples.values().all(|samples| samples.len() < 2) {
+            return Vec::new();
+        }
+        let pairs = samples.into_iter().map(|(truth, mut samples)| {
+            samples.sort_unstable();
+            let samples = samples.into_iter().map(|(_, index)| index);
+            Pair {
+                truth,
+                samples: samples.collect(),
+            }
+        });
+        pairs.take(self.in_sets.max(1)).collect()
+    }
+
     /// The first files of another folder, and those here with the same path but for the extension,
     /// where it is the only one.
-    fn pairs(&self, other: &Self) -> Vec<(usize, usize)> {
+    fn pairs_of_one(&self, other: &Self) -> Vec<Pair> {
         let others = other.by_stem();
-        let mut pairs: Vec<_> = self
+        let mut pairs: Vec<Pair> = self
             .by_stem()
             .into_iter()
             .filter_map(|(stem, index)| Some((index?, (*others.get(&stem)?)?)))
             .filter(|&(_, of_other)| of_other < other.in_sets)
+            .map(|(truth, sample)| Pair {
+                truth,
+                samples: vec![sample],
+            })
             .collect();
-        pairs.sort_unstable();
+        pairs.sort_unstable_by_key(|pair| pair.truth);
         pairs
     }
 
@@ -277,49 +373,116 @@ impl Folder {
     }
 }
 
-/// Compares images of one name with each other.
+/// A true image and its samples, by their places in the lists of files.
+struct Pair {
+    truth: usize,
+    samples: Vec<usize>,
+}
+
+/// What is measured of pairs, image by image.
+#[derive(Default)]
+struct Found {
+    distance: Column,
+    psnr: Column,
+    ssim: Column,
+    ms_ssim: Column,
+    diversity: Vec<f64>,
+    faithfulness: [Vec<f64>; FAITHFULNESS_SIGMAS.len()],
+}
+
+impl Found {
+    fn similarity(&self, figures: Figures) -> Option<Similarity> {
+        Some(Similarity {
+            distance: self.distance.spread(figures, Better::Lower)?,
+            psnr: self.psnr.spread(figures, Better::Higher)?,
+            ssim: self.ssim.spread(figures, Better::Higher),
+            ms_ssim: self.ms_ssim.spread(figures, Better::Higher),
+            consistency: None,
+        })
+    }
+
+    fn diversity(&self, figures: Figures) -> Option<Figure> {
+        let measured = !self.diversity.is_empty();
+        measured.then(|| figures.mean(&self.diversity, Some(Better::Higher)))
+    }
+
+    fn faithfulness(&self, figures: Figures) -> Vec<FaithfulnessAtSigma> {
+        let values = FAITHFULNESS_SIGMAS.into_iter().zip(&self.faithfulness);
+        let measured = values.filter(|(_, values)| !values.is_empty());
+        measured
+            .map(|(sigma, values)| FaithfulnessAtSigma {
+                sigma,
+                figure: figures.mean(values, Some(Better::Higher)),
+            })
+            .collect()
+    }
+}
+
+/// Compares samples with the true images of their names.
 fn measure_pairs<B: Kernels>(
-    (real, fakes, pairs): (&Folder, &Folder, &[(usize, usize)]),
+    (real, fakes, pairs): (&Folder, &Folder, &[Pair]),
     instruments: &Instruments<'_, B>,
     device: &B::Device,
-    figures: Figures,
+    found: &mut Found,
     notes: &mut Vec<String>,
     step: &mut impl FnMut(usize),
-) -> Result<Option<Similarity>, Error> {
-    let (mut distance, mut psnr) = (Column::default(), Column::default());
-    let (mut ssim, mut ms_ssim) = (Column::default(), Column::default());
+) -> Result<(), Error> {
+    let at_once = usually_at_once();
     let mut other_size = 0;
-    for &(of_real, of_fake) in pairs {
+    for pair in pairs {
         step(1);
-        // What cannot be read was listed when the sets were gone through, or is here.
-        let read = (
-            real.read(&real.files[of_real]),
-            fakes.read(&fakes.files[of_fake]),
-        );
-        let (truth, image) = match read {
-            (Ok(truth), Ok(image)) => (truth, image),
-            (Err(reason), _) | (_, Err(reason)) => {
+        let read = || -> Result<(Planes, Vec<Planes>), String> {
+            let truth = real.read(&real.files[pair.truth])?;
+            let samples = pair
+                .samples
+                .iter()
+                .map(|&index| fakes.read(&fakes.files[index]));
+            Ok((truth, samples.collect::<Result<_, _>>()?))
+        };
+        let (truth, samples) = match read() {
+            Ok(read) => read,
+            // What cannot be read was listed when the sets were gone through, or is here.
+            Err(reason) => {
                 if instruments.extractor.is_none() {
                     notes.push(format!("A pair is left out: {reason}"));
                 }
                 continue;
             }
         };
-        if (truth.height, truth.width) != (image.height, image.width) {
+        let size = |image: &Planes| (image.height, image.width);
+        if samples.iter().any(|sample| size(sample) != size(&truth)) {
             other_size += 1;
             continue;
         }
-        let found = ImageSimilarity::of(&image, &truth)?;
-        let apart = instruments
-            .distance
-            .between(image.to_tensor(device), truth.to_tensor(device));
-        for apart in apart.into_data().iter::<f64>() {
-            distance.push(&[apart], None, Better::Lower)?;
-        }
-        psnr.push(&[found.psnr], None, Better::Higher)?;
-        for (column, value) in [(&mut ssim, found.ssim), (&mut ms_ssim, found.ms_ssim)] {
-            if let Some(value) = value {
-                column.push(&[value], None, Better::Higher)?;
+        let images = stacked(&samples, device);
+        let features = features(instruments.distance, &samples, &at_once, device)?;
+        let of_truth = instruments.distance.features(truth.to_tensor(device));
+        let distances = if samples.len() > 1 {
+            let apart = Distances::of(instruments.distance, &features, &of_truth, &images)?;
+            found.diversity.push(apart.diversity);
+            for (values, value) in found.faithfulness.iter_mut().zip(apart.faithfulness) {
+                values.push(value);
+            }
+            apart.to_truth
+        } else {
+            let apart = instruments.distance.compare(&features, &of_truth);
+            apart.into_data().iter::<f64>().collect()
+        };
+        found.distance.push(&distances, None, Better::Lower)?;
+        let similar: Vec<ImageSimilarity> = samples
+            .par_iter()
+            .map(|sample| ImageSimilarity::of(sample, &truth))
+            .collect::<Result<_, _>>()?;
+        let psnr: Vec<f64> = similar.iter().map(|found| found.psnr).collect();
+        found.psnr.push(&psnr, None, Better::Higher)?;
+        let ssim = similar.iter().map(|found| found.ssim);
+        let ms_ssim = similar.iter().map(|found| found.ms_ssim);
+        for (column, values) in [
+            (&mut found.ssim, ssim.collect::<Option<Vec<f64>>>()),
+            (&mut found.ms_ssim, ms_ssim.collect()),
+        ] {
+            if let Some(values) = values {
+                column.push(&values, None, Better::Higher)?;
             }
         }
     }
@@ -328,19 +491,5 @@ fn measure_pairs<B: Kernels>(
             "{other_size} images have the name of a true one but another size, and are not compared with it."
         ));
     }
-    let Some(distance) = distance.spread(figures, Better::Lower) else {
-        notes.push(
-            "Measures of pairs (PSNR and the like) are absent: no image has the name and size of a true one."
-                .to_owned(),
-        );
-        return Ok(None);
-    };
-    let higher = |column: Column| column.spread(figures, Better::Higher);
-    Ok(higher(psnr).map(|psnr| Similarity {
-        distance,
-        psnr,
-        ssim: higher(ssim),
-        ms_ssim: higher(ms_ssim),
-        consistency: None,
-    }))
+    Ok(())
 }

@@ -57,28 +57,8 @@ where
             distance,
             sizes,
             device,
-            at_once: AtOnce::new(USUAL_ROWS, USUAL_BYTES),
+            at_once: usually_at_once(),
         }
-    }
-
-    /// Computes the distance's features of the samples, as many at once as memory holds.
-    fn features(&self, pictures: &[Planes]) -> Result<D::Features, Error> {
-        let (height, width) = self.sizes.output();
-        let bytes = (LARGEST_PER_PIXEL * height * width) as u64;
-        let mut features = Vec::new();
-        let mut done = 0;
-        while done < pictures.len() {
-            let (count, found) = self.at_once.attempt::<B, _>(self.device, bytes, |rows| {
-                let part = &pictures[done..(done + rows).min(pictures.len())];
-                let found = self.distance.features(stacked(part, self.device));
-                // A failure of the device comes out here.
-                B::sync(self.device).map_err(Error::device)?;
-                Ok((part.len(), found))
-            })?;
-            done += count;
-            features.push(found);
-        }
-        Ok(Rows::concat(features))
     }
 
     /// Measures the samples of an example.
@@ -91,17 +71,12 @@ where
         let device = self.device;
         let truth = example.truth();
         let truth_features = self.distance.features(truth.to_tensor(device));
-        let features = self.features(pictures)?;
-        let numbers = |tensor: Tensor<B, 1>| tensor.into_data().iter::<f64>().collect::<Vec<_>>();
-
-        let mean = self.distance.features(images.clone().mean_dim(0));
-        let to_mean = numbers(self.distance.compare(&features, &mean));
-        let mut distances = numbers(self.distance.compare(&features, &truth_features));
-        let mut faithfulness = [0.0; FAITHFULNESS_SIGMAS.len()];
-        for (found, sigma) in faithfulness.iter_mut().zip(FAITHFULNESS_SIGMAS) {
-            *found = faithfulness_weighted_variance(&distances, &to_mean, sigma)?;
-        }
-        let diversity = diversity_of_features(self.distance, &features)?;
+        let features = features(self.distance, pictures, &self.at_once, device)?;
+        let Distances {
+            to_truth: mut distances,
+            faithfulness,
+            diversity,
+        } = Distances::of(self.distance, &features, &truth_features, images)?;
         let modes = if example.modes.is_empty() {
             None
         } else {
@@ -133,6 +108,72 @@ where
             modes,
         })
     }
+}
+
+/// Returns how many images of the usual size are measured at once.
+pub(super) fn usually_at_once() -> AtOnce {
+    AtOnce::new(USUAL_ROWS, USUAL_BYTES)
+}
+
+/// Computes the distance's features of images of one size, as many at once as memory holds.
+pub(super) fn features<B: Backend, D: Distance<B, Output = Tensor<B, 4>>>(
+    distance: &D,
+    pictures: &[Planes],
+    at_once: &AtOnce,
+    device: &B::Device,
+) -> Result<D::Features, Error> {
+    let pixels = pictures[0].height * pictures[0].width;
+    let bytes = (LARGEST_PER_PIXEL * pixels) as u64;
+    let mut features = Vec::new();
+    let mut done = 0;
+    while done < pictures.len() {
+        let (count, found) = at_once.attempt::<B, _>(device, bytes, |rows| {
+            let part = &pictures[done..(done + rows).min(pictures.len())];
+            let found = distance.features(stacked(part, device));
+            // A failure of the device comes out here.
+            B::sync(device).map_err(Error::device)?;
+            Ok((part.len(), found))
+        })?;
+        done += count;
+        features.push(found);
+    }
+    Ok(Rows::concat(features))
+}
+
+/// How far samples of one input are from its truth and from each other.
+pub(super) struct Distances {
+    pub(super) to_truth: Vec<f64>,
+    /// The faithfulness-weighted variance at [`FAITHFULNESS_SIGMAS`].
+    pub(super) faithfulness: [f64; FAITHFULNESS_SIGMAS.len()],
+    /// The mean distance between two samples.
+    pub(super) diversity: f64,
+}
+
+impl Distances {
+    /// Compares samples `images`, `[n, 3, h, w]` with n of at least 2, of which there are the features.
+    pub(super) fn of<B: Backend, D: Distance<B, Output = Tensor<B, 4>>>(
+        distance: &D,
+        features: &D::Features,
+        truth: &D::Features,
+        images: &Tensor<B, 4>,
+    ) -> Result<Self, Error> {
+        let mean = distance.features(images.clone().mean_dim(0));
+        let to_mean = numbers(distance.compare(features, &mean));
+        let to_truth = numbers(distance.compare(features, truth));
+        let mut faithfulness = [0.0; FAITHFULNESS_SIGMAS.len()];
+        for (found, sigma) in faithfulness.iter_mut().zip(FAITHFULNESS_SIGMAS) {
+            *found = faithfulness_weighted_variance(&to_truth, &to_mean, sigma)?;
+        }
+        Ok(Self {
+            to_truth,
+            faithfulness,
+            diversity: diversity_of_features(distance, features)?,
+        })
+    }
+}
+
+fn numbers<B: Backend>(tensor: Tensor<B, 1>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
 }
 
 /// Returns how near an output, degraded as its input was, comes to the input: PSNR in dB. `None` if

@@ -27,7 +27,7 @@ use crate::config::TrainingConfig;
 use crate::error::Error;
 use crate::generator::{ImageGenerator, TrainableDistance, TrainableGenerator};
 use crate::optimizer::{Gradients, Groups, ModuleAdam};
-use crate::round::{Searched, Step};
+use crate::round::{Pool, Searched, Step};
 use crate::times::{Times, timed};
 use features::FeatureCache;
 
@@ -139,7 +139,7 @@ where
         &mut self,
         search: &Search,
         examples: &Searched<'_>,
-        pool: &SeededPool,
+        pool: &Pool,
     ) -> Result<Vec<Chosen>, Error> {
         let (generator, distance) = self.searching.as_ref().expect("the search is prepared");
         let begun = Instant::now();
@@ -348,7 +348,7 @@ fn sum_of<B: AutodiffBackend>(
 
 /// Measures how long the codes of a pool take.
 struct TimedPool<'a> {
-    pool: &'a SeededPool,
+    pool: &'a Pool,
     nanoseconds: AtomicU64,
 }
 

@@ -1,0 +1,455 @@
+//! Samples of pictures that are larger than those a model was trained on.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use chimle_data::{
+    InputSize, OutputSpace, Planes, Recoloring, Sizes, downsample_planes, planes_from_tensor, stack,
+};
+use chimle_imle::SeededPool;
+use image::RgbImage;
+
+use crate::error::Error;
+use crate::generator::{ImageGenerator, NetworkConfig};
+use crate::model::{Model, Varied, Vary, continued, crop};
+
+/// How many times the side of training a picture must have so that [`Scale::Automatic`] does not evaluate
+/// it as a whole.
+const LARGER: f64 = 1.5;
+
+/// How a picture that is larger than those of training is sampled.
+///
+/// A generator is made of convolutions, so it takes pictures of any size. But it has learned what objects
+/// look like at the size of training. On a picture of four times the side it sees parts of objects, and its
+/// samples are worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Scale {
+    /// [`Reduced`](Self::Reduced) or [`Tiles`](Self::Tiles), whichever fits the task, if the shorter side of
+    /// the output is more than 1.5 times that of training. Otherwise, or if the size of training is not
+    /// known, [`Whole`](Self::Whole).
+    #[default]
+    Automatic,
+    /// The generator evaluates the whole picture at its own size.
+    Whole,
+    /// The generator sees the picture brought down to the shorter side of training. The colors of its
+    /// samples are enlarged to the picture's own size ([`Recoloring`]), and the picture keeps its
+    /// lightness. This is for tasks that add color to a lightness.
+    Reduced,
+    /// The generator evaluates overlapping tiles of the size of training. All tiles of a sample have the same
+    /// global codes, and they share their local codes where they overlap. The overlaps are blended.
+    Tiles,
+}
+
+impl fmt::Display for Scale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Automatic => "automatic",
+            Self::Whole => "whole",
+            Self::Reduced => "reduced",
+            Self::Tiles => "tiles",
+        })
+    }
+}
+
+impl FromStr for Scale {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let all = [Self::Automatic, Self::Whole, Self::Reduced, Self::Tiles];
+        let found = all.into_iter().find(|scale| scale.to_string() == name);
+        found.ok_or_else(|| Error::Setting {
+            field: "scale",
+            reason: format!("is {name:?}, not automatic, whole, reduced or tiles"),
+        })
+    }
+}
+
+impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
+    /// Estimates how many bytes it takes at its peak to draw one sample of this size, in the way that its
+    /// [`Scale`] says.
+    pub fn bytes_to_sample(&self, height: usize, width: usize) -> u64 {
+        let trained = self.trained_size().unwrap_or((height, width));
+        let evaluated = match self.scale_of(height, width) {
+            Ok(Scale::Reduced) => reduced_size((height, width), trained),
+            Ok(Scale::Tiles) => trained,
+            _ => return self.bytes_per_sample(height, width),
+        };
+        let pixels = height as u64 * width as u64;
+        // The picture, its lightness or its weights, and the sample, in 32 bits.
+        self.bytes_per_sample(evaluated.0, evaluated.1) + 40 * pixels
+    }
+
+    /// Returns how the outputs of an input are sampled: never [`Scale::Automatic`].
+    ///
+    /// # Errors
+    ///
+    /// As [`scale_of`](Self::scale_of).
+    pub(crate) fn scale_of_input(&self, input: &Planes) -> Result<Scale, Error> {
+        let times = self.enlargement();
+        self.scale_of(input.height * times, input.width * times)
+    }
+
+    /// Returns how an output of this size is sampled: never [`Scale::Automatic`].
+    ///
+    /// # Errors
+    ///
+    /// If the scale that was set does not fit the task, or needs the size of training and it is not known.
+    pub(crate) fn scale_of(&self, height: usize, width: usize) -> Result<Scale, Error> {
+        let adds_color = self.task().output_space() == OutputSpace::Lab;
+        let refuse = |reason: String| {
+            Err(Error::Setting {
+                field: "scale",
+                reason,
+            })
+        };
+        let shorter = height.min(width);
+        if shorter == 0 {
+            return Ok(Scale::Whole);
+        }
+        match (self.scale(), self.trained_size()) {
+            (Scale::Automatic, None) | (Scale::Whole, _) => Ok(Scale::Whole),
+            (Scale::Automatic, Some((height, width))) => {
+                let trained = height.min(width);
+                Ok(if shorter as f64 <= LARGER * trained as f64 {
+                    Scale::Whole
+                } else if adds_color {
+                    Scale::Reduced
+                } else {
+                    Scale::Tiles
+                })
+            }
+            (Scale::Reduced, _) if !adds_color => refuse(format!(
+                "is reduced, which is for tasks that add color, but the task is {}",
+                self.task()
+            )),
+            (scale @ (Scale::Reduced | Scale::Tiles), None) => refuse(format!(
+                "is {scale}, but the model does not say at which size it was trained"
+            )),
+            (scale, Some(_)) => Ok(scale),
+        }
+    }
+
+    /// Draws samples at the size of training, and enlarges their colors.
+    pub(crate) fn vary_reduced(
+        &self,
+        input: &Planes,
+        samples: usize,
+        seed: u64,
+        vary: Vary,
+    ) -> Result<Vec<Planes>, Error> {
+        let small = self.reduced(input)?;
+        let samples = self.vary_whole(&small, samples, seed, vary)?;
+        let photograph = self.picture_of(input)?;
+        let recolored = samples.iter().map(|sample| {
+            let recoloring = Recoloring::new(&photograph, &sample.to_rgb());
+            Planes::from_rgb(&recoloring.whole())
+        });
+        Ok(recolored.collect())
+    }
+
+    /// Brings an input down to the shorter side of training. A smaller input stays as it is.
+    pub(crate) fn reduced(&self, input: &Planes) -> Result<Planes, Error> {
+        let size = (input.height, input.width);
+        let (height, width) = match self.trained_size() {
+            Some(trained) => reduced_size(size, trained),
+            None => size,
+        };
+        Ok(downsample_planes(input, height, width)?)
+    }
+
+    /// Returns an input as a picture of its own size.
+    pub(crate) fn picture_of(&self, input: &Planes) -> Result<RgbImage, Error> {
+        // The sizes of coarser levels play no part.
+        let sizes = Sizes::of_input(&**self.task(), 1, input.height, input.width)?;
+        let conditioning = self.task().conditioning(input, &sizes)?;
+        Ok(self.task().picture_of_input(&conditioning).to_rgb())
+    }
+
+    /// Draws samples tile by tile.
+    pub(crate) fn vary_tiles(
+        &self,
+        input: &Planes,
+        samples: usize,
+        seed: u64,
+        vary: Vary,
+    ) -> Result<Vec<Planes>, Error> {
+        let tiling = self.tiling(input)?;
+        let pool = SeededPool::new(seed);
+        let codes = Varied {
+            pool: &pool,
+            vary,
+            global: self.generator().config().global_values(),
+        };
+        let times = self.enlargement();
+        let drawn = (0..samples).map(|sample| {
+            let blended = self.tiled_sample(&tiling, &codes, sample)?;
+            Ok(crop(&blended, input.height * times, input.width * times))
+        });
+        drawn.collect()
+    }
+
+    /// Cuts an input into tiles of the size of training.
+    fn tiling(&self, input: &Planes) -> Result<Tiling, Error> {
+        let levels = self.config().levels();
+        let (height, width) = self.trained_size().unwrap_or((input.height, input.width));
+        let tile = Sizes::new(&**self.task(), levels, height, width)?;
+        let times = self.enlargement();
+        // Tiles begin at multiples of what the coarsest level makes one pixel of.
+        let step = match self.task().input_size() {
+            InputSize::Reduced => 1,
+            InputSize::SameAsOutput => self.multiple(),
+        };
+        let (tile_height, tile_width) = tile.input();
+        let cover = |side: usize, tile: usize| side.next_multiple_of(step).max(tile);
+        let whole = (
+            cover(input.height, tile_height),
+            cover(input.width, tile_width),
+        );
+        let extended = continued(input, whole.0, whole.1);
+        let rows = starts(whole.0, tile_height, step);
+        let columns = starts(whole.1, tile_width, step);
+        let corners: Vec<(usize, usize)> = rows
+            .iter()
+            .flat_map(|&row| columns.iter().map(move |&column| (row, column)))
+            .collect();
+        let conditioning = corners.iter().map(|&(row, column)| {
+            let part = window(&extended, (row, column), (tile_height, tile_width));
+            self.task().conditioning(&part, &tile)
+        });
+        Ok(Tiling {
+            tile: (tile_height, tile_width),
+            whole,
+            times,
+            conditioning: conditioning.collect::<Result<_, _>>()?,
+            corners,
+        })
+    }
+
+    /// Evaluates all tiles of one sample, and blends them.
+    fn tiled_sample(
+        &self,
+        tiling: &Tiling,
+        codes: &Varied<'_>,
+        sample: usize,
+    ) -> Result<Planes, Error> {
+        let (height, width) = (tiling.tile.0 * tiling.times, tiling.tile.1 * tiling.times);
+        let mut canvas = Canvas::new(tiling);
+        let fields: RefCell<Vec<Field>> = RefCell::default();
+        let mut first = 0;
+        while first < tiling.corners.len() {
+            let done = first;
+            let outputs = self.at_once(height, width, |rows| {
+                let last = (done + rows).min(tiling.corners.len());
+                let images = 0..tiling.conditioning[0].len();
+                let conditioning = images.map(|image| {
+                    let tiles = tiling.conditioning[done..last].iter();
+                    stack(
+                        &tiles.map(|images| &images[image]).collect::<Vec<_>>(),
+                        self.device(),
+                    )
+                });
+                let generator = self.generator();
+                let mut state = generator.begin(conditioning.collect());
+                let mut shown = None;
+                for level in 0..generator.levels() {
+                    let len = generator.code_len(&state);
+                    let mut fields = fields.borrow_mut();
+                    if fields.len() == level {
+                        let shape = generator.local_shape(&state);
+                        fields.push(self.field(tiling, codes, sample, level, len, shape));
+                    }
+                    let corners = &tiling.corners[done..last];
+                    let values = fields[level].codes(tiling, corners, self.device());
+                    let code = generator.code(&state, values);
+                    let (next, output) = generator.advance(state, code);
+                    state = next;
+                    shown = Some(output);
+                }
+                Ok(planes_from_tensor(shown.expect("a generator has levels")))
+            })?;
+            for output in outputs {
+                let shown = self.task().show(&tiling.conditioning[first], output);
+                canvas.add(&shown, tiling.corners[first]);
+                first += 1;
+            }
+        }
+        Ok(canvas.blended())
+    }
+
+    /// Draws the code of a level for the whole picture.
+    fn field(
+        &self,
+        tiling: &Tiling,
+        codes: &Varied<'_>,
+        sample: usize,
+        level: usize,
+        len: usize,
+        shape: Option<[usize; 3]>,
+    ) -> Field {
+        let draw = |len: usize| {
+            let drawn: Tensor<B, 2> = codes.codes(level, sample..sample + 1, len, self.device());
+            drawn.into_data().iter::<f32>().collect::<Vec<f32>>()
+        };
+        let Some([channels, height, width]) = shape else {
+            return Field::Shared(draw(len));
+        };
+        let whole = (
+            height * tiling.whole.0 / tiling.tile.0,
+            width * tiling.whole.1 / tiling.tile.1,
+        );
+        let values = draw(codes.global + channels * whole.0 * whole.1);
+        Field::Divided {
+            global: values[..codes.global].to_vec(),
+            local: Planes {
+                channels,
+                height: whole.0,
+                width: whole.1,
+                data: values[codes.global..].to_vec(),
+            },
+            tile: (height, width),
+        }
+    }
+}
+
+/// Returns the size (height, width) of a picture that is brought down to the shorter side of training. A smaller
+/// picture keeps its size.
+fn reduced_size(size: (usize, usize), trained: (usize, usize)) -> (usize, usize) {
+    let (trained, shorter) = (trained.0.min(trained.1), size.0.min(size.1));
+    if shorter <= trained {
+        return size;
+    }
+    let side = |side: usize| (side as f64 * trained as f64 / shorter as f64).round() as usize;
+    (side(size.0), side(size.1))
+}
+
+/// An input that is cut into tiles. Sides and corners are (height, width) and (row, column) in pixels of
+/// the input.
+struct Tiling {
+    tile: (usize, usize),
+    whole: (usize, usize),
+    /// How many times the side of an input an output has.
+    times: usize,
+    corners: Vec<(usize, usize)>,
+    /// The conditioning images of each tile.
+    conditioning: Vec<Vec<Planes>>,
+}
+
+/// The code of one level for all tiles of a sample.
+enum Field {
+    /// It is not known which values belong to which place. All tiles have the same code.
+    Shared(Vec<f32>),
+    /// The local values are planes over the whole picture.
+    Divided {
+        global: Vec<f32>,
+        local: Planes,
+        /// The height and the width of a tile's local values.
+        tile: (usize, usize),
+    },
+}
+
+impl Field {
+    /// Returns the codes of some tiles, `[tiles, len]`.
+    fn codes<B: Backend>(
+        &self,
+        tiling: &Tiling,
+        corners: &[(usize, usize)],
+        device: &B::Device,
+    ) -> Tensor<B, 2> {
+        let rows = corners.len();
+        let values: Vec<f32> = match self {
+            Self::Shared(values) => values.repeat(rows),
+            Self::Divided {
+                global,
+                local,
+                tile,
+            } => {
+                let of_tile = |&(row, column): &(usize, usize)| {
+                    let corner = (
+                        row * tile.0 / tiling.tile.0,
+                        column * tile.1 / tiling.tile.1,
+                    );
+                    let part = window(local, corner, *tile);
+                    global.iter().copied().chain(part.data)
+                };
+                corners.iter().flat_map(of_tile).collect()
+            }
+        };
+        let len = values.len() / rows;
+        Tensor::from_data(TensorData::new(values, [rows, len]), device)
+    }
+}
+
+/// The weighted sum of the tiles of a picture.
+struct Canvas {
+    sum: Planes,
+    weights: Vec<f32>,
+    /// The weights of a tile's rows and columns.
+    ramps: (Vec<f32>, Vec<f32>),
+    times: usize,
+}
+
+impl Canvas {
+    fn new(tiling: &Tiling) -> Self {
+        let times = tiling.times;
+        let (height, width) = (tiling.whole.0 * times, tiling.whole.1 * times);
+        Self {
+            sum: Planes::from_fn(3, height, width, |_, _, _| 0.0),
+            weights: vec![0.0; height * width],
+            ramps: (ramp(tiling.tile.0 * times), ramp(tiling.tile.1 * times)),
+            times,
+        }
+    }
+
+    /// Adds a tile, RGB in [0, 1], whose input begins at `corner`.
+    fn add(&mut self, tile: &Planes, corner: (usize, usize)) {
+        let (height, width) = (self.sum.height, self.sum.width);
+        let (top, left) = (corner.0 * self.times, corner.1 * self.times);
+        for (row, down) in self.ramps.0.iter().enumerate() {
+            for (column, across) in self.ramps.1.iter().enumerate() {
+                let (weight, at) = (down * across, (top + row) * width + left + column);
+                self.weights[at] += weight;
+                for channel in 0..3 {
+                    let value = tile.get(channel, row, column);
+                    self.sum.data[channel * height * width + at] += weight * value;
+                }
+            }
+        }
+    }
+
+    fn blended(mut self) -> Planes {
+        for plane in self.sum.data.chunks_mut(self.weights.len()) {
+            let values = plane.iter_mut().zip(&self.weights);
+            values.for_each(|(value, weight)| *value /= weight);
+        }
+        self.sum
+    }
+}
+
+/// The weights of a tile along one side: a raised cosine that never reaches 0.
+fn ramp(side: usize) -> Vec<f32> {
+    let weight = |i: usize| {
+        let phase = (i as f32 + 0.5) / side as f32;
+        (std::f32::consts::PI * phase).sin().powi(2) + 1e-3
+    };
+    (0..side).map(weight).collect()
+}
+
+/// Returns where tiles begin along one side: at multiples of `step`, and neighbors share about half of a
+/// tile. `whole` and `tile` are multiples of `step`.
+fn starts(whole: usize, tile: usize, step: usize) -> Vec<usize> {
+    let stride = (tile / 2 / step * step).max(step);
+    let last = whole - tile;
+    let mut starts: Vec<usize> = (0..last).step_by(stride).collect();
+    starts.push(last);
+    starts
+}
+
+/// Cuts a part out of an image, given its corner (row, column) and its size.
+fn window(image: &Planes, corner: (usize, usize), size: (usize, usize)) -> Planes {
+    Planes::from_fn(image.channels, size.0, size.1, |channel, row, column| {
+        image.get(channel, corner.0 + row, corner.1 + column)
+    })
+}
