@@ -393,8 +393,11 @@ async fn begin<B: Kernels>(State(app): Shared<B>, request: Request) -> Answer {
             degrade,
         };
         app.tidy(None);
-        let model = entry.model()?;
-        let draft = app.in_turn(|| model.draft(&photograph, config))?;
+        let (model, draft) = app.in_turn(|| -> Result<_, ApiError> {
+            let model = entry.model()?;
+            let draft = model.draft(&photograph, config)?;
+            Ok((model, draft))
+        })?;
         let input = png(draft.picture(), Effort::Fast)?;
         let session = Session::new(model, begin.model, photograph, draft, input);
         let id = app.add_session(session)?;

@@ -37,7 +37,7 @@ function startAgain() {
     session: null, pictures: [], chosen: 0, lastChild: new Map(), favorites: [], liked: [], unliked: [],
     between: { from: null, to: null, way: [] }, reference: null, done: [], undone: [], work: null,
   });
-  for (const map of [thumbs, rowElements, leaves, placeholders, state.awaited]) map.clear();
+  for (const map of [thumbs, items, rowElements, leaves, placeholders, state.awaited]) map.clear();
   if (painting.on) paint(false);
   painting.strokes = [];
   if (comparing()) compare(false);

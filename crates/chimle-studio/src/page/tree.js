@@ -196,21 +196,29 @@ function moveInTree(event) {
 
 // Favorites and marks.
 
-const listed = (id, place) => make("li", {}, thumb(id, place, choose));
+const items = new Map();
+
+/** The item of a list that shows a picture. It is made once, so that it keeps the focus. */
+function listed(id, place) {
+  const key = `${place}-${id}`;
+  const button = thumb(id, place, choose);
+  if (!items.has(key)) items.set(key, make("li", {}, button));
+  return items.get(key);
+}
 
 function renderMarks() {
   byId("no-favorites").hidden = state.favorites.length > 0;
-  byId("favorites").replaceChildren(...state.favorites.map((id) => listed(id, "favorite")));
+  fill(byId("favorites"), state.favorites.map((id) => listed(id, "favorite")));
   const marked = (id, sign, place) => {
     const item = listed(id, place);
     item.firstElementChild.dataset.sign = sign;
     item.firstElementChild.setAttribute("aria-label", `${sign === "+" ? "More like" : "Less like"} ${nameOf(state.pictures[id])}`);
     return item;
   };
-  byId("liked").replaceChildren(
+  fill(byId("liked"), [
     ...state.liked.map((id) => marked(id, "+", "liked")),
     ...state.unliked.map((id) => marked(id, "−", "unliked")),
-  );
+  ]);
   byId("liked").hidden = state.liked.length + state.unliked.length === 0;
   byId("like-make").disabled = state.liked.length === 0;
 }
