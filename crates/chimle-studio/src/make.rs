@@ -6,6 +6,7 @@ use chimle_core::{Code, Draft, Error, Kernels, Mask, Region};
 use image::RgbImage;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
@@ -357,13 +358,13 @@ impl<B: Kernels> App<B> {
             if !listener.goes_on() {
                 return Err(Ended::Stopped);
             }
-            let drafts = self.in_turn(|| -> Result<_, ApiError> {
+            let made = self.in_turn(|| -> Result<Vec<_>, ApiError> {
                 let draft = session.draft(from)?;
                 let codes: Vec<Code> = part.iter().copied().map(Code::Drawn).collect();
-                Ok(session.model.advance(&draft, &codes)?)
+                let drafts = session.model.advance(&draft, &codes)?;
+                drafts.into_par_iter().map(with_png).collect()
             })?;
-            for (draft, index) in drafts.into_iter().zip(part) {
-                let made = with_png(draft)?;
+            for (made, index) in made.into_iter().zip(part) {
                 let node = session
                     .tree()
                     .add(from, Kind::Continue, Some(index + 1), None, made);
