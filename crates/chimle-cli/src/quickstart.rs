@@ -153,9 +153,7 @@ impl Quickstart {
             "  {out}/page.html  the same as a page; open it in a browser"
         ))?;
         output::say(format_args!("  {out}/{NUMBERS}  the numbers above"))?;
-        output::say(
-            "To color a picture of your own (this model knows shapes, not photographs):",
-        )?;
+        output::say("To color a picture of your own (this model knows shapes, not photographs):")?;
         output::say(format_args!(
             "  chimle sample --model {out} --input IMAGE --out DIR"
         ))

@@ -179,7 +179,10 @@ impl Command for Train {
         let config = trainer.config();
         let inputs = page::sampled(&trainer.model(), examples, SAMPLES, config.seed)?;
         let page = page::of_run(trainer.folder(), config, inputs, None, None)?;
-        output::say(format_args!("samples: open {} in a browser", page.display()))?;
+        output::say(format_args!(
+            "samples: open {} in a browser",
+            page.display()
+        ))?;
         output::say(format_args!(
             "the model is in {0}; sample it with: chimle sample --model {0} --input IMAGE --out DIR",
             folder.display()

@@ -214,7 +214,10 @@ fn best() -> Device {
                 return device;
             }
             Err(reason) => {
-                output::complain("warning", format_args!("{device}, {name}, is not used: {reason}"));
+                output::complain(
+                    "warning",
+                    format_args!("{device}, {name}, is not used: {reason}"),
+                );
             }
         }
     }

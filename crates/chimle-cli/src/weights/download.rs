@@ -147,7 +147,9 @@ impl<'a> Download<'a> {
             self.held += bytes.len() as u64;
             counter.at(self.held as usize, published.bytes as usize);
             if self.held > published.bytes {
-                return Err(io::Error::other("the download is longer than the published file"));
+                return Err(io::Error::other(
+                    "the download is longer than the published file",
+                ));
             }
             Ok(())
         });
