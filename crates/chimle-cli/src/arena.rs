@@ -15,8 +15,8 @@ use crate::output;
 
 /// Compares CHIMLE with its rivals. All are trained on the same images for the same CPU time and measured in the same way.
 ///
-/// A configuration names the task, the images, the methods and the CPU time; ready-made
-/// configurations are in crates/chimle-arena/configs. Samples made by other programs can take part as folders.
+/// A configuration names the task, the images, the methods and the CPU time. Ready-made configurations are in
+/// crates/chimle-arena/configs. Folders of samples made by other programs can take part too.
 #[derive(Args)]
 pub struct ArenaCommand {
     #[command(subcommand)]
@@ -67,13 +67,13 @@ struct JobCommand {
     #[arg(value_name = "METHOD")]
     name: String,
 
-    /// The seed of training; without it, the method is a folder of foreign samples
+    /// The seed of training; without it, the method is a folder of samples from another program
     #[arg(long)]
     of_seed: Option<u64>,
 }
 
 impl ArenaCommand {
-    /// Runs the command. Training is on the CPU unless a device is named, because CPU time is what is compared.
+    /// Runs the command. Training runs on the CPU unless a device is named, because the methods get the same CPU time.
     pub fn run(self, device: Option<Device>, seed: Option<u64>) -> Result<(), Failure> {
         if seed.is_some() {
             return Err(Failure::Flag {

@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::lpips::BackboneName;
 use crate::{flags, lpips, output};
 
-/// Times a forward pass, a training step and a search of a network on random data, or a run of training.
+/// Times a forward pass, a training step and a search of a network on random data, or times a run of training.
 ///
 /// Prints one JSON object on one line: medians in milliseconds after a warm-up, the number of parameters, and the
 /// device. With --train it runs the real loop of `chimle train` (with its data, searches, validations, checkpoints

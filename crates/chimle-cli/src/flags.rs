@@ -31,7 +31,7 @@ pub const SAMPLES: u64 = 10_000;
 pub const SIDE: u64 = 65_535;
 /// The maximum number of rows of a batch.
 pub const ROWS: u64 = 65_536;
-/// The maximum of numbers that only count something, such as images.
+/// The maximum of all other counts, such as the number of images.
 pub const MANY: u64 = 1_000_000_000;
 
 /// Returns a parser for whole numbers from 1 to `most`.

@@ -8,7 +8,7 @@ use crate::output;
 
 /// Lists the trained models that come with chimle, or shows the card of one model.
 ///
-/// Every command that takes a model also accepts such a name: --model NAME, --init NAME. A model's card says which
+/// Every command that takes a model also accepts these names: --model NAME, --init NAME. A model's card says which
 /// photographs it was trained on, how good it is, and what it is not good for.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]

@@ -25,7 +25,7 @@ pub struct Orchestrate {
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:4500")]
     listen: String,
 
-    /// After this many minutes without progress, a machine that others wait for is treated as failed
+    /// After this many minutes without progress, a machine that the others wait for is considered hung
     #[arg(long, value_name = "M", default_value = "10", value_parser = flags::minutes)]
     patience: Duration,
 }

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 /// The message of the last panic, and its place in the source.
 static LAST: Mutex<String> = Mutex::new(String::new());
 
-/// Keeps panics from writing to standard error. Some panics are errors of a library,
-/// which the caller catches and reports.
+/// Keeps panics from writing to standard error. Some panics are errors of a library that its
+/// caller catches and reports.
 pub fn keep_quiet() {
     panic::set_hook(Box::new(|info| {
         let mut text = info.payload_as_str().unwrap_or("no message").to_owned();

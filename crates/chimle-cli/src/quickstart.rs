@@ -30,7 +30,7 @@ const SHOWN: usize = 12;
 const NUMBERS: &str = "numbers.json";
 const PICTURE: &str = "samples.png";
 
-/// Trains a small model on procedural scenes and samples it, which needs no files and takes about a minute.
+/// Trains a small model on procedural scenes and samples it. No files are needed, and it takes about a minute.
 ///
 /// The model learns to color gray pictures of shapes. Each picture has four equally likely colorings with the
 /// same gray, so quickstart can count how many of them the samples show.
@@ -98,7 +98,7 @@ impl Command for Quickstart {
             training_seconds,
             seconds,
             report: Report {
-                // Notes name figures that need weights. Quickstart leaves those figures out on purpose.
+                // Notes list figures that are missing without weights. Quickstart leaves those figures out on purpose.
                 notes: Vec::new(),
                 ..evaluation.report
             },

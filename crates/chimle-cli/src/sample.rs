@@ -50,7 +50,7 @@ pub struct Sample {
     #[arg(long, value_name = "PART", value_parser = flags::vary)]
     vary: Option<Vary>,
 
-    /// Downsample an image to this longer side first if it is larger
+    /// First downsample images whose longer side has more than this many pixels to that size
     #[arg(long, value_name = "PIXELS", value_parser = flags::count::<u32>(flags::SIDE))]
     size: Option<u32>,
 
@@ -369,7 +369,7 @@ fn read_recipe(path: &Path) -> Result<Recipe, Failure> {
     serde_json::from_slice(&text).map_err(|e| error(format!("it is no recipe: {e}")))
 }
 
-/// Returns the model's conditioning for an image, as a picture.
+/// Returns the model's input for an image, as a picture.
 fn picture_of_input<B: Kernels>(model: &Model<B>, image: &RgbImage) -> Result<RgbImage, Failure> {
     let task = model.task();
     let (height, width) = (image.height() as usize, image.width() as usize);

@@ -19,7 +19,7 @@ use crate::{free_memory, output};
 /// Serves a web page on which you choose among plausible pictures, level by level.
 ///
 /// The page opens in the browser. Only this computer can reach it, unless --listen is given. Its address contains a
-/// token that changes each time. Without --model, the page offers the trained models, and the runs in the folder `runs`
+/// token, which changes each time unless --token sets it. Without --model, the page offers the trained models, and the runs in the folder `runs`
 /// and in the current folder.
 #[derive(Args)]
 #[command(name = "studio", after_help = EXAMPLES)]
@@ -71,7 +71,7 @@ fn token(text: &str) -> Result<String, String> {
 
 /// A folder in which runs are looked for.
 const RUNS: &str = "runs";
-/// The most runs that are offered without being named.
+/// The maximum number of models that are offered if the command line names none.
 const MOST_FOUND: usize = 24;
 
 impl Command for StudioCommand {

@@ -19,7 +19,7 @@ use crate::session::Session;
 /// The number of letters and digits of a token or an identifier.
 const SECRET_LEN: usize = 32;
 
-/// Draws a word that cannot be guessed.
+/// Returns a random text that cannot be guessed.
 pub(crate) fn secret() -> String {
     Alphanumeric.sample_string(&mut rand::rng(), SECRET_LEN)
 }
@@ -164,7 +164,7 @@ impl<B: Kernels> App<B> {
         Ok(())
     }
 
-    /// Drops what has expired and what exceeds the limits of memory. `current` is the session in use.
+    /// Removes expired photographs and sessions, and drops what exceeds the limits of memory. `current` is the session in use.
     pub(crate) fn tidy(&self, current: Option<&Arc<Session<B>>>) {
         let expiry = self.limits.idle;
         locked(&self.photographs).retain(|_, photograph| photograph.used.elapsed() < expiry);

@@ -143,7 +143,10 @@ impl<B: Kernels> Studio<B> {
     /// If [`is_token`] rejects the token.
     pub fn with_token(self, token: impl Into<String>) -> Self {
         let token = token.into();
-        assert!(is_token(&token), "a token of letters and digits");
+        assert!(
+            is_token(&token),
+            "a token must have 8 to 256 letters, digits, hyphens and underscores"
+        );
         Self { token, ..self }
     }
 

@@ -133,7 +133,8 @@ impl From<Error> for Ended {
     }
 }
 
-/// The maximum number of pixels that are evaluated in one turn. Coarse levels therefore evaluate more candidates per turn.
+/// The approximate number of pixels that are evaluated in one turn. A coarse level therefore evaluates more
+/// candidates per turn than a fine level.
 const PIXELS_IN_TURN: usize = 1 << 16;
 
 impl<B: Kernels> App<B> {
@@ -388,7 +389,7 @@ impl<B: Kernels> App<B> {
                 .iter()
                 .map(|&node| session.draft(node))
                 .collect::<Result<_, _>>()?;
-            // Only the levels that all of the pictures have.
+            // Only the levels that all of these pictures have.
             let levels = drafts.iter().map(Draft::level).min().unwrap_or(0);
             let codes: Vec<Code> = (0..levels)
                 .map(|level| {
@@ -467,7 +468,7 @@ fn with_png<B: Kernels>(draft: Draft<B>) -> Result<(Draft<B>, Bytes), ApiError> 
     Ok((draft, png))
 }
 
-/// The effort to make a PNG small.
+/// How much effort is made to keep a PNG small.
 #[derive(Clone, Copy)]
 pub(crate) enum Effort {
     /// For the screen.

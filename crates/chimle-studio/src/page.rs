@@ -4,7 +4,7 @@
 pub(crate) const HTML: &str = include_str!("page/index.html");
 /// Its style.
 pub(crate) const STYLE: &str = include_str!("page/studio.css");
-/// Its script: all files, in an order that they depend on.
+/// Its script: all files, joined in their order.
 pub(crate) const SCRIPT: &str = concat!(
     "\"use strict\";\n",
     include_str!("page/api.js"),

@@ -44,7 +44,7 @@ function compare(on) {
   if (on) byId("slider").focus();
 }
 
-/** The pictures that the chosen one can be compared with. */
+/** Returns the pictures that the chosen picture can be compared with. */
 function comparable() {
   const path = pathTo(state.chosen).slice(1, -1).reverse();
   const last = state.done.findLast((before) => before.chosen !== state.chosen)?.chosen;

@@ -51,7 +51,7 @@ function rowsShown() {
 
 function renderRows() {
   const rows = rowsShown();
-  // Rows in which nothing is chosen yet stay large. Rows above them are small.
+  // The last row stays large, and so does the last row in which nothing is chosen yet.
   const last = rows.findLastIndex((row) => row.chosen === undefined);
   fill(byId("rows"), rows.map(renderRow));
   rows.forEach((row, index) => {
