@@ -13,10 +13,10 @@ use crate::error::Failure;
 use crate::interrupt::Interrupt;
 use crate::output;
 
-/// Compares CHIMLE with its rivals: each is trained on the same images for the same CPU time, and measured in the same way.
+/// Compares CHIMLE with its rivals. All are trained on the same images for the same CPU time and measured in the same way.
 ///
-/// A configuration names the task, the images, the methods and the CPU time; ready-made ones are in
-/// crates/chimle-arena/configs. Samples that any other program made take part as folders.
+/// A configuration names the task, the images, the methods and the CPU time. Ready-made configurations are in
+/// crates/chimle-arena/configs. Folders of samples made by other programs can take part too.
 #[derive(Args)]
 pub struct ArenaCommand {
     #[command(subcommand)]
@@ -31,10 +31,10 @@ enum Commands {
     Job(JobCommand),
 }
 
-/// Trains, samples and measures all methods of a configuration, and writes the report; repeated, it continues where it was.
+/// Trains, samples and measures all methods of a configuration, and writes the report.
 ///
-/// Each method is trained in a process of its own with one thread. DIR gets the samples, the measures, results.json and
-/// arena.html. The first Ctrl-C lets the methods save their state.
+/// Each method is trained in its own process with one thread. The samples, the measures, results.json and arena.html are
+/// written into DIR. The first Ctrl-C lets the methods save their state. The same command then continues the arena.
 #[derive(Args)]
 struct Run {
     /// The configuration, a TOML file
@@ -46,7 +46,7 @@ struct Run {
     out: PathBuf,
 }
 
-/// Writes results.json and arena.html anew from the samples and measures in an arena's folder.
+/// Writes results.json and arena.html again from the samples and measures in an arena's folder.
 #[derive(Args)]
 struct Report {
     /// The arena's folder
@@ -67,18 +67,18 @@ struct JobCommand {
     #[arg(value_name = "METHOD")]
     name: String,
 
-    /// The seed of training; without it, the method is a folder of foreign samples
+    /// The seed of training; without it, the method is a folder of samples from another program
     #[arg(long)]
     of_seed: Option<u64>,
 }
 
 impl ArenaCommand {
-    /// Runs the command. Training is on the CPU unless a device is named, because CPU time is what is compared.
+    /// Runs the command. Training runs on the CPU unless a device is named, because the methods get the same CPU time.
     pub fn run(self, device: Option<Device>, seed: Option<u64>) -> Result<(), Failure> {
         if seed.is_some() {
             return Err(Failure::Flag {
                 flag: "--seed",
-                reason: "is in the configuration of an arena: `seeds`".to_owned(),
+                reason: "is set in the arena's configuration: `seeds`".to_owned(),
             });
         }
         let device = Some(device.unwrap_or(Device::Cpu));
@@ -112,14 +112,14 @@ impl Command for Run {
         };
         let found = arena.run(&command, &|| interrupt.happened(), &mut notice);
         said?;
-        // Also if a method failed or was stopped: what is there can be looked at.
+        // The report is written even if a method failed or was stopped, so that the existing results can be seen.
         let page = report(&arena, methods.names())?;
         output::say(format_args!("the report: {}", page.display()))?;
         Ok(found?)
     }
 }
 
-/// The command that does a job.
+/// Returns the command that runs a job.
 fn job_command(program: &Path, folder: &Path, job: &Job, device: Device) -> process::Command {
     let mut command = process::Command::new(program);
     command.arg("arena").arg("job").arg(folder);

@@ -1,4 +1,4 @@
-//! `chimle bench`: how long a network takes.
+//! `chimle bench`: times a network.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::lpips::BackboneName;
 use crate::{flags, lpips, output};
 
-/// Times a forward pass, a training step and a search of a network on random data, or a run of training.
+/// Times a forward pass, a training step and a search of a network on random data, or times a run of training.
 ///
 /// Prints one JSON object on one line: medians in milliseconds after a warm-up, the number of parameters, and the
 /// device. With --train it runs the real loop of `chimle train` (with its data, searches, validations, checkpoints
@@ -28,31 +28,32 @@ pub struct Bench {
     #[arg(long, value_name = "FILE", required_unless_present = "train")]
     config: Option<PathBuf>,
 
-    /// How its levels join: super-resolution, colorization, decompression or night-to-day (the same: generic)
+    /// The task, which decides how the levels join: super-resolution, colorization, decompression or night-to-day (also
+    /// called generic)
     #[arg(long, value_parser = task, required_unless_present = "run")]
     task: Option<TaskHandle>,
 
-    /// Examples in a batch [with --train: the preset's or the run's]
+    /// The number of examples in a batch [default with --train: the preset's or the run's]
     #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::ROWS), required_unless_present = "train")]
     batch: Option<usize>,
 
-    /// Side of the coarsest input in pixels; each level above has twice the side of the one below
+    /// The side of the coarsest input in pixels; each level has twice the side of the level below
     #[arg(long, value_name = "PIXELS", value_parser = flags::count::<usize>(flags::SIDE), required_unless_present = "train")]
     side: Option<usize>,
 
-    /// Time a run of training: the preset `tiny` on made-up scenes, or the run in --run
+    /// Time a run of training: the preset `tiny` on procedural scenes, or the configuration in --run
     #[arg(long, conflicts_with_all = ["config", "side"])]
     train: bool,
 
-    /// With --train: a configuration laid out as a run's config.toml
+    /// With --train: a configuration in the format of a run's config.toml
     #[arg(long, value_name = "FILE", requires = "train", conflicts_with = "task")]
     run: Option<PathBuf>,
 
-    /// With --train: the number of training steps [default: those of two searches]
+    /// With --train: the number of training steps [default: twice the steps between two searches]
     #[arg(long, value_name = "N", requires = "train", value_parser = flags::count::<u64>(flags::MANY))]
     steps: Option<u64>,
 
-    /// Candidates of the search at each level, coarse to fine; without it no search is timed
+    /// The number of candidates per level, coarse to fine; without this flag, no search is timed
     #[arg(long, value_name = "N,N,...", value_delimiter = ',',
         value_parser = flags::count::<usize>(flags::MANY))]
     pool: Vec<usize>,
@@ -61,31 +62,31 @@ pub struct Bench {
     #[arg(long, value_enum, default_value_t = Loss::L2)]
     loss: Loss,
 
-    /// For --loss vgg: VGG16's weights (.safetensors or .pth)
+    /// For --loss vgg: VGG16's weights (.safetensors or .pth, or the name that `chimle weights` uses)
     #[arg(long, value_name = "FILE|NAME")]
     perceptual: Option<PathBuf>,
 
-    /// For --loss vgg: the learned weights of LPIPS 0.1; without them every feature counts the same
+    /// For --loss vgg: the learned weights of LPIPS 0.1; without them, all features have the same weight
     #[arg(long, value_name = "FILE|NAME", requires = "perceptual")]
     lpips: Option<PathBuf>,
 
-    /// Timed runs, of which the median is taken
+    /// The number of timed runs; their median is printed
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = flags::count::<usize>(flags::MANY))]
     repeat: usize,
 
-    /// The most candidates evaluated in one batch
+    /// The maximum number of candidates evaluated in one batch
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>(flags::ROWS))]
     chunk: usize,
 
-    /// The type within dense blocks: f32, bf16 or f16
+    /// The number type within dense blocks: f32, bf16 or f16
     #[arg(long, value_name = "TYPE", default_value_t = Precision::F32)]
     precision: Precision,
 
-    /// Compute the maps of each RRDB again in the backward pass
+    /// Compute the feature maps of each RRDB again in the backward pass instead of keeping them
     #[arg(long)]
     recompute: bool,
 
-    /// Count multiply-adds and bytes instead of timing; with --loss vgg, those of the distance too
+    /// Count multiply-adds and bytes instead of timing; with --loss vgg, the distance is counted too
     #[arg(long, conflicts_with = "train")]
     count: bool,
 }
@@ -95,7 +96,7 @@ Examples:
   chimle bench --train --task colorization
   chimle bench --config small.json --task colorization --batch 4 --side 8 --pool 20,20,10,5 --loss l2";
 
-/// A distance of images.
+/// A distance between images.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Loss {
     /// Mean squared difference
@@ -104,7 +105,7 @@ enum Loss {
     Vgg,
 }
 
-/// A task, or `generic`, as the reference implementation calls image to image.
+/// Parses a task. `generic` is the reference implementation's name for image to image.
 fn task(name: &str) -> Result<TaskHandle, String> {
     if name == "generic" {
         Ok(chimle_core::NightToDay.into())

@@ -1,4 +1,4 @@
-//! What a run's log says, as plots.
+//! Plots of a run's log.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use chimle_show::{Plot, Scale, Series};
 
 use crate::error::Failure;
 
-/// Steps over which the loss is smoothed.
+/// The number of steps over which the loss is smoothed.
 const SPAN: f64 = 20.0;
 
-/// The plots of a run, those that have something to show, each with a name for its file.
+/// Returns the plots of a run that have data, each with a name for its file.
 pub fn curves(events: &[Event]) -> Vec<(&'static str, Plot)> {
     let plots = [
         ("loss", loss(events)),
@@ -34,7 +34,7 @@ pub fn save(plots: &[(&str, Plot)], folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The loss of each step, in all and by level.
+/// Returns the plot of the loss at each step, in total and per level.
 pub fn loss(events: &[Event]) -> Plot {
     let steps = events.iter().filter_map(|event| match event {
         Event::Step {

@@ -1,4 +1,4 @@
-//! `chimle devices`: what this build can compute on.
+//! `chimle devices`: lists the devices that this build can compute on.
 
 use clap::Args;
 
@@ -8,8 +8,8 @@ use crate::output;
 
 /// Lists the devices that this build can use on this computer.
 ///
-/// Each with its name for --device, what it is, its memory where that can be known, and whether it passes a small
-/// self-test: a convolution and its gradient, against known numbers.
+/// Prints each device's name for --device, its model, its memory if known, and whether it passes a small self-test. The
+/// test compares a convolution and its gradient with known numbers.
 #[derive(Args)]
 pub struct Devices {}
 
@@ -40,7 +40,7 @@ fn show(found: &Found) -> Result<(), Failure> {
     const GIB: f64 = (1u64 << 30) as f64;
     let memory = match found.memory {
         Some(bytes) => format!("{:.1} GiB", bytes as f64 / GIB),
-        None => "memory not known".to_owned(),
+        None => "unknown memory".to_owned(),
     };
     let outcome = match device::works(found.device) {
         Ok(()) => "works".to_owned(),

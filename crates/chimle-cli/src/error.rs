@@ -1,4 +1,4 @@
-//! Why a command failed, each in one line that names the file or flag.
+//! The errors of commands. Each is one line that names the file or flag at fault.
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ pub enum Failure {
     #[error("{path} already exists: {remedy}")]
     Exists { path: PathBuf, remedy: &'static str },
     #[error(
-        "{path}: an output of {width}x{height} pixels needs about {needed_mib} MiB of memory, and {available_mib} MiB are free: bring it down with --size"
+        "{path}: an output of {width}x{height} pixels needs about {needed_mib} MiB of memory, but only {available_mib} MiB are free: reduce the image with --size"
     )]
     Memory {
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum Failure {
     #[error("none of the {count} images in {folder} could be sampled")]
     NothingSampled { folder: PathBuf, count: usize },
     #[error(
-        "cannot download {url}: {reason}. Run this again (it goes on after the {kept} bytes it has), or get the file by other means and put it at {path}"
+        "cannot download {url}: {reason}. Run this command again to continue after the {kept} bytes already received, or download the file in another way and save it as {path}"
     )]
     Download {
         url: String,
@@ -64,15 +64,15 @@ pub enum Failure {
         found: String,
         remedy: &'static str,
     },
-    #[error("this user has no cache folder: name one in the environment variable {variable}")]
+    #[error("this user has no cache folder: set the environment variable {variable} to a folder")]
     NoCache { variable: &'static str },
-    /// What failed stands on standard output already.
+    /// The failure was already printed on standard output.
     #[error("failed")]
     Reported,
 }
 
 impl Failure {
-    /// For `map_err` on an operation on a file.
+    /// Returns a function for `map_err` on a file operation. `action` is the verb in "cannot write FILE".
     pub fn file(
         action: &'static str,
         path: impl AsRef<Path>,

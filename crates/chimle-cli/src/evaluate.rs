@@ -1,4 +1,4 @@
-//! `chimle evaluate`: how near a model's samples, or any program's images, come to true ones.
+//! `chimle evaluate`: measures a model's samples, or the images of any program, against true images.
 
 use std::path::{Path, PathBuf};
 
@@ -22,27 +22,29 @@ use crate::page::{self, INPUTS, PAGE};
 use crate::progress::Counter;
 use crate::{flags, located, lpips, output, weights};
 
-/// Made-up scenes are numbered from here, where no run's training set reaches.
+/// The number of the first procedural scene for evaluation. No run's training set reaches it.
 pub const FIRST_UNSEEN_SCENE: u64 = 1 << 32;
 
-/// What `--out` gets.
+/// The names of the files that are written into the folder `--out`.
 const REPORT_JSON: &str = "report.json";
 const REPORT_MARKDOWN: &str = "report.md";
 
 /// Measures a model, or two folders of images.
 ///
-/// Of a model, every image of the data is brought down (its largest central square) to the output's size, degraded
-/// as the task has it, and sampled. Prints tables, each figure with its 95% bootstrap interval over images; the
-/// column `baseline` is the input itself, taken as the output. Of folders, all images are compared as sets, each at its
-/// own size, and those with the name and size of a true one also with that. The samples of NAME.jpg may also be called
+/// With --model, the largest central square of every image of the data is downsampled to the output's size, degraded as
+/// the task requires, and sampled. The tables show every figure with its 95% bootstrap interval over images. The column
+/// `baseline` is measured with the input itself as the output.
+///
+/// With --folders, the images of the two folders are compared as sets, each image at its own size. An image of FAKE that
+/// has the name and size of an image of REAL is also compared with it. The samples of NAME.jpg may also be called
 /// NAME-1.png, NAME-2.png and so on; then their diversity is measured too.
 ///
-/// FID and KID are measured with --fid-weights; without it, and with VGG16's weights, the same on features of VGG16, whose
-/// numbers are not comparable.
+/// FID and KID are measured with --fid-weights. Without this flag, but with VGG16's weights, they are computed on
+/// features of VGG16 instead. Their values are then not comparable with FID and KID.
 #[derive(Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub struct Evaluate {
-    /// A trained model (`chimle models`), the folder of a run (its newest checkpoint is taken), or a model file
+    /// A trained model (`chimle models`), the folder of a run (its newest checkpoint is used), or a model file
     #[arg(
         long,
         value_name = "NAME|RUN|FILE",
@@ -50,7 +52,7 @@ pub struct Evaluate {
     )]
     model: Option<PathBuf>,
 
-    /// A folder of photographs that the model has not seen (for a paired task: of pairs), or `procedural`
+    /// A folder of photographs (for a paired task, of pairs) that the model has not seen, or `procedural`
     #[arg(long, value_name = "DIR|procedural", requires = "model", required_unless_present_any = ["folders", "pairs"])]
     data: Option<PathBuf>,
 
@@ -58,63 +60,64 @@ pub struct Evaluate {
     #[arg(long, num_args = 2, value_names = ["INPUT", "OUTPUT"], requires = "model", conflicts_with = "data")]
     pairs: Option<Vec<PathBuf>>,
 
-    /// Measure the images of the folder FAKE, made by any program, beside those of REAL
+    /// Compare the images of the folder FAKE, made by any program, with the true images of the folder REAL
     ///
-    /// In place of REAL, the file of its statistics that --save-stats wrote will do.
+    /// REAL can also be a file of statistics that --save-stats wrote.
     #[arg(long, num_args = 2, value_names = ["REAL", "FAKE"],
         conflicts_with_all = ["model", "data", "pairs", "task", "size", "samples", "stats"])]
     folders: Option<Vec<PathBuf>>,
 
-    /// What a model file was trained for, where it does not say (decompression or night-to-day)
+    /// The task of a model file that does not state its task (decompression or night-to-day)
     #[arg(long, value_parser = flags::task)]
     task: Option<TaskHandle>,
 
-    /// Side of the square output in pixels [default: the run's; a model file needs it]
+    /// The side of the square output in pixels [default: the size of training, if the model states it]
     #[arg(long, value_name = "PIXELS", value_parser = flags::count::<usize>(flags::SIDE))]
     size: Option<usize>,
 
-    /// Samples for each image; at least 2
+    /// The number of samples per image; at least 2
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = flags::count::<usize>(flags::SAMPLES))]
     samples: usize,
 
-    /// Measure the first N images alone
+    /// Measure only the first N images
     #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::MANY))]
     limit: Option<usize>,
 
-    /// Measure LPIPS on the network whose weights are in this file, or are those of this name that `chimle weights`
-    /// has fetched [default: the run's distance if its weights are found, else the Laplacian pyramid]
+    /// Measure LPIPS. The value is a file with the weights of its network, or a name of weights that `chimle weights` has
+    /// downloaded [default: the run's distance if its weights are found, else the Laplacian pyramid]
     #[arg(long, value_name = "FILE|NAME")]
     perceptual: Option<PathBuf>,
 
-    /// That network
+    /// The network of --perceptual
     #[arg(long, value_enum, default_value_t = BackboneName::Vgg16, requires = "perceptual")]
     backbone: BackboneName,
 
-    /// The learned weights of LPIPS 0.1 for it; without them every feature counts the same
+    /// The learned weights of LPIPS 0.1 for the network of --perceptual; without them, all features have the same weight
     #[arg(long, value_name = "FILE|NAME", requires = "perceptual")]
     lpips: Option<PathBuf>,
 
-    /// Inception-v3 as FID is defined on it: pytorch-fid's pt_inception-2015-12-05-*.pth, or its name `inception`
+    /// The weights of the Inception-v3 that FID is defined on: pytorch-fid's pt_inception-2015-12-05-*.pth, or the name
+    /// `inception` if `chimle weights` has downloaded them
     #[arg(long, value_name = "FILE|NAME")]
     fid_weights: Option<PathBuf>,
 
-    /// Compare all samples with these statistics instead of with the true images of the data
+    /// Compare the set of samples with the statistics in this file instead of with the true images of the data
     #[arg(long, value_name = "FILE")]
     stats: Option<PathBuf>,
 
-    /// Keep the true images' statistics in this file, for --stats or --folders
+    /// Write the true images' statistics to this file, for --stats or --folders
     #[arg(long, value_name = "FILE", conflicts_with = "stats")]
     save_stats: Option<PathBuf>,
 
-    /// Neighbors that precision, recall, density and coverage reach to
+    /// The number of nearest neighbors for precision, recall, density and coverage
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = flags::count::<usize>(flags::MANY))]
     neighbors: usize,
 
-    /// Take KID as the mean over so many random subsets (100 is usual) [default: over the whole sets]
+    /// Compute KID as the mean over this many random subsets (usually 100) [default: on the whole sets]
     #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::MANY))]
     kid_subsets: Option<usize>,
 
-    /// Images of either kind in a subset
+    /// The number of true images, and of samples, in a subset
     #[arg(
         long,
         value_name = "N",
@@ -124,22 +127,22 @@ pub struct Evaluate {
     )]
     kid_subset_size: usize,
 
-    /// Resamples for the intervals of FID and KID, each of which costs what FID does
+    /// The number of resamples for the intervals of FID and KID; each one costs as much as FID
     #[arg(long, value_name = "N", default_value_t = SetMeasuresConfig::default().resamples,
         value_parser = flags::count::<usize>(flags::ROWS))]
     set_resamples: usize,
 
-    /// The type within the model's dense blocks: f32, bf16 or f16
+    /// The number type within the model's dense blocks: f32, bf16 or f16
     #[arg(long, value_name = "TYPE", default_value_t = Precision::F32, conflicts_with = "folders")]
     precision: Precision,
 
-    /// The most samples made in one batch [default: 64, or fewer as memory has it]
+    /// The maximum number of samples made in one batch [default: 64, or fewer if memory is short]
     #[arg(long, value_name = "N", default_value_t = 64, hide_default_value = true,
         value_parser = flags::count::<usize>(flags::ROWS))]
     chunk: usize,
 
-    /// Write report.json and report.md into this folder too, and of a model page.html: the samples of the first 16
-    /// inputs, to look at in a browser
+    /// Also write report.json and report.md into this folder and, if a model is measured, page.html, which shows the
+    /// samples of the first 16 inputs in a browser
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -297,7 +300,7 @@ impl Evaluate {
         output::say(&found.report)
     }
 
-    /// Of a model, a page with the first of the inputs measured.
+    /// Writes a page with the first measured inputs, if a model was measured.
     fn write_page(&self, found: &Evaluation, path: &Path) -> Result<(), Failure> {
         let Some(model) = &self.model else {
             return Ok(());
@@ -310,7 +313,7 @@ impl Evaluate {
         Failure::Flag {
             flag: "--save-stats",
             reason:
-                "there are none: it needs --fid-weights, or VGG16 by --perceptual, and true images"
+                "there are no statistics to save: they need true images, and --fid-weights or VGG16 with --perceptual"
                     .to_owned(),
         }
     }
@@ -329,7 +332,7 @@ impl Evaluate {
         let given = self.size.map(|side| (side, side));
         let Some((height, width)) = given.or(model.trained_size()) else {
             let reason = format!(
-                "is needed, as {} does not say at which size it was trained",
+                "is needed, because {} does not state the size of its training",
                 path.display()
             );
             return Err(Failure::Flag {
@@ -345,13 +348,13 @@ impl Evaluate {
         }) {
             output::complain(
                 "warning",
-                "the model was trained on these images: the numbers say nothing of others",
+                "the model was trained on these images, so the numbers say nothing about other images",
             );
         }
         Ok(Dataset::open(source.resolve(&**task)?, config)?)
     }
 
-    /// The distance asked for, else the run's if its weights are found, else one that needs none.
+    /// Returns the distance asked for, else the run's if its weights are found, else the Laplacian pyramid.
     fn distance<B: Kernels>(
         &self,
         of_run: Option<&DistanceConfig>,
@@ -381,7 +384,7 @@ impl Evaluate {
         })
     }
 
-    /// Inception-v3 if its weights are named, else the distance's VGG16 if it has one.
+    /// Returns Inception-v3 if its weights are named, else the distance's VGG16 if it has one.
     fn extractor<B: Kernels>(
         &self,
         distance: &DistanceConfig,

@@ -1,4 +1,4 @@
-//! `chimle import` and `chimle export`: weights between the authors' release and ours.
+//! `chimle import` and `chimle export`: convert weights from and to the names of the authors' release.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::device::{Command, Common};
 use crate::error::Failure;
 use crate::{flags, located, output};
 
-/// Turns a PyTorch checkpoint of the authors' release into a file that carries its configuration.
+/// Converts a PyTorch checkpoint of the authors' release to a model file, which contains the network's configuration.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  chimle import colorization.pth --task colorization --out colorization.safetensors"
@@ -23,7 +23,7 @@ pub struct Import {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// What it was trained for: super-resolution, colorization, decompression or night-to-day
+    /// The task that the checkpoint was trained for: super-resolution, colorization, decompression or night-to-day
     #[arg(long, value_parser = flags::task)]
     task: TaskHandle,
 
@@ -31,17 +31,17 @@ pub struct Import {
     target: Target,
 }
 
-/// Writes a trained model's weights, under the authors' parameter names, as safetensors.
+/// Writes a trained model's weights to a safetensors file, under the authors' parameter names.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  chimle export --model runs/color --out colorization.safetensors"
 )]
 pub struct Export {
-    /// A trained model (`chimle models`), the folder of a run (its newest checkpoint is taken), or a model file
+    /// A trained model (`chimle models`), the folder of a run (its newest checkpoint is used), or a model file
     #[arg(long, value_name = "NAME|RUN|FILE")]
     model: PathBuf,
 
-    /// Round the parameters to 16 bits: half the size. Every command reads such a file
+    /// Round the parameters to 16 bits, which halves the file's size. Every command can read such a file
     #[arg(long)]
     half: bool,
 
@@ -51,7 +51,7 @@ pub struct Export {
 
 #[derive(Args)]
 struct Target {
-    /// The file to write; its name ends in .safetensors
+    /// The file to write; its name must end in .safetensors
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 
@@ -94,7 +94,7 @@ impl Command for Export {
 }
 
 impl Target {
-    /// Before the work: whether the file may be written.
+    /// Checks that the file may be written, before any work is done.
     fn check(&self) -> Result<(), Failure> {
         if self
             .out
@@ -102,7 +102,7 @@ impl Target {
             .is_none_or(|extension| extension != "safetensors")
         {
             let reason = format!(
-                "{} must end in .safetensors, or it could not be read back",
+                "{} must end in .safetensors, because other files cannot be read back",
                 self.out.display()
             );
             return Err(Failure::Flag {

@@ -1,4 +1,4 @@
-//! `chimle film`: a run's samples as it learned.
+//! `chimle film`: an animation of a run's samples during training.
 
 use std::path::PathBuf;
 
@@ -11,14 +11,14 @@ use image::imageops::{self, FilterType};
 use crate::error::Failure;
 use crate::{curves, flags, output, run_log};
 
-/// How long a frame is shown, and the last one.
+/// How long a frame is shown, and how long the last frame is shown, in milliseconds.
 const MILLISECONDS: u32 = 250;
 const LAST_MILLISECONDS: u32 = 3000;
 
-/// Makes a film of a run: the strip of held-out samples beside the growing loss curve.
+/// Makes a film of a run: the samples of held-out inputs next to the growing loss curve.
 ///
-/// Training left strips in `samples/` at steps evenly spaced in their logarithm, as much changes early; of more than
-/// --frames, so many are taken.
+/// Each frame is a strip of samples that training saved in `samples/`. The frames are spaced logarithmically, because most
+/// changes happen early. At most --frames strips are used.
 #[derive(Args)]
 #[command(after_help = "Example:\n  chimle film runs/color --out color.gif")]
 pub struct Film {
@@ -26,11 +26,11 @@ pub struct Film {
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// The film, by its extension .gif, .png or .apng [default: film.gif in the run's folder]
+    /// The file to write, ending in .gif, .png or .apng [default: film.gif in the run's folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// The most frames
+    /// The maximum number of frames
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = flags::count::<usize>(flags::SAMPLES))]
     frames: usize,
 }
@@ -49,7 +49,7 @@ impl Film {
             let (step, path) = &strips[index];
             let strip = chimle_core::read_rgb(path)?;
             let curve = loss.until(*step as f64).image(1.0)?;
-            // Of the two, the lower is enlarged: pixels stay pixels, lines stay smooth.
+            // The lower of the two is enlarged, so that the pixels of the strip stay sharp and the curve stays smooth.
             let (strip, curve) = (
                 enlarged(&strip, curve.height(), FilterType::Nearest),
                 enlarged(&curve, strip.height(), FilterType::Triangle),
@@ -75,14 +75,14 @@ impl Film {
     }
 }
 
-/// The picture as many times its size as stays within a height; as it is, if it is higher.
+/// Enlarges a picture by the largest whole factor that keeps it within a height. A higher picture keeps its size.
 fn enlarged(picture: &RgbImage, height: u32, filter: FilterType) -> RgbImage {
     let times = (height / picture.height().max(1)).max(1);
     let (width, height) = (picture.width() * times, picture.height() * times);
     imageops::resize(picture, width, height, filter)
 }
 
-/// At most so many of the steps, evenly spaced in their logarithm, the first and the last among them.
+/// Returns the indices of at most `most` steps, spaced logarithmically. The first and the last step are included.
 fn spaced(steps: &[u64], most: usize) -> Vec<usize> {
     if steps.len() <= most {
         return (0..steps.len()).collect();

@@ -1,4 +1,4 @@
-//! Values of flags that more than one command has.
+//! Parsers for values of flags that several commands share.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,17 +7,17 @@ use chimle_core::{DataSource, Scale, TaskHandle, Vary};
 
 use crate::error::Failure;
 
-/// Made-up scenes in a set of them.
+/// The number of procedural scenes in a data set.
 const SCENES: usize = 512;
 
-/// A task by any of its names, with hyphens or underscores.
+/// Parses any name of a task, with hyphens or underscores.
 pub fn task(name: &str) -> Result<TaskHandle, String> {
     name.replace('_', "-")
         .parse()
         .map_err(|e: chimle_core::data::DataError| e.to_string())
 }
 
-/// A length of time, in minutes.
+/// Parses a duration in minutes.
 pub fn minutes(text: &str) -> Result<Duration, String> {
     let minutes: f64 = text
         .parse()
@@ -25,16 +25,16 @@ pub fn minutes(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(60.0 * minutes).map_err(|_| "must be 0 or more".to_owned())
 }
 
-/// The most samples of one input. All of them are held in memory.
+/// The maximum number of samples of one input. All of them are held in memory.
 pub const SAMPLES: u64 = 10_000;
-/// The largest side of an image in pixels.
+/// The maximum side of an image in pixels.
 pub const SIDE: u64 = 65_535;
-/// The most rows of a batch.
+/// The maximum number of rows of a batch.
 pub const ROWS: u64 = 65_536;
-/// The most of what is only counted, such as images.
+/// The maximum of all other counts, such as the number of images.
 pub const MANY: u64 = 1_000_000_000;
 
-/// Makes the parser of a count from 1 to `most`.
+/// Returns a parser for whole numbers from 1 to `most`.
 pub fn count<T: TryFrom<u64>>(most: u64) -> impl Fn(&str) -> Result<T, String> + Clone {
     move |text| {
         let number = text.parse().ok();
@@ -45,7 +45,7 @@ pub fn count<T: TryFrom<u64>>(most: u64) -> impl Fn(&str) -> Result<T, String> +
     }
 }
 
-/// What varies between samples: `global`, `local` or `level:K`.
+/// Parses what varies between samples: `global`, `local` or `level:K`.
 pub fn vary(text: &str) -> Result<Vary, String> {
     match (text, text.strip_prefix("level:").map(str::parse)) {
         ("global", _) => Ok(Vary::Global),
@@ -55,7 +55,7 @@ pub fn vary(text: &str) -> Result<Vary, String> {
     }
 }
 
-/// How larger images are sampled: `whole`, `reduced` or `tiles`.
+/// Parses how images larger than those of training are sampled: `whole`, `reduced` or `tiles`.
 pub fn scale(text: &str) -> Result<Scale, String> {
     match text.parse() {
         Ok(Scale::Automatic) | Err(_) => Err("must be whole, reduced or tiles".to_owned()),
@@ -63,10 +63,11 @@ pub fn scale(text: &str) -> Result<Scale, String> {
     }
 }
 
-/// What `--data` or `--pairs` names: made-up scenes, a folder, or a folder of inputs and one of outputs.
+/// Returns the data that `--data` or `--pairs` names: procedural scenes, a folder, or a folder of inputs and a folder
+/// of outputs.
 ///
 /// # Errors
-/// If neither is given, or there is no current folder.
+/// If neither flag is given, or if there is no current folder.
 pub fn data(data: Option<&Path>, pairs: Option<&[PathBuf]>) -> Result<DataSource, Failure> {
     Ok(match (data, pairs) {
         (_, Some([input, output])) => DataSource::Pairs {

@@ -2,8 +2,8 @@
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-/// Bytes that this process can still take without swapping, by what the system and, in a container,
-/// its limit say.
+/// Returns the number of bytes that this process can still take without swapping. In a container, its limit is
+/// respected too.
 pub fn available() -> u64 {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(memory);

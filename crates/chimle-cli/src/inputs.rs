@@ -1,4 +1,4 @@
-//! The images that are to be sampled.
+//! The images to sample.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use chimle_core::data::list_images;
 use crate::error::Failure;
 use crate::output;
 
-/// An image, and what its outputs are called.
+/// An image, and the name of its outputs.
 pub struct Input {
     pub path: PathBuf,
-    /// A path without extension below the folder of outputs.
+    /// The path of the outputs below the output folder, without extension.
     pub name: PathBuf,
 }
 
@@ -21,7 +21,8 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Finds one image, or all images in a folder and its subfolders. Whether a file is an image shows when it is read.
+    /// Finds one image, or all images in a folder and its subfolders. The files are not read yet, so a file
+    /// may turn out not to be an image.
     ///
     /// # Errors
     /// If the folder cannot be read or holds no file with the extension of an image.
@@ -61,8 +62,8 @@ impl Inputs {
     }
 }
 
-/// The files' names without extension; with it where two would be the same, also on a file system that does
-/// not tell upper and lower case apart.
+/// Returns the files' names without extension. Names that would then be the same keep their extension. Upper and lower
+/// case count as the same, as they do on some file systems.
 fn names(files: &[PathBuf]) -> Vec<PathBuf> {
     let folded = |path: &Path| match path.to_str() {
         Some(text) => text.to_lowercase().into_bytes(),

@@ -30,7 +30,10 @@ impl Interrupt {
             );
         });
         if let Err(error) = watched {
-            output::complain("warning", format_args!("Ctrl-C will not save: {error}"));
+            output::complain(
+                "warning",
+                format_args!("Ctrl-C will end the command without saving: {error}"),
+            );
         }
         Self(flag)
     }

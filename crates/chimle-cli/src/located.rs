@@ -7,10 +7,10 @@ use chimle_core::{Kernels, Model, RunConfig, RunFolder, TaskHandle};
 
 use crate::error::Failure;
 
-/// A model, and the configuration of its run.
+/// A model, and the configuration of its run if it has one.
 pub struct Located<B: Backend> {
     pub model: Model<B>,
-    /// A file of weights has none.
+    /// `None` for a file of weights.
     pub run: Option<RunConfig>,
 }
 
@@ -41,7 +41,7 @@ impl<B: Kernels> Located<B> {
     }
 }
 
-/// Reads the configuration of the run at `path`. A file of weights has none.
+/// Reads the configuration of the run at `path`. Returns `None` for a file of weights.
 ///
 /// # Errors
 ///

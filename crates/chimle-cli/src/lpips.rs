@@ -12,9 +12,9 @@ use crate::weights;
 /// The network of a perceptual distance.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum BackboneName {
-    /// What CHIMLE trains with
+    /// VGG16, with which CHIMLE is trained
     Vgg16,
-    /// What LPIPS is usually reported with
+    /// AlexNet, with which LPIPS is usually reported
     Alexnet,
     /// SqueezeNet 1.1, the smallest
     Squeezenet,
@@ -28,9 +28,9 @@ pub fn of_the_paper() -> Result<DistanceConfig, Failure> {
     let fetched = |name: &str| {
         weights::named("--perceptual", Path::new(name)).map_err(|_| Failure::Flag {
             flag: "--preset",
-            reason: "paper trains with LPIPS on VGG16, whose weights are not at hand: fetch them with `chimle weights \
-                     vgg16 lpips-vgg16`, name files with --perceptual and --lpips, or choose another distance with \
-                     --distance"
+            reason: "paper trains with LPIPS on VGG16, whose weights are not in the cache: fetch them with `chimle weights \
+                     vgg16 lpips-vgg16`, give their files with --perceptual and --lpips, or choose another distance \
+                     with --distance"
                 .to_owned(),
         })
     };

@@ -1,7 +1,7 @@
 //! `chimle`: one image in, many plausible images out.
 //!
-//! Each command is a file: its flags as a plain struct, and calls to `chimle-core`, `chimle-verify` and
-//! `chimle-show`.
+//! Each command has a file, which contains its flags as a plain struct and calls `chimle-core`, `chimle-studio`,
+//! `chimle-verify` or `chimle-show`.
 
 mod arena;
 mod bench;
@@ -55,11 +55,12 @@ struct Cli {
     #[command(subcommand)]
     command: Commands,
 
-    /// Where to compute: cpu, cuda, cuda:N, wgpu or wgpu:N, as `chimle devices` lists them [default: the best that works]
+    /// The device to compute on: cpu, cuda, cuda:N, wgpu or wgpu:N; `chimle devices` lists them [default: the first GPU
+    /// that works, or else the CPU]
     #[arg(long, global = true, display_order = 100, value_name = "DEVICE")]
     device: Option<Device>,
 
-    /// Seed of everything random; the same seed gives the same result [default: 0]
+    /// The seed of all random numbers; the same seed gives the same result [default: 0]
     #[arg(long, global = true, display_order = 101, value_name = "N")]
     seed: Option<u64>,
 }
@@ -75,7 +76,7 @@ Examples:
 
 `chimle help COMMAND` describes a command's flags.";
 
-/// Described where each is defined.
+/// The commands. Each one is described where its struct is defined.
 #[derive(Subcommand)]
 enum Commands {
     Quickstart(quickstart::Quickstart),
@@ -113,8 +114,8 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Shows what is wrong with the command line, or the help that was asked for. An argument that a terminal
-/// would obey is not repeated as it is.
+/// Prints what is wrong with the command line, or the help that was asked for. Control characters in the arguments
+/// are escaped, because a terminal would obey them.
 fn wrong_command_line(error: &clap::Error) -> ExitCode {
     let is_harmless = |argument: OsString| {
         let argument = argument.to_string_lossy();
@@ -128,7 +129,7 @@ fn wrong_command_line(error: &clap::Error) -> ExitCode {
             output::harmless(&error.to_string())
         ),
     };
-    // There is nowhere left to say that it could not be said.
+    // If standard error is closed, there is nowhere left to report it.
     drop(shown);
     ExitCode::from(error.exit_code() as u8)
 }

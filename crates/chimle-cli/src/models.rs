@@ -6,10 +6,10 @@ use clap::Args;
 use crate::error::Failure;
 use crate::output;
 
-/// Lists the trained models that come with chimle, or shows the card of one.
+/// Lists the trained models that come with chimle, or shows the card of one model.
 ///
-/// A model's name can stand wherever a command takes a model: --model NAME, --init NAME. The card says on which
-/// photographs the model was trained, how good it is, and what it is not good for.
+/// Every command that takes a model also accepts these names: --model NAME, --init NAME. A model's card says which
+/// photographs it was trained on, how good it is, and what it is not good for.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Models {

@@ -1,4 +1,4 @@
-//! `chimle orchestrate`: brings the machines of one run together.
+//! `chimle orchestrate`: connects the machines of one run.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use clap::Args;
 use crate::error::Failure;
 use crate::{flags, output};
 
-/// Brings the machines of one run together, and tells the others when one of them fails.
+/// Connects the machines of one run, and tells the others when one of them fails.
 ///
 /// Start it on one machine. Then start `chimle train --nodes HOST:PORT ...` on each machine of the run, with
-/// the same configuration, the same data and a run folder of its own. It adds the gradients of the machines, and
-/// ends when the run ends. It listens without encryption or passwords: only the machines of the run should be able
-/// to reach it.
+/// the same configuration, the same data and a run folder of its own. The orchestrator adds the gradients of the
+/// machines, and ends when the run ends. It uses no encryption and no passwords, so only the machines of the run should
+/// be able to reach it.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Orchestrate {
@@ -25,7 +25,7 @@ pub struct Orchestrate {
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:4500")]
     listen: String,
 
-    /// The number of minutes after which a machine that makes no progress, while others wait for it, counts as hung
+    /// After this many minutes without progress, a machine that the others wait for is considered hung
     #[arg(long, value_name = "M", default_value = "10", value_parser = flags::minutes)]
     patience: Duration,
 }

@@ -1,4 +1,4 @@
-//! Lines on the terminal, and pictures and text in files.
+//! Writes lines to the terminal, and pictures and text to files.
 
 use std::fmt::Display;
 use std::fs;
@@ -9,10 +9,11 @@ use image::{ImageFormat, RgbImage};
 
 use crate::error::Failure;
 
-/// A line on standard output. A reader that has gone (`chimle train ... | head`) is no failure: the work is done.
+/// Prints a line on standard output. If the reader has closed the pipe (`chimle train ... | head`), the line is dropped
+/// without an error, because the work itself is done.
 ///
 /// # Errors
-/// If it cannot be written, as on a full disk.
+/// If the line cannot be written, for example because the disk is full.
 pub fn say(line: impl Display) -> Result<(), Failure> {
     let line = harmless(&line.to_string());
     match writeln!(std::io::stdout(), "{line}") {
@@ -25,14 +26,14 @@ pub fn say(line: impl Display) -> Result<(), Failure> {
 /// as long as the file.
 const LONGEST: usize = 10_000;
 
-/// One line on standard error, as in `warning: photo.jpg is truncated`.
+/// Prints one line on standard error, as in `warning: photo.jpg is truncated`.
 pub fn complain(kind: &str, message: impl Display) {
-    // There is nowhere left to say that it could not be said.
+    // If standard error is closed, there is nowhere left to report it.
     let _ = writeln!(std::io::stderr(), "{kind}: {}", one_line(message));
 }
 
-/// Returns a message as one line that a terminal shows and does not obey. Its middle is left out if it is
-/// longer than [`LONGEST`].
+/// Returns a message as one line without control characters. If the line is longer than [`LONGEST`], its middle is
+/// left out.
 fn one_line(message: impl Display) -> String {
     let message = message.to_string();
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -41,14 +42,14 @@ fn one_line(message: impl Display) -> String {
     if length <= LONGEST {
         return line;
     }
-    // The end often says what to do.
+    // The end is kept, because it often says what to do.
     let start: String = line.chars().take(LONGEST / 2).collect();
     let end: String = line.chars().skip(length - LONGEST / 2).collect();
     format!("{start} ... {end}")
 }
 
-/// Replaces what a terminal obeys instead of showing it. The name of a file can hold such characters: control
-/// characters, and those that reverse the order of text. Ends of lines and tabs stay.
+/// Escapes the characters that a terminal obeys instead of showing: control characters, and characters that reverse the
+/// order of text. The name of a file can contain them. Line ends and tabs stay.
 pub fn harmless(text: &str) -> String {
     let is_obeyed = |character: char| {
         let is_order = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -61,7 +62,7 @@ pub fn harmless(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// Makes a folder, and finds out whether files can be written into it, before any work is done for them.
+/// Creates a folder and checks that files can be written into it, so that errors appear before any work is done.
 pub fn prepare_folder(folder: &Path) -> Result<(), Failure> {
     fs::create_dir_all(folder).map_err(Failure::file("make the folder", folder))?;
     let probe = folder.join(".chimle-probe");

@@ -1,4 +1,4 @@
-//! How far a command has come: bars on a terminal, plain lines elsewhere.
+//! Shows the progress of a command: bars on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::output;
 
-/// Between two plain lines, unless something is worth a line of its own.
+/// The minimum time between two plain lines that only show progress.
 const QUIET: Duration = Duration::from_secs(10);
-/// Skipped files named one by one.
+/// The number of skipped files that are named one by one.
 const NAMED: usize = 10;
-/// Share of the newest step in the loss that is shown.
+/// The weight of the newest step in the loss that is shown.
 const SMOOTHING: f32 = 0.1;
 
 /// Shows a run of training.
@@ -24,13 +24,13 @@ pub struct Progress {
 }
 
 enum Shown {
-    /// A bar for the steps, and one for the search while there is one.
+    /// A bar for the steps, and one for the search while a search runs.
     Bars {
         all: MultiProgress,
         steps: ProgressBar,
         search: Option<ProgressBar>,
     },
-    /// Lines on standard output: when the last was written, and whence the rate of steps is counted.
+    /// Lines on standard output: the time of the last line, and the time and step from which the rate is computed.
     Lines {
         last: Instant,
         since: (Instant, u64),
@@ -38,7 +38,7 @@ enum Shown {
 }
 
 impl Progress {
-    /// Bars if standard error is a terminal.
+    /// Creates a display: bars if standard error is a terminal, else lines.
     pub fn new() -> Self {
         let shown = if std::io::stderr().is_terminal() {
             let all = MultiProgress::new();
@@ -65,14 +65,14 @@ impl Progress {
         }
     }
 
-    /// A line that stays.
+    /// Prints a line that stays.
     fn line(&mut self, line: &str) {
         match &mut self.shown {
             // `println` draws the bars again below it.
             Shown::Bars { all, .. } => drop(all.println(line)),
             Shown::Lines { last, .. } => {
                 *last = Instant::now();
-                // A reader that has gone is no reason to stop training.
+                // Training continues even if nobody reads the output.
                 drop(output::say(line));
             }
         }
@@ -115,7 +115,7 @@ impl Progress {
             (&self.shown, chosen.last(), pool.last())
             && last.elapsed() > QUIET
         {
-            self.line(&format!("search: distance {chosen:.4} of the nearest, {pool:.4} of all candidates, {seconds:.1} s"));
+            self.line(&format!("search: distance {chosen:.4} for the nearest candidates, {pool:.4} for all, {seconds:.1} s"));
         }
     }
 
@@ -137,7 +137,7 @@ impl Progress {
                 let left = indicatif::HumanDuration(Duration::from_secs_f64(left));
                 let of = self.steps;
                 self.line(&format!(
-                    "step {step} of {of}: loss {smooth:.4}, {seconds:.2} s a step, {left} left"
+                    "step {step} of {of}: loss {smooth:.4}, {seconds:.2} s per step, {left} left"
                 ));
             }
             Shown::Lines { .. } => {}
@@ -208,14 +208,14 @@ impl Observer for Progress {
             Event::Finished { step, seconds } => {
                 if self.skipped > NAMED {
                     self.warn(&format!(
-                        "{} files were skipped in all: log.jsonl names them",
+                        "{} files were skipped in total; log.jsonl names them",
                         self.skipped
                     ));
                 }
                 if let Shown::Bars { steps, .. } = &self.shown {
                     steps.finish_and_clear();
                 }
-                self.line(&format!("step {step} after {seconds:.1} s"));
+                self.line(&format!("finished at step {step} after {seconds:.1} s"));
             }
         }
     }
@@ -229,7 +229,7 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// A bar if standard error is a terminal.
+    /// Creates a counter. It shows a bar if standard error is a terminal.
     pub fn new(what: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
@@ -245,7 +245,7 @@ impl Counter {
         }
     }
 
-    /// The same for the bytes of a file.
+    /// Creates a counter for the bytes of a file.
     pub fn of_bytes(what: &'static str) -> Self {
         let counter = Self::new(what);
         if let Some(bar) = &counter.bar {
@@ -256,19 +256,19 @@ impl Counter {
         counter
     }
 
-    /// So many of so many are done.
+    /// Shows that `done` of `of` are done.
     pub fn at(&mut self, done: usize, of: usize) {
         if let Some(bar) = &self.bar {
             bar.set_length(of as u64);
             bar.set_position(done as u64);
         } else if self.last.elapsed() > QUIET {
             self.last = Instant::now();
-            // Standard output is for what the command finds.
+            // Standard output is only for the command's results.
             output::complain("progress", format_args!("{done} of {of} {}", self.what));
         }
     }
 
-    /// A warning, above the bar.
+    /// Prints a warning above the bar.
     pub fn warn(&self, message: impl std::fmt::Display) {
         let warn = || output::complain("warning", &message);
         match &self.bar {
@@ -277,7 +277,7 @@ impl Counter {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn clear(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

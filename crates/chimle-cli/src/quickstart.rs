@@ -1,4 +1,4 @@
-//! `chimle quickstart`: the whole path, with no files and no flags.
+//! `chimle quickstart`: trains, samples and measures a small model, without files or flags.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,28 +19,28 @@ use crate::evaluate::FIRST_UNSEEN_SCENE;
 use crate::progress::{Counter, Progress};
 use crate::{flags, output, page};
 
-/// Steps trained if the time allows: the learning rate falls near the end of them.
+/// The number of training steps if the time allows. The learning rate falls near their end.
 const STEPS: u64 = 360;
-/// Outputs drawn for each input.
+/// The number of outputs per input.
 const SAMPLES: usize = 8;
-/// Scenes measured, none of them trained on.
+/// The number of scenes that are measured. None of them is trained on.
 const MEASURED: usize = 64;
-/// Of these, the ones in the picture.
+/// The number of measured scenes in the picture.
 const SHOWN: usize = 12;
 const NUMBERS: &str = "numbers.json";
 const PICTURE: &str = "samples.png";
 
-/// Trains a small model on made-up scenes and samples it: no files needed, about a minute.
+/// Trains a small model on procedural scenes and samples it. No files are needed, and it takes about a minute.
 ///
-/// The model learns to color gray pictures of shapes. Each picture has four equally likely colorings that the gray
-/// cannot tell apart, so that it can be counted how many of them the samples show.
+/// The model learns to color gray pictures of shapes. Each picture has four equally likely colorings with the
+/// same gray, so quickstart can count how many of them the samples show.
 #[derive(Args)]
 pub struct Quickstart {
     /// The folder to write: a run with its model, the picture `samples.png`, and `numbers.json`
     #[arg(long, value_name = "DIR", default_value = "runs/quickstart")]
     out: PathBuf,
 
-    /// How long to train, in minutes
+    /// The maximum time of training, in minutes
     #[arg(long, value_name = "M", default_value = "2", value_parser = flags::minutes)]
     minutes: Duration,
 
@@ -49,14 +49,14 @@ pub struct Quickstart {
     force: bool,
 }
 
-/// What `numbers.json` holds.
+/// The content of `numbers.json`.
 #[derive(Serialize)]
 struct Numbers {
-    /// Steps trained.
+    /// The number of training steps.
     steps: u64,
     /// Seconds that training took.
     training_seconds: f64,
-    /// Seconds in all.
+    /// Seconds in total.
     seconds: f64,
     #[serde(flatten)]
     report: Report,
@@ -98,7 +98,7 @@ impl Command for Quickstart {
             training_seconds,
             seconds,
             report: Report {
-                // Its figures need no weights: those that would are not missing here.
+                // Notes list figures that are missing without weights. Quickstart leaves those figures out on purpose.
                 notes: Vec::new(),
                 ..evaluation.report
             },
@@ -118,7 +118,7 @@ impl Command for Quickstart {
 }
 
 impl Quickstart {
-    /// Sees to it that the folder holds nothing, but removes no more than an earlier quickstart.
+    /// Makes sure that the folder is empty. Removes only the files of an earlier quickstart.
     fn clear_folder(&self) -> Result<(), Failure> {
         let is_empty = fs::read_dir(&self.out).is_ok_and(|mut entries| entries.next().is_none());
         if !self.out.exists() || is_empty {
@@ -134,7 +134,7 @@ impl Quickstart {
             return refused("choose another folder with --out, or replace it with --force");
         }
         if !is_quickstart(&self.out) {
-            return refused("it is no quickstart's folder, so --force does not replace it");
+            return refused("it is not the folder of a quickstart, so --force does not replace it");
         }
         fs::remove_dir_all(&self.out).map_err(Failure::file("remove", &self.out))
     }
@@ -143,26 +143,24 @@ impl Quickstart {
         let out = self.out.display();
         output::say(format_args!("\n{}", numbers.report))?;
         output::say(format_args!(
-            "\n{} steps, {:.0} seconds in all. Look at",
+            "\n{} steps, {:.0} seconds in total. The results:",
             numbers.steps, numbers.seconds
         ))?;
         output::say(format_args!(
             "  {out}/{PICTURE}  each row: the input, {SAMPLES} samples, the true colorings"
         ))?;
         output::say(format_args!(
-            "  {out}/page.html  the same to play with, in a browser"
+            "  {out}/page.html  the same as a page; open it in a browser"
         ))?;
         output::say(format_args!("  {out}/{NUMBERS}  the numbers above"))?;
-        output::say(
-            "and color a picture of your own (this model knows shapes, not photographs) with",
-        )?;
+        output::say("To color a picture of your own (this model knows shapes, not photographs):")?;
         output::say(format_args!(
             "  chimle sample --model {out} --input IMAGE --out DIR"
         ))
     }
 }
 
-/// Whether a folder holds an earlier quickstart's files and nothing else.
+/// Returns whether a folder contains an earlier quickstart's files and nothing else.
 fn is_quickstart(folder: &Path) -> bool {
     let is_ours = |entry: fs::DirEntry| {
         let name = entry.file_name();
@@ -193,7 +191,7 @@ fn unseen_scenes(run: &RunConfig) -> Result<Dataset, Failure> {
     )?)
 }
 
-/// A row for each scene: the gray input, the samples, and apart from them the true colorings.
+/// Draws a row for each scene: the gray input, the samples and, after a gap, the true colorings.
 fn draw_picture(scenes: &[SampledInput]) -> RgbImage {
     let space = RgbImage::from_pixel(1, 1, Rgb([255; 3]));
     let mut sheet = Sheet::new().at_least(64);

@@ -1,4 +1,4 @@
-//! A run's log, for commands that only show it: whatever is wrong with it costs a warning.
+//! Reads a run's log for commands that only show it. A problem with the log causes a warning, not an error.
 
 use std::fmt::Display;
 
@@ -6,7 +6,7 @@ use chimle_core::{Event, RunFolder};
 
 use crate::output;
 
-/// Reads the events of a run. Without a log that can be read, there are none.
+/// Reads the events of a run. Returns none if the log cannot be read.
 pub fn events(run: &RunFolder) -> Vec<Event> {
     let log = match run.read_log() {
         Ok(log) => log,

@@ -20,64 +20,65 @@ use crate::{flags, free_memory, output};
 /// Draws several plausible outputs for an image, or for each image of a folder.
 ///
 /// Writes NAME-01.png, NAME-02.png, ... and a contact sheet NAME-sheet.png (the input, then the outputs) for each
-/// image. An image may have any size and shape that fits memory; with --seed the same outputs can be drawn again.
+/// image. An image may have any size and shape that fits in memory. The same --seed draws the same outputs again.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Sample {
-    /// A trained model (`chimle models`), the folder of a run (its newest checkpoint is taken), or a model file
+    /// A trained model (`chimle models`), the folder of a run (its newest checkpoint is used), or a model file
     #[arg(long, value_name = "NAME|RUN|FILE")]
     model: PathBuf,
 
-    /// An image as the task takes it (small, gray or color, compressed, by night), or a folder of them
+    /// An image of the kind that the task takes (small, gray or color, compressed, or taken at night), or a folder of
+    /// such images
     #[arg(long, value_name = "IMAGE|DIR")]
     input: PathBuf,
 
-    /// Outputs to draw for each image
+    /// The number of outputs per image
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = flags::count::<usize>(flags::SAMPLES))]
     samples: usize,
 
-    /// The folder to write into; made if it does not exist
+    /// The folder to write into; it is created if it does not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// Make the picture that this recipe of `chimle studio` describes, once more, instead of drawing outputs
+    /// Instead of drawing outputs, reproduce the picture that this recipe of `chimle studio` describes
     #[arg(long, value_name = "FILE", conflicts_with_all = ["samples", "vary", "size", "degrade", "film", "task"])]
     recipe: Option<PathBuf>,
 
-    /// What varies between the outputs of an image: `global` (tone), `local` (texture), or `level:K`, counted from
-    /// the coarsest, 1 [default: everything]
+    /// What varies between the outputs of an image: `global` (tone), `local` (texture), or `level:K`, where
+    /// level 1 is the coarsest [default: everything]
     #[arg(long, value_name = "PART", value_parser = flags::vary)]
     vary: Option<Vary>,
 
-    /// Bring images whose longer side is above this down to it first
+    /// First downsample images whose longer side has more than this many pixels to that size
     #[arg(long, value_name = "PIXELS", value_parser = flags::count::<u32>(flags::SIDE))]
     size: Option<u32>,
 
-    /// How an image is sampled whose shorter side is more than 1.5 times that of training: `whole` (at its own size),
-    /// `reduced` (at the size of training, with the colors enlarged; colorization only) or `tiles` (overlapping parts
-    /// of the size of training) [default: reduced for colorization, otherwise tiles]
+    /// How to sample an image whose shorter side is more than 1.5 times that of training: `whole` (at its own size),
+    /// `reduced` (at the size of training, after which the colors are enlarged; colorization only) or `tiles` (in
+    /// overlapping parts of the size of training) [default: reduced for colorization, otherwise tiles]
     #[arg(long, value_name = "HOW", value_parser = flags::scale)]
     scale: Option<Scale>,
 
-    /// The type within dense blocks: f32, bf16 or f16
+    /// The number type within dense blocks: f32, bf16 or f16
     #[arg(long, value_name = "TYPE", default_value_t = Precision::F32)]
     precision: Precision,
 
-    /// The most outputs made in one batch [default: 64, or fewer as memory has it]
+    /// The maximum number of outputs made in one batch [default: 64, or fewer if memory is short]
     #[arg(long, value_name = "N", default_value_t = 64, hide_default_value = true,
         value_parser = flags::count::<usize>(flags::ROWS))]
     chunk: usize,
 
-    /// The images are true photographs: make the task's inputs from them, and show the truth last on the sheet
+    /// Treat the images as true photographs: make the task's inputs from them, and show the truth last on the sheet
     #[arg(long)]
     degrade: bool,
 
-    /// Write an animation too, NAME-film.gif (256 colors) or NAME-film.png (every color), in which the outputs dissolve
-    /// into each other
+    /// Also write an animation in which the outputs dissolve into each other: NAME-film.gif (256 colors) or NAME-film.png
+    /// (all colors)
     #[arg(long, value_name = "FORMAT")]
     film: Option<FilmFormat>,
 
-    /// With --degrade: what a model file was trained for, where it does not say (decompression)
+    /// With --degrade: the task of a model file that does not state its task (decompression)
     #[arg(long, value_parser = flags::task, requires = "degrade")]
     task: Option<TaskHandle>,
 }
@@ -112,7 +113,7 @@ impl FilmFormat {
     }
 }
 
-/// What the model is given, and what it should make of it where that is known.
+/// The input of the model, and the true output where it is known.
 struct Prepared {
     input: RgbImage,
     truth: Option<RgbImage>,
@@ -148,8 +149,8 @@ impl Command for Sample {
             progress.at(index, total);
             match self.sample(&model, input, common) {
                 Ok(()) => done += 1,
-                // In a folder what is wrong with one image is no reason to leave the others; where the trouble is with
-                // what is written, every image would have it.
+                // In a folder, an image that cannot be read or does not fit in memory is skipped. An error of writing
+                // would affect every image, so it ends the command.
                 Err(
                     failure @ (Failure::Core(chimle_core::Error::Data(_)) | Failure::Memory { .. }),
                 ) if self.input.is_dir() => {
@@ -182,7 +183,7 @@ impl Command for Sample {
     }
 }
 
-/// The largest file of a recipe in bytes. Its masks are most of it.
+/// The largest recipe file in bytes. Masks take most of the space.
 const RECIPE_BYTES: u64 = 64 << 20;
 
 impl Sample {
@@ -251,7 +252,7 @@ impl Sample {
         output::save_png(&sheet.picture(), &file("sheet.png"))
     }
 
-    /// Reads an image, brings it to its size, and makes the task's input of it if it is a photograph.
+    /// Reads an image and downsamples it to --size. With --degrade, also makes the task's input from it.
     fn prepare<B: Kernels>(&self, model: &Model<B>, path: &Path) -> Result<Prepared, Failure> {
         let mut image = read_rgb(path)?;
         let (width, height) = self.target_size(image.dimensions());
@@ -315,7 +316,7 @@ impl Sample {
             model.enlargement() as u32
         };
         let (width, height) = (width.saturating_mul(scale), height.saturating_mul(scale));
-        // The image as decoded, and as brought to 8 bits.
+        // The decoded image, and its copy in 8 bits.
         let decoded = 2 * 3 * u64::from(size.0) * u64::from(size.1);
         let sample = model.bytes_to_sample(height as usize, width as usize);
         let needed = decoded.saturating_add(sample);
@@ -333,7 +334,7 @@ impl Sample {
         })
     }
 
-    /// The size after --size.
+    /// Returns the size of an image after --size.
     fn target_size(&self, (width, height): (u32, u32)) -> (u32, u32) {
         let longer = width.max(height);
         match self.size {
@@ -361,14 +362,14 @@ fn read_recipe(path: &Path) -> Result<Recipe, Failure> {
         .len();
     if bytes > RECIPE_BYTES {
         return Err(error(format!(
-            "it has {bytes} bytes, which is too long for a recipe"
+            "its {bytes} bytes are too many for a recipe"
         )));
     }
     let text = std::fs::read(path).map_err(Failure::file("read", path))?;
     serde_json::from_slice(&text).map_err(|e| error(format!("it is no recipe: {e}")))
 }
 
-/// Returns what the model is given of an image, as a picture.
+/// Returns the model's input for an image, as a picture.
 fn picture_of_input<B: Kernels>(model: &Model<B>, image: &RgbImage) -> Result<RgbImage, Failure> {
     let task = model.task();
     let (height, width) = (image.height() as usize, image.width() as usize);

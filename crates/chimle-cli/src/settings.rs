@@ -12,20 +12,20 @@ use crate::error::Failure;
 use crate::lpips::BackboneName;
 use crate::{flags, lpips};
 
-/// Flags for everything in a run's `config.toml` that is usually changed.
+/// Flags for the settings of a run's `config.toml` that are changed most often.
 #[derive(Args)]
 #[group(id = "settings")]
 pub struct Settings {
-    /// What to learn: super-resolution, colorization, decompression or night-to-day
+    /// The task to learn: super-resolution, colorization, decompression or night-to-day
     ///
-    /// night-to-day (also: paired) stands for any task given by pairs of images. British spellings do too.
+    /// night-to-day (also called paired) stands for any task given by pairs of images. British spellings are accepted.
     #[arg(long, value_parser = flags::task, required_unless_present_any = ["resume", "config"])]
     task: Option<TaskHandle>,
 
-    /// A folder of photographs, or `procedural` for made-up scenes
+    /// A folder of photographs, or `procedural` for procedural scenes, which need no files
     ///
-    /// Subfolders are searched too. For a paired task, a folder with subfolders `input` and `output` (or `A` and
-    /// `B`, or `night` and `day`), or one of images whose left half is the input and whose right half the output.
+    /// Subfolders are searched too. For a paired task, the folder has the subfolders `input` and `output` (or `A` and
+    /// `B`, or `night` and `day`), or its images have the input in the left half and the output in the right half.
     #[arg(long, value_name = "DIR|procedural", required_unless_present_any = ["resume", "config", "pairs"])]
     data: Option<PathBuf>,
 
@@ -33,55 +33,55 @@ pub struct Settings {
     #[arg(long, num_args = 2, value_names = ["INPUT", "OUTPUT"], conflicts_with = "data")]
     pairs: Option<Vec<PathBuf>>,
 
-    /// Size of the network, and a schedule that suits it
+    /// The size of the network, with a matching training schedule
     #[arg(long, value_enum, default_value_t = PresetName::Tiny)]
     preset: PresetName,
 
-    /// Side of the square output in pixels [default: the preset's, 32 for tiny, 64 for small, 256 for paper;
-    /// for super-resolution twice that]
+    /// The side of the square output in pixels [default: 32 for the preset tiny, 64 for small, 256 for paper; twice that
+    /// for super-resolution]
     #[arg(long, value_name = "PIXELS", value_parser = flags::count::<usize>(flags::SIDE))]
     size: Option<usize>,
 
-    /// Train with a perceptual distance on the network whose weights are in this file (.safetensors or .pth), or are
-    /// those of this name that `chimle weights` has fetched
+    /// Train with a perceptual distance. The value is a file with the weights of its network (.safetensors or .pth), or
+    /// a name of weights that `chimle weights` has downloaded
     #[arg(long, value_name = "FILE|NAME")]
     perceptual: Option<PathBuf>,
 
-    /// That network
+    /// The network of --perceptual
     #[arg(long, value_enum, default_value_t = BackboneName::Vgg16, requires = "perceptual")]
     backbone: BackboneName,
 
-    /// The learned weights of LPIPS 0.1 for it; without them every feature counts the same
+    /// The learned weights of LPIPS 0.1 for the network of --perceptual; without them, all features have the same weight
     #[arg(long, value_name = "FILE|NAME", requires = "perceptual")]
     lpips: Option<PathBuf>,
 
     /// A distance that needs no weights [default: laplacian; with --preset paper, LPIPS on VGG16]
     ///
-    /// With --perceptual, the distance is the sum of both.
+    /// If --perceptual is given too, the distance is the sum of both.
     #[arg(long, value_enum)]
     distance: Option<DistanceName>,
 
-    /// Examples in a training step [default: the preset's]
+    /// The number of examples in a training step [default: the preset's]
     #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::ROWS))]
     batch: Option<usize>,
 
-    /// Evaluate a step's examples in this many parts, one after the other, to save memory; the result is the same
+    /// Evaluate the examples of a step in this many parts, one after another, to save memory; the result is the same
     #[arg(long, value_name = "K", value_parser = flags::count::<usize>(flags::ROWS))]
     accumulate: Option<usize>,
 
-    /// Sample a moving average of the weights with this decay, such as 0.999 [default: the newest weights]
+    /// Use a moving average of the weights with this decay, such as 0.999, for sampling [default: the newest weights]
     #[arg(long, value_name = "DECAY")]
     average: Option<f64>,
 
-    /// Validate on the photographs of this folder instead of holding some of --data out
+    /// Validate on the photographs of this folder instead of on a held-out part of --data
     #[arg(long, value_name = "DIR|procedural", requires = "data")]
     validation: Option<PathBuf>,
 
-    /// Inputs in a round, which are drawn and searched together [default: the preset's]
+    /// The number of inputs in a round; they are drawn and searched together [default: the preset's]
     #[arg(long, alias = "share", value_name = "N", value_parser = flags::count::<usize>(flags::MANY))]
     round: Option<usize>,
 
-    /// Training steps between two searches [default: the preset's]
+    /// The number of training steps between two searches [default: the preset's]
     #[arg(long, value_name = "N", value_parser = flags::count::<u64>(flags::MANY))]
     steps_per_search: Option<u64>,
 
@@ -89,12 +89,12 @@ pub struct Settings {
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
 
-    /// Candidates of the search at each level, coarse to fine, as in 16,2,1 [default: the preset's]
+    /// The number of candidates per level, coarse to fine, as in 16,2,1 [default: the preset's]
     #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
     pool: Option<Vec<usize>>,
 
-    /// The number of candidates at each level, coarse to fine, that share the global part of their codes, as in 4,2,1:
-    /// the search then chooses among local codes, too [default: 1 at each level, as in the paper]
+    /// The number of candidates per level that share a global code, coarse to fine, as in 4,2,1; the search then also
+    /// chooses among local codes [default: 1 per level, as in the paper]
     #[arg(
         long,
         value_name = "N,N,...",
@@ -103,20 +103,22 @@ pub struct Settings {
     )]
     locals: Option<Vec<usize>>,
 
-    /// Search whole codes, this many of them, instead of level by level (cIMLE instead of CHIMLE)
+    /// Search among this many whole codes instead of level by level (cIMLE instead of CHIMLE)
     #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::MANY), conflicts_with = "pool")]
     flat: Option<usize>,
 
-    /// The most candidates evaluated in one batch [default: 64, or fewer as memory has it]
+    /// The maximum number of candidates evaluated in one batch [default: 64, or fewer if memory is short]
     #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::ROWS))]
     chunk: Option<usize>,
 
-    /// The type within dense blocks: f32 or bf16 [default: f32]
+    /// The number type within dense blocks: f32 or bf16 [default: f32]
     #[arg(long, value_name = "TYPE")]
     precision: Option<Precision>,
 
-    /// Keep little for the backward pass, and work it out again: slower by a forward pass at most, for images or
-    /// networks that do not fit otherwise
+    /// Save memory by computing feature maps again in the backward pass instead of keeping them
+    ///
+    /// A step becomes slower by at most one forward pass. Use this flag for images or networks that do not fit
+    /// otherwise.
     #[arg(long)]
     recompute: bool,
 
@@ -152,10 +154,10 @@ enum DistanceName {
 }
 
 impl Settings {
-    /// The configuration that the flags describe.
+    /// Returns the configuration that the flags describe.
     ///
     /// # Errors
-    /// Names the flag that is missing or cannot work. What only the data can tell is found when the run is made.
+    /// If a flag is missing or its value cannot be used. Errors that depend on the data appear when the run is created.
     pub fn config(&self) -> Result<RunConfig, Failure> {
         let preset = match self.preset {
             PresetName::Tiny => Preset::Tiny,
@@ -221,7 +223,7 @@ impl Settings {
         training.average = self.average;
         replace(&mut training.steps_per_search, self.steps_per_search);
         replace(&mut training.learning_rate, self.learning_rate);
-        // The codes of a flat search were chosen by the last level.
+        // A flat search chooses codes by the last level alone.
         let is_last_alone = self.no_intermediate_supervision
             || (self.flat.is_some() && !self.intermediate_supervision);
         training.objective.intermediate_supervision = !is_last_alone;

@@ -1,4 +1,4 @@
-//! `chimle studio`: a page on which a person chooses among plausible pictures.
+//! `chimle studio`: serves a web page on which a person chooses among plausible pictures.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -16,10 +16,11 @@ use crate::evaluate::FIRST_UNSEEN_SCENE;
 use crate::located::{Located, run_at};
 use crate::{free_memory, output};
 
-/// Serves a page on which a person chooses among plausible pictures, level by level.
+/// Serves a web page on which you choose among plausible pictures, level by level.
 ///
-/// The page opens in the browser. It is for this computer alone, and its address holds a token that changes
-/// each time. Without --model it offers the trained models, and the runs in the folder `runs` and in the current folder.
+/// The page opens in the browser. Only this computer can reach it, unless --listen is given. Its address contains a
+/// token, which changes each time unless --token sets it. Without --model, the page offers the trained models, and the runs in the folder `runs`
+/// and in the current folder.
 #[derive(Args)]
 #[command(name = "studio", after_help = EXAMPLES)]
 pub struct StudioCommand {
@@ -28,27 +29,28 @@ pub struct StudioCommand {
     #[arg(long, value_name = "NAME|RUN|FILE")]
     model: Vec<PathBuf>,
 
-    /// The port; 0 takes any that is free
+    /// The port to listen on; 0 takes any free port
     #[arg(long, value_name = "PORT", default_value_t = 7860)]
     port: u16,
 
-    /// Do not open the browser
+    /// Do not open the page in the browser
     #[arg(long)]
     no_open: bool,
 
-    /// The type within dense blocks: f32, bf16 or f16
+    /// The number type within dense blocks: f32, bf16 or f16
     #[arg(long, value_name = "TYPE", default_value_t = Precision::F32)]
     precision: Precision,
 
-    /// Serve other computers too, on this address of this one; 0.0.0.0 is all of them. Needs --token
+    /// Also serve other computers, on this address of this computer; 0.0.0.0 stands for all its addresses. Requires
+    /// --token
     #[arg(long, value_name = "ADDRESS", requires = "token")]
     listen: Option<IpAddr>,
 
-    /// The token that the page's address holds: at least 8 letters and digits [default: a random one]
+    /// The token in the page's address: 8 to 256 letters, digits, hyphens and underscores [default: a random one]
     #[arg(long, value_name = "TOKEN", value_parser = token)]
     token: Option<String>,
 
-    /// A name by which other computers call this one. Can be given several times
+    /// A host name under which other computers reach this one. Can be given several times
     #[arg(long, value_name = "NAME", requires = "listen")]
     host: Vec<String>,
 }
@@ -69,7 +71,7 @@ fn token(text: &str) -> Result<String, String> {
 
 /// A folder in which runs are looked for.
 const RUNS: &str = "runs";
-/// The most runs that are offered without being named.
+/// The maximum number of models that are offered if the command line names none.
 const MOST_FOUND: usize = 24;
 
 impl Command for StudioCommand {
@@ -82,7 +84,7 @@ impl Command for StudioCommand {
         for path in paths {
             match self.source::<B>(&path, &device, common.memory) {
                 Ok(source) => sources.push(source),
-                // A run that was not named and cannot be used is no reason to do nothing.
+                // A run that the user did not name is skipped if it cannot be used.
                 Err(failure) if self.model.is_empty() => {
                     output::complain("warning", format_args!("skipped: {failure}"));
                 }
@@ -93,7 +95,7 @@ impl Command for StudioCommand {
             return Err(Failure::Flag {
                 flag: "--model",
                 reason: format!(
-                    "is needed: there is no run in `{RUNS}` or here. `chimle quickstart` makes one in a minute or two"
+                    "is needed: there is no run in `{RUNS}` or in the current folder. `chimle quickstart` makes one in a minute or two"
                 ),
             });
         }
@@ -101,7 +103,7 @@ impl Command for StudioCommand {
         let address = SocketAddr::new(ip, self.port);
         let listener = TcpListener::bind(address).map_err(|error| Failure::Flag {
             flag: "--port",
-            reason: format!("{address} cannot be used ({error}); --port 0 takes a free one"),
+            reason: format!("{address} cannot be used ({error}); --port 0 takes a free port"),
         })?;
         let listening = listener
             .local_addr()
@@ -123,12 +125,12 @@ impl Command for StudioCommand {
         if !ip.is_loopback() {
             output::complain(
                 "note",
-                "whoever reaches this address and knows the token can bring photographs, use the models and the \
+                "anyone who can reach this address and knows the token can upload photographs, use the models and the \
                  processor, and see the pictures of sessions whose identifiers they know. The connection is not \
-                 encrypted: put it behind a server that is, on a network that you do not trust",
+                 encrypted. On a network that you do not trust, put the studio behind a server that encrypts",
             );
         }
-        output::say("Ctrl-C ends it.")?;
+        output::say("Ctrl-C stops the studio.")?;
         if !self.no_open {
             open(&page);
         }
@@ -139,7 +141,8 @@ impl Command for StudioCommand {
 }
 
 impl StudioCommand {
-    /// The model at a path. It is loaded once, so that a file that is none is an error at once.
+    /// Returns the model at a path for the studio. The model is also loaded here once, so that a file that is not a model
+    /// is reported at the start.
     fn source<B: TrainingBackend>(
         &self,
         path: &Path,
@@ -168,10 +171,10 @@ impl StudioCommand {
     }
 }
 
-/// Pixels on a side of an example.
+/// The side of an example in pixels.
 const EXAMPLE_SIDE: usize = 256;
 
-/// A scene that a model which was trained on made-up scenes has not seen.
+/// Returns a scene that the model has not seen, if the model was trained on procedural scenes.
 fn example<B: Kernels>(located: &Located<B>) -> Option<RgbImage> {
     let run = located.run.as_ref()?;
     if !matches!(run.data.source, DataSource::Procedural { .. }) {
@@ -183,7 +186,7 @@ fn example<B: Kernels>(located: &Located<B>) -> Option<RgbImage> {
     scene.input.or_else(|| scene.outputs.into_iter().next())
 }
 
-/// What a model is called: the name of its folder, and that of a file within a run.
+/// Returns the name of a model: the name of its folder or file. For a file in a run's folder, returns both names.
 fn name(path: &Path) -> String {
     let text = |part: Option<&std::ffi::OsStr>| {
         part.map(|part| output::harmless(&part.to_string_lossy()))
@@ -198,7 +201,7 @@ fn name(path: &Path) -> String {
     }
 }
 
-/// The trained models, and the runs in the folder of runs and in the current folder.
+/// Returns the trained models, and the runs in the folder `runs` and in the current folder.
 fn found() -> Vec<PathBuf> {
     let trained = models::ALL.iter().map(|model| PathBuf::from(model.name));
     let mut found: Vec<PathBuf> = trained.collect();
@@ -215,7 +218,7 @@ fn found() -> Vec<PathBuf> {
     found
 }
 
-/// Opens the page in the browser of this desktop. If there is none, the address was printed.
+/// Opens the page in the desktop's browser. Failures are ignored, because the address was printed.
 fn open(page: &str) {
     let (program, arguments): (&str, &[&str]) = match std::env::consts::OS {
         "macos" => ("open", &[]),
@@ -228,6 +231,5 @@ fn open(page: &str) {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    // A program that is not there opens nothing.
     drop(command.spawn());
 }

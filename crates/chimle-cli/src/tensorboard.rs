@@ -15,7 +15,7 @@ pub struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// Starts to record a run that stands at `step`. Without a folder, events are only passed on.
+    /// Starts to record a run that is at `step`. Without a folder, events are only passed on.
     pub fn new(
         folder: Option<&Path>,
         step: u64,

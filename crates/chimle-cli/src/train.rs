@@ -1,4 +1,4 @@
-//! `chimle train`: a new run, or more of an old one.
+//! `chimle train`: starts or resumes a run.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -18,19 +18,19 @@ use crate::settings::Settings;
 use crate::tensorboard::Recorder;
 use crate::{flags, output};
 
-/// Trains a model on photographs, pairs or made-up scenes, or resumes a run.
+/// Trains a model on photographs, pairs or procedural scenes, or resumes a run.
 ///
-/// A run's folder holds `config.toml` (everything needed to repeat it), `log.jsonl` (every number), `samples/`
-/// (held-out inputs, sampled as training goes) and `checkpoints/`. It can be stopped at any moment and
-/// resumed. The first Ctrl-C finishes the step, saves and exits; the second exits at once.
+/// The run's folder contains `config.toml` (everything needed to repeat the run), `log.jsonl` (all its numbers),
+/// `samples/` (samples of held-out inputs, drawn during training) and `checkpoints/`. A run can be stopped at any time
+/// and resumed. The first Ctrl-C finishes the step, saves and exits; the second exits at once.
 #[derive(Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub struct Train {
-    /// Go on with the run in this folder, as its config.toml says
+    /// Resume the run in this folder, with the settings in its config.toml
     #[arg(long, value_name = "RUN", conflicts_with_all = ["settings", "config", "out"])]
     resume: Option<PathBuf>,
 
-    /// Take everything from this file, laid out as a run's config.toml
+    /// Read all settings from this file, which has the format of a run's config.toml
     ///
     /// Only --out, --init, --steps, --minutes, --device and --seed can be given with it.
     #[arg(long, value_name = "FILE", conflicts_with = "settings")]
@@ -40,30 +40,30 @@ pub struct Train {
     #[arg(long, value_name = "RUN", required_unless_present = "resume")]
     out: Option<PathBuf>,
 
-    /// Start from the weights of this trained model, run or file instead of fresh ones; the network is then the file's
+    /// Start from the weights of this trained model, run or file; the new run then has the same network
     ///
-    /// A checkpoint of the authors' release (.pth) will do too.
+    /// The file can also be a checkpoint of the authors' release (.pth).
     #[arg(long, value_name = "NAME|RUN|FILE", conflicts_with = "resume")]
     init: Option<PathBuf>,
 
-    /// Training steps in all, 0 for an untrained model; the learning rate's schedule is scaled along
+    /// The total number of training steps; 0 gives an untrained model. The learning rate's schedule is scaled to it
     ///
-    /// With --resume, those already done count. [default: the preset's, or the run's]
+    /// With --resume, the number includes the steps already done. [default: the preset's, or the run's]
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
 
-    /// Stop after so many minutes, if the steps are not done by then; `--resume` goes on from there
+    /// Stop after this many minutes even if steps remain; --resume continues the run
     #[arg(long, value_name = "M", value_parser = flags::minutes)]
     minutes: Option<Duration>,
 
     /// Train on several devices of one kind: cuda:0,cuda:1, or cpu:N for N workers that share the CPU
     ///
-    /// Each one searches its part of a round and trains on its part of every batch. The result is that of one
+    /// Each device searches a part of every round and trains on a part of every batch. The result is the same as on one
     /// device, up to rounding.
     #[arg(long, value_name = "DEVICE,...", conflicts_with = "device")]
     pub devices: Option<Devices>,
 
-    /// Train together with other machines, which the `chimle orchestrate` at this address brings together
+    /// Train together with other machines, which `chimle orchestrate` at this address connects
     #[arg(long, value_name = "HOST:PORT")]
     nodes: Option<String>,
 
@@ -71,11 +71,11 @@ pub struct Train {
     #[arg(long, value_name = "NAME", requires = "nodes")]
     node_name: Option<String>,
 
-    /// Resume although the data changed since the run began
+    /// Resume even if the data have changed since the run began
     #[arg(long, requires = "resume")]
     accept_data: bool,
 
-    /// Also write all numbers to TensorBoard event files, in the run folder's `tensorboard`
+    /// Also write all numbers to TensorBoard event files, in `tensorboard/` in the run's folder
     #[arg(long)]
     tensorboard: bool,
 
@@ -91,7 +91,7 @@ chimle train --task TASK --data DIR|procedural --out RUN [OPTIONS]
 
 const EXAMPLES: &str = "\
 Examples:
-  chimle train --task colorization --data procedural --steps 500 --out runs/made-up
+  chimle train --task colorization --data procedural --steps 500 --out runs/scenes
   chimle train --task colorization --data photos/ --preset small --size 64 \\
     --perceptual vgg16 --lpips lpips-vgg16 --out runs/color
   chimle train --task night-to-day --pairs night/ day/ --out runs/night
@@ -112,7 +112,7 @@ impl Command for Train {
             (Some(folder), _) => {
                 if common.seed.is_some() {
                     let reason =
-                        "cannot be changed: a run goes on with the seed in its config.toml"
+                        "cannot be changed: a resumed run keeps the seed in its config.toml"
                             .to_owned();
                     return Err(Failure::Flag {
                         flag: "--seed",
@@ -179,9 +179,12 @@ impl Command for Train {
         let config = trainer.config();
         let inputs = page::sampled(&trainer.model(), examples, SAMPLES, config.seed)?;
         let page = page::of_run(trainer.folder(), config, inputs, None, None)?;
-        output::say(format_args!("samples to look at: {}", page.display()))?;
         output::say(format_args!(
-            "the model is in {0}: chimle sample --model {0} --input IMAGE --out DIR",
+            "samples: open {} in a browser",
+            page.display()
+        ))?;
+        output::say(format_args!(
+            "the model is in {0}; sample it with: chimle sample --model {0} --input IMAGE --out DIR",
             folder.display()
         ))
     }
@@ -194,7 +197,7 @@ impl Train {
             None => self.settings.config()?,
         };
         if let Some(init) = &self.init {
-            // A trained model has a name and no path.
+            // The name of a trained model must not become a path.
             let init = match init.exists() {
                 true => flags::absolute(init)?,
                 false => init.clone(),

@@ -13,20 +13,20 @@ use crate::output;
 /// Checks this build and device against reference numbers.
 ///
 /// Prints a line for each check with the largest difference and its limit, then `N passed, N failed`
-/// (and `, N skipped`, if reference files are absent). The exit status is 1 if any check failed, or if none was
-/// made.
+/// (and `, N skipped`, if reference files are absent). The exit status is 1 if any check failed, or if
+/// nothing was checked.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  chimle verify --reference reference/ --weights weights/ --device cuda"
 )]
 pub struct Verify {
-    /// The folder of reference numbers (tim_*.json and the files beside them, perceptual.safetensors, img_*.safetensors,
+    /// The folder of reference numbers (tim_*.json and the files next to them, perceptual.safetensors, img_*.safetensors,
     /// ...); a check whose files are absent is reported as absent
     #[arg(long, value_name = "DIR")]
     reference: PathBuf,
 
     /// A folder with the weights of VGG16 (vgg16*.safetensors or .pth) and LPIPS (lpips*/vgg.pth or lpips*vgg.pth);
-    /// without it the checks that need them are absent
+    /// without this flag, the checks that need them are reported as absent
     #[arg(long, value_name = "DIR")]
     weights: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `chimle arena`: a run that is killed and repeated, and its report.
+//! `chimle arena`: a run that is killed and continued, and its report.
 
 mod command;
 
@@ -103,7 +103,7 @@ fn a_killed_arena_continues_and_reports_all_methods() {
 fn a_method_that_fails_does_not_stop_the_others() {
     let folder = folder();
     let path = folder.path();
-    // A rate at which the loss is soon infinite.
+    // With this learning rate, the loss soon becomes infinite.
     let broken = "[methods.broken]\nkind = \"mean\"\nsteps = 400\nrate = 1e38\n";
     let config = CONFIG.replace("seeds = [0, 1]", "seeds = [0]");
     std::fs::write(path.join("tiny.toml"), config + broken).unwrap();

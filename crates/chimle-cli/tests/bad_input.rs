@@ -1,4 +1,4 @@
-//! What goes wrong gets one line that names the file or flag, and exit status 1.
+//! Every error is one line that names the file or flag, with exit status 1.
 
 mod command;
 
@@ -56,7 +56,7 @@ fn a_truncated_photograph() {
     let sample = "sample --model run --input photos/cut.jpg --out out";
     chimle(folder.path(), sample).fails_naming(&["cut.jpg", "truncated"]);
 
-    // Among good ones it is passed over.
+    // Among usable images, it is skipped.
     for name in ["a.png", "b.png", "c.png"] {
         photograph(photos.join(name), 32, 32);
     }
@@ -75,7 +75,7 @@ fn a_truncated_photograph() {
 fn an_image_larger_than_memory() {
     let folder = folder();
     train(folder.path(), 0);
-    // A header is enough to tell: 60000 x 60000 pixels, 1 bit each.
+    // The header alone says that the image is too large: 60000 x 60000 pixels of 1 bit.
     let mut bmp = b"BM".to_vec();
     bmp.extend(
         [62u32, 0, 62, 40, 60_000, 60_000]
@@ -133,7 +133,7 @@ fn weights_that_cannot_be_had() {
     assert_eq!(unknown.status, 2, "{}", unknown.stderr);
     assert!(unknown.stderr.contains("vgg16"), "{}", unknown.stderr);
 
-    // A port that nobody listens at, once it is let go.
+    // Nobody listens on this port after it is dropped.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", port.local_addr().unwrap());
     drop(port);
@@ -210,7 +210,7 @@ fn checkpoints_cut_short_or_of_another_configuration() {
             chimle(path, "evaluate --model run --data procedural").fails_naming(&[name]);
             chimle(path, "export --model run --out model.safetensors").fails_naming(&[name]);
         }
-        // The checkpoint before it takes its place, and the run makes it again.
+        // The run resumes from the checkpoint before it, and writes it again.
         let resumed = chimle(path, "train --resume run");
         assert_eq!(resumed.status, 0, "{}", resumed.stderr);
         let warning = resumed.stderr.strip_prefix("warning: ").unwrap();
@@ -443,7 +443,7 @@ fn a_model_file_that_claims_what_it_does_not_hold() {
     let path = folder.path();
     train(path, 0);
     photograph(path.join("photo.png"), 16, 16);
-    // One number, and a configuration that asks for 2^40 channels.
+    // The file has one number, but its configuration asks for too many channels.
     for (channels, words) in [("1099511627776", "65536"), ("2000", "level_")] {
         let config = format!(
             r#"{{"architecture":"colorization","in_channels":1,"out_channels":2,"code_channels":5,"residual_channels":[{channels},24,16],"growth_channels":[16,12,8],"rrdb_per_level":1,"map_code":16,"latent":32,"linear_scale":1.0}}"#
@@ -529,7 +529,7 @@ fn names_of_any_bytes() {
     let model = [words("sample --samples 2 --model"), vec![run]].concat();
     let sample = [model.clone(), words("--input"), vec![input.as_os_str()]].concat();
     with(&[sample, words("--out"), vec![out]].concat()).succeeds();
-    // The two names that are not UTF-8 stay apart.
+    // The outputs of the two names that are not UTF-8 are different files.
     let sample = [
         model,
         words("--input"),

@@ -1,5 +1,5 @@
-//! Runs that are killed, whose system calls fail, or whose disk is full: each is resumed, and ends with
-//! the same weights, bit for bit, as one that never stopped.
+//! Runs that are killed, whose system calls fail, or whose disk is full. Each one is resumed, and must end with
+//! the same weights, bit for bit, as a run that never stopped.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::fs;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-/// The errors that a system call fails with: EIO, ENOSPC, EINTR; and 0 for a process that dies after it.
+/// The errors of failing system calls: EIO, ENOSPC, EINTR. 0 stands for a process that is killed after the call.
 const FAULTS: [i32; 4] = [5, 28, 4, 0];
 
 /// A folder with a configuration and the weights of a run that never stopped.
@@ -38,7 +38,7 @@ fn resume(folder: &Path, run: &str) -> Command {
     command
 }
 
-/// The end of a command that went well or failed with one line.
+/// Checks that a command succeeded, was killed, or failed with one line.
 #[track_caller]
 fn checked(output: &Output) {
     let text = String::from_utf8_lossy(&output.stderr);
@@ -97,14 +97,14 @@ impl Reference {
         self.folder.path()
     }
 
-    /// The newest weights and their moving average at the end of a run.
+    /// Returns the newest weights of a run and their moving average.
     fn weights_of(&self, run: &str) -> Vec<u8> {
         let checkpoint = format!("{run}/checkpoints/step-{:08}", self.steps);
         let file = |name| fs::read(self.path().join(&checkpoint).join(name)).unwrap();
         [file("generator.safetensors"), file("average.safetensors")].concat()
     }
 
-    /// Resumes a run, checks its end, and that nothing unfinished is left.
+    /// Resumes a run, and checks its weights and that no unfinished files are left.
     #[track_caller]
     fn ends_well(&self, run: &str, what: &str) {
         succeeds(resume(self.path(), run));
@@ -138,7 +138,7 @@ fn library(folder: &Path) -> PathBuf {
     library
 }
 
-/// Lets the system calls of saving a checkpoint fail in turn, each `stride`th of them.
+/// Makes every `stride`th combination of a system call of saving a checkpoint and an error fail, one at a time.
 fn fail_in_turn(stride: usize) {
     let reference = Reference::new(4);
     let path = reference.path();
@@ -153,7 +153,7 @@ fn fail_in_turn(stride: usize) {
             .env("FAULT_COUNT", path.join("count"));
         command.output().unwrap()
     };
-    // Once without a fault, to count the calls.
+    // The first run has no fault and counts the calls.
     let output = faulty(0, 5);
     assert!(
         output.status.success(),
@@ -166,7 +166,7 @@ fn fail_in_turn(stride: usize) {
     reference.ends_well("run", "without a fault");
 
     let (mut ended, mut killed, mut failed) = (0, 0, 0);
-    // The calls and the errors have no common divisor with the stride, so all kinds meet.
+    // The stride has no common divisor with the numbers of calls and of errors, so all kinds of both are combined.
     for fault in (0..count * FAULTS.len()).step_by(stride) {
         let (at, error) = (fault / FAULTS.len() + 1, FAULTS[fault % FAULTS.len()]);
         let output = faulty(at, error);
@@ -199,7 +199,7 @@ fn kill(times: usize, seed: u64) {
     let path = reference.path();
     let mut state = seed;
     let mut kills = 0;
-    // A run can be over before it is killed. Then another one begins.
+    // If a run ends before it is killed, another run begins.
     while kills < times {
         let mut command = train(path, "run");
         loop {

@@ -1,5 +1,5 @@
-//! Files of every kind that chimle reads, changed at random from a fixed seed: each is read or refused with one
-//! line. The fuzz targets do the same with the same functions, led by what the code covers.
+//! Files of every kind that chimle reads, changed at random with a fixed seed. Each file must be read, or refused with
+//! one line. The fuzz targets call the same functions, guided by code coverage.
 
 #[path = "../../../fuzz/bodies.rs"]
 mod bodies;
@@ -14,7 +14,7 @@ use chimle_core::{
 };
 use image::{ImageFormat, Rgb, RgbImage};
 
-/// Changes of each seed.
+/// The number of changed versions of each seed file.
 const CHANGES: usize = 400;
 
 struct Random(u64);
@@ -53,7 +53,7 @@ impl Random {
                     }
                 }
                 6 => {
-                    // Digits are what sizes are written in.
+                    // Sizes are written in digits.
                     let digits: Vec<usize> = (0..bytes.len())
                         .filter(|&at| bytes[at].is_ascii_digit())
                         .collect();
@@ -229,7 +229,7 @@ fn changed_files_are_read_or_refused_with_one_line() {
     check("page", bodies::page, &texts(), CHANGES / 2);
     let position = br#"{"step":1,"round":{"index":0,"steps":1,"searched":true,"chosen":[[0,[0,0]],[1,[0,0]]]}}"#;
     let mut seeds = vec![[&[0], &position[..]].concat()];
-    // The other files: whatever is not one of them.
+    // The other files of a checkpoint get an arbitrary seed.
     seeds.extend(
         (1..bodies::FILES.len())
             .map(|which| [&[which as u8][..], b"\x82\xa1a\x01{\"b\":[1]}"].concat()),

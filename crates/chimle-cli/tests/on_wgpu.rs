@@ -1,11 +1,11 @@
-//! The whole path on WGPU, with whatever driver there is, a software one too.
+//! The whole path on WGPU, with any driver, including a software driver.
 #![cfg(feature = "wgpu")]
 
 mod command;
 
 use command::{chimle, folder, photograph, train};
 
-/// Whether there is a device at all: on a computer without a driver there is nothing to test.
+/// Returns whether there is a device. Without one, there is nothing to test.
 fn is_there(path: &std::path::Path) -> bool {
     let devices = chimle(path, "devices").succeeds().stdout;
     let line = devices.lines().find(|line| line.starts_with("wgpu:0"));

@@ -1,4 +1,4 @@
-//! Runs on several workers and several machines, and what is said when they do not fit.
+//! Runs on several workers and several machines, and the errors when their settings differ.
 
 mod command;
 
@@ -22,7 +22,7 @@ fn start(folder: &Path, arguments: &str) -> Child {
         .expect("the binary runs")
 }
 
-/// Waits for a process: whether it succeeded, and its standard error.
+/// Waits for a process. Returns whether it succeeded, and its standard error.
 fn end(mut child: Child) -> (bool, String) {
     let begun = Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -110,7 +110,7 @@ fn a_machine_that_dies_ends_the_run_on_the_others_with_its_name() {
     let orchestrator = orchestrate(path, port);
     let [survivor, mut victim] =
         ["survivor", "victim"].map(|name| node(path, port, name, "--steps 100000"));
-    // It dies in the middle of training.
+    // It is killed in the middle of training.
     let begun = Instant::now();
     let log = path.join("victim/log.jsonl");
     while !std::fs::read_to_string(&log).is_ok_and(|text| text.contains("\"step\":3,")) {

@@ -12,7 +12,7 @@ use chimle_show::{Plot, Series};
 
 const STEPS: f64 = 20_000.0;
 
-/// The resident size of a process in MiB, as long as it runs.
+/// Returns the resident size of a process in MiB, or `None` if it has ended.
 fn resident(process: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status
@@ -22,7 +22,7 @@ fn resident(process: u32) -> Option<f64> {
     Some(kibibytes / 1024.0)
 }
 
-/// The last step in a log.
+/// Returns the last step in a log.
 fn step(log: &Path) -> Option<f64> {
     let mut file = fs::File::open(log).ok()?;
     let length = file.metadata().ok()?.len();
@@ -50,7 +50,7 @@ fn mean(samples: &[(f64, f64)], from: f64, to: f64) -> f64 {
     within.iter().sum::<f64>() / within.len() as f64
 }
 
-/// Writes `target/soak.csv` and `target/soak.svg`, too.
+/// Also writes `target/soak.csv` and `target/soak.svg`.
 #[test]
 #[ignore = "takes ten minutes: 20,000 steps"]
 fn twenty_thousand_steps_take_the_memory_of_a_thousand() {
@@ -66,7 +66,7 @@ fn twenty_thousand_steps_take_the_memory_of_a_thousand() {
     let log = folder.path().join("run/log.jsonl");
     let mut samples: Vec<(f64, f64)> = Vec::new();
     while running.try_wait().unwrap().is_none() {
-        // What comes after the last step draws the page.
+        // After the last step, the page is made.
         if let (Some(step), Some(size)) = (step(&log), resident(running.id()))
             && step < STEPS
         {

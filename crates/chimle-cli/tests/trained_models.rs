@@ -1,4 +1,4 @@
-//! Models that come with the program, and photographs that are larger than those of training.
+//! Trained models that come with the program, and photographs larger than those of training.
 
 mod command;
 

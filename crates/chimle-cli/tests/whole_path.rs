@@ -153,7 +153,7 @@ fn folders_are_measured_by_the_names_of_their_images() {
             photograph(path.join(name).join(image), 24, 20 + k as u32 / 3);
         }
     }
-    // Of the four that were made, b and c have the name and size of a true one; d has another size, e no true one.
+    // Of the four fake images, b and c have the name and size of a true image. d has a different size, and e has no true image.
     let measured = |flags: &str| -> serde_json::Value {
         let flags = format!("evaluate --folders real fake --out found {flags}");
         let table = chimle(path, &flags).succeeds();
@@ -193,7 +193,7 @@ fn folders_may_hold_several_samples_for_each_true_image() {
     for name in ["a", "b-1"] {
         photograph(path.join(format!("real/{name}.png")), 24, 20);
     }
-    // Samples differ from the truth by the lines that a JPEG or another size of it leaves out.
+    // A JPEG sample differs from the truth, because the compression changes it.
     for (name, height) in [("a-01.jpg", 20), ("a-02.png", 20), ("a-sheet.png", 40)] {
         photograph(path.join("fake").join(name), 24, height);
     }
@@ -233,7 +233,7 @@ fn every_task_trains_on_made_up_scenes() {
     let sampled =
         "sample --model super_resolution --input photo.png --degrade --samples 1 --out out";
     chimle(folder.path(), sampled).succeeds();
-    // Cut to what the levels divide, brought down, and enlarged again.
+    // The image is cropped so that the levels divide its sides, then downsampled and enlarged again.
     let sample = image::open(folder.path().join("out/photo-01.png")).unwrap();
     assert_eq!((sample.width(), sample.height()), (32, 16));
     chimle(
@@ -247,7 +247,7 @@ fn every_task_trains_on_made_up_scenes() {
 fn a_quickstart_writes_its_picture_and_numbers_and_replaces_only_its_own() {
     let folder = folder();
     let path = folder.path();
-    // To quickstart this is an earlier one: the same network on made-up scenes.
+    // Quickstart takes this run for an earlier quickstart, because it has the same network and procedural scenes.
     train(path, 0);
     let quickstart =
         |flags: &str| chimle(path, &format!("quickstart --out run --minutes 0 {flags}"));

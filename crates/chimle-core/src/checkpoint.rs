@@ -1,10 +1,11 @@
-//! Checkpoints: everything a run needs to continue as if it had never stopped.
+//! Checkpoints: all data that a run needs to continue as if it had never stopped.
 //!
-//! A checkpoint is a folder `checkpoints/step-00000400` with the weights, the optimizer's state, the
-//! position and the checksums of these files. It is written under a temporary name and renamed when
-//! complete, so a folder of that name was whole once. A checkpoint of the same step is replaced
-//! without a moment at which there is none: the new one is called `step-00000400.1` until the old one
-//! is removed.
+//! A checkpoint is a folder, such as `checkpoints/step-00000400`, with the weights, the optimizer's state, the
+//! position and the checksums of these files. The folder is written under a temporary name and renamed when it
+//! is complete, so a folder with a final name was complete when it was written.
+//!
+//! When a checkpoint of the same step is written again, there is a complete checkpoint at every moment: the new
+//! folder is called `step-00000400.1` until the old folder is removed.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -38,8 +39,8 @@ const POSITION: &str = "position.json";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     step: u64,
-    /// The number behind the step in the folder's name. Of two checkpoints of a step, the one with
-    /// the higher number is newer.
+    /// The number after the step in the folder's name. If a step has two checkpoints, the checkpoint with the
+    /// higher number is newer.
     revision: u64,
     path: PathBuf,
 }
@@ -95,9 +96,10 @@ impl Checkpoint {
         Ok(found)
     }
 
-    /// Writes a checkpoint into the folder `parent`, and then removes all but the newest `keep`.
+    /// Writes a checkpoint into the folder `parent`, and then removes all checkpoints except the newest `keep`.
     ///
-    /// Returns what could not be removed, too: it does not stop a run.
+    /// Returns the checkpoint, and an error for each old checkpoint that could not be removed. These errors do
+    /// not stop a run.
     pub(crate) fn save<B: AutodiffBackend, G: TrainableGenerator<B>>(
         parent: &Path,
         generator: &G,
@@ -114,7 +116,7 @@ impl Checkpoint {
             });
         }
         make_folder(parent)?;
-        // Removed on drop, should anything below fail.
+        // The folder is removed on drop if anything below fails.
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
@@ -152,7 +154,7 @@ impl Checkpoint {
             path: parent.join(folder_name(step, revision)),
         };
         fs::rename(folder, &saved.path).map_err(Error::file("write", &saved.path))?;
-        // It has another name now, so there is nothing left to remove.
+        // The folder was renamed, so it must not be removed on drop.
         let _ = writing.keep();
         // The new checkpoint must be on the disk before an old one is removed.
         sync(parent)?;
@@ -165,8 +167,8 @@ impl Checkpoint {
         Ok((saved, warnings))
     }
 
-    /// Removes all checkpoints of `step`, and of the other steps all but the newest `keep`. Returns what
-    /// could not be removed.
+    /// Removes all checkpoints of `step`, and all checkpoints of other steps except the newest `keep`. Returns
+    /// an error for each checkpoint that could not be removed.
     fn remove_old(checkpoints: &[Self], step: u64, keep: usize) -> Vec<Error> {
         let is_replaced = |old: &&Self| old.step == step;
         let (replaced, others): (Vec<&Self>, Vec<&Self>) =
@@ -180,18 +182,18 @@ impl Checkpoint {
         failures.collect()
     }
 
-    /// Removes all checkpoints in the folder `parent` but this one and the newest `keep - 1` others, as
-    /// a process that was killed may not have done. Returns what could not be removed.
+    /// Removes all checkpoints in the folder `parent` except this one and the newest `keep - 1` others. A
+    /// killed process may have left more. Returns an error for each checkpoint that could not be removed.
     pub(crate) fn remove_others(&self, parent: &Path, keep: usize) -> Vec<Error> {
         let mut others = Self::list(parent).unwrap_or_default();
         others.retain(|other| other.path != self.path);
         Self::remove_old(&others, self.step, keep.saturating_sub(1))
     }
 
-    /// Removes what processes that were killed left in the folder `parent`. No other process may be
-    /// writing there. Returns what could not be removed.
+    /// Removes incomplete checkpoints that killed processes left in the folder `parent`. No other process may
+    /// be writing there. Returns an error for each folder that could not be removed.
     pub(crate) fn remove_unfinished(parent: &Path) -> Vec<Error> {
-        // A folder that is missing or cannot be read is reported when it is needed.
+        // An error here is ignored: it is reported when the folder is needed.
         let entries = fs::read_dir(parent).into_iter().flatten().flatten();
         let unfinished = entries.filter(|entry| {
             let name = entry.file_name();
@@ -205,7 +207,7 @@ impl Checkpoint {
         failures.collect()
     }
 
-    /// Renames a damaged checkpoint, so that it is neither loaded nor counted. Returns its new path.
+    /// Renames a damaged checkpoint, so that it is neither loaded nor counted. Returns the new path.
     pub(crate) fn set_aside(&self) -> Result<PathBuf, Error> {
         let name = folder_name(self.step, self.revision);
         let path = self.path.with_file_name(format!("{DAMAGED}{name}"));
@@ -243,7 +245,7 @@ impl Checkpoint {
         Ok(Some(ImageGenerator::load(generator, &file)?))
     }
 
-    /// Reads the position, and puts the weights and the optimizer's state into those given.
+    /// Loads the weights into `generator` and the state into `optimizer`, and reads the position.
     pub(crate) fn load<B: AutodiffBackend, G: TrainableGenerator<B>>(
         &self,
         generator: G,
@@ -256,7 +258,7 @@ impl Checkpoint {
         let generator = ImageGenerator::load(generator, &file)?;
         let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
         let bytes = self.read(OPTIMIZER)?;
-        // Burn panics at numbers whose count is not what their shape says.
+        // Burn panics if the count of numbers does not match their shape.
         let loaded = catch_unwind(AssertUnwindSafe(|| {
             let state = Recorder::<B>::load(&recorder, bytes, device).ok()?;
             Some(optimizer.load_record(state))
@@ -281,7 +283,7 @@ impl Checkpoint {
     }
 }
 
-/// The name of the folder of a checkpoint.
+/// Returns the name of a checkpoint's folder.
 fn folder_name(step: u64, revision: u64) -> String {
     match revision {
         0 => format!("{PREFIX}{step:08}"),
@@ -289,7 +291,7 @@ fn folder_name(step: u64, revision: u64) -> String {
     }
 }
 
-/// Makes a folder that survives a power failure.
+/// Creates a folder and syncs its parent, so that the folder survives a power failure.
 fn make_folder(folder: &Path) -> Result<(), Error> {
     if folder.is_dir() {
         return Ok(());

@@ -1,7 +1,7 @@
 //! The checksums of a checkpoint's files.
 //!
-//! They are in the file `SHA256SUMS`, in the form that `sha256sum --check SHA256SUMS` reads. A
-//! checkpoint without this file was written before there were checksums, and counts as whole.
+//! The checksums are in the file `SHA256SUMS`, in the form that `sha256sum --check SHA256SUMS` reads. A
+//! checkpoint without this file was written by an older version and counts as undamaged.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -13,7 +13,7 @@ use crate::error::Error;
 
 const CHECKSUMS: &str = "SHA256SUMS";
 
-/// Writes the checksums of some files of a folder.
+/// Writes the checksums of the named files of a folder.
 pub(crate) fn write(folder: &Path, names: &[&str]) -> Result<(), Error> {
     let mut lines = String::new();
     for name in names {
@@ -25,18 +25,19 @@ pub(crate) fn write(folder: &Path, names: &[&str]) -> Result<(), Error> {
     chimle_files::write(&path, lines).map_err(Error::file("write", &path))
 }
 
-/// Checks all files that the folder has checksums of.
+/// Checks all files for which the folder has a checksum.
 ///
 /// # Errors
 ///
-/// Names the file that is damaged or missing.
+/// If a file is damaged or missing. The error names the file.
 pub(crate) fn check(folder: &Path) -> Result<(), Error> {
     let checksums = read(folder)?;
     let mut checksums = checksums.iter();
     checksums.try_for_each(|(checksum, name)| check_file(folder, name, checksum))
 }
 
-/// Checks the first of some files that the folder has a checksum of, if there is one.
+/// Checks the first of the named files for which the folder has a checksum. Does nothing if there is no such
+/// file.
 ///
 /// # Errors
 ///
@@ -62,7 +63,8 @@ fn check_file(folder: &Path, name: &str, expected: &str) -> Result<(), Error> {
     })
 }
 
-/// The checksums of a folder, each with its file's name. Without checksums there are none.
+/// Reads the checksums of a folder, each with the name of its file. The list is empty if the folder has no file
+/// of checksums.
 fn read(folder: &Path) -> Result<Vec<(String, String)>, Error> {
     let path = folder.join(CHECKSUMS);
     let text = match fs::read(&path) {
@@ -86,7 +88,7 @@ fn read(folder: &Path) -> Result<Vec<(String, String)>, Error> {
     }
 }
 
-/// The checksum of bytes, as `sha256sum` prints it.
+/// Computes the checksum of bytes, in the form that `sha256sum` prints.
 pub(crate) fn checksum_of_bytes(bytes: &[u8]) -> String {
     in_hexadecimal(&Sha256::digest(bytes))
 }

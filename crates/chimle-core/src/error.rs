@@ -1,127 +1,127 @@
-//! What can go wrong, each in one line that names the file or field.
+//! The errors of this crate. Each message is one line and names the file or the field at fault.
 
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::ExecutionError;
 
-/// Why something could not be done.
+/// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Images could not be read or made into examples.
+    /// Images cannot be read or turned into examples.
     #[error(transparent)]
     Data(#[from] chimle_data::DataError),
-    /// The name is neither that of a file, a run or a trained model.
+    /// A name is not the name of a run, a file, or a trained model.
     #[cfg(feature = "pretrained")]
-    #[error("{name:?} is no run, no file and no trained model; the trained models are {}", known.join(", "))]
+    #[error("{name:?} is not a run, a file or a trained model; the trained models are {}", known.join(", "))]
     UnknownModel {
-        /// The name asked for.
+        /// The name.
         name: String,
-        /// The names of all models.
+        /// The names of all trained models.
         known: Vec<&'static str>,
     },
-    /// A generator's configuration is impossible.
+    /// The configuration of a generator is not valid.
     #[error(transparent)]
     Generator(#[from] chimle_nn::ConfigError),
-    /// A file of weights is missing, damaged, or another network's.
+    /// A file of weights is missing, is damaged, or belongs to another network.
     #[error(transparent)]
     Weights(#[from] chimle_nn::WeightsError),
     /// The latent search failed.
     #[error(transparent)]
     Search(#[from] chimle_imle::SearchError),
-    /// A measure could not be taken.
+    /// A measure cannot be computed.
     #[error(transparent)]
     Metrics(#[from] chimle_metrics::MetricsError),
-    /// A configuration file that is not one.
+    /// A file has no configuration, or its configuration is not valid.
     #[error("{path}: {reason}")]
     Config {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
-    /// A setting that cannot work.
+    /// A setting or an argument has a value that is not allowed.
     #[error("`{field}` {reason}")]
     Setting {
-        /// The field of the configuration.
+        /// The field of the configuration, or the argument.
         field: &'static str,
-        /// What it must be, and what it is.
+        /// The allowed values, and the value found.
         reason: String,
     },
-    /// A device that failed at its work.
+    /// The device failed during a computation.
     #[error("the device failed: {reason}")]
     Device {
-        /// In its driver's words.
+        /// The message of its driver.
         reason: String,
     },
-    /// A worker that ended in an unexpected way.
+    /// A worker panicked.
     #[error("worker {worker} failed: {reason}")]
     Worker {
         /// The number of the worker in this process, from 1.
         worker: usize,
-        /// What it said.
+        /// The message of the panic.
         reason: String,
     },
-    /// A machine of the run that failed, or that does not fit the others.
+    /// A machine of the run failed, or does not agree with the others.
     #[error("{name}: {reason}")]
     Node {
         /// The name of the machine, or the address of the orchestrator.
         name: String,
-        /// What happened.
+        /// The problem.
         reason: String,
     },
     /// The exchange between workers failed.
     #[error("the workers cannot exchange their results: {reason}")]
     Collective {
-        /// What `burn-collective` said.
+        /// The message of `burn-collective`.
         reason: String,
     },
-    /// A data set that changed since the run began.
+    /// The data set changed since the run began.
     #[error(
-        "the data changed since the run began ({changes}): --accept-data goes on with the new data"
+        "the data changed since the run began ({changes}): use --accept-data to continue with the new data"
     )]
     DataChanged {
         /// The files that were added, removed or changed.
         changes: String,
     },
-    /// Not even one row fits.
+    /// The device does not have enough memory for a single row of a batch.
     #[error(
-        "the device has no memory left: make the image, the batch or the network smaller, train with `recompute`, or take bf16 for precision"
+        "the device is out of memory: make the image, the batch or the network smaller, train with `recompute`, or set the precision to bf16"
     )]
     OutOfMemory,
-    /// A file or folder that could not be written or read.
+    /// A file or folder cannot be read or written.
     #[error("cannot {action} {path}: {source}")]
     File {
-        /// What was tried, as in "write".
+        /// The operation, such as "write".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system answered.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A picture that could not be written.
+    /// A picture cannot be written.
     #[error("cannot write {path}: {reason}")]
     Picture {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The problem.
         reason: String,
     },
-    /// A folder that already holds a run.
+    /// The folder already holds a run.
     #[error("{path} already holds a run: resume it, or choose another folder")]
     RunExists {
         /// The folder.
         path: PathBuf,
     },
-    /// A run folder that another process is training.
+    /// Another process is training the run.
     #[error("{path} is being trained by another process: wait until it ends, or stop it")]
     RunInUse {
         /// The folder.
         path: PathBuf,
     },
-    /// A run of an old format, which cannot be resumed.
+    /// The run has an old format and cannot be resumed.
     #[error(
-        "{path} was made in format {format}, which chimle {} cannot resume: its model can still be used, and --init {path} starts a new run from it", env!("CARGO_PKG_VERSION")
+        "{path} has format {format}, which chimle {} cannot resume: its model can still be used, and --init {path} starts a new run from it", env!("CARGO_PKG_VERSION")
     )]
     OldRun {
         /// The folder.
@@ -129,23 +129,23 @@ pub enum Error {
         /// Its format.
         format: u32,
     },
-    /// A folder that holds no run, or one without a checkpoint.
+    /// The folder holds no run, or a run without a checkpoint.
     #[error("{path} holds no {what}")]
     NoRun {
         /// The folder.
         path: PathBuf,
-        /// What was looked for.
+        /// The missing part: a run or a checkpoint.
         what: &'static str,
     },
-    /// A checkpoint whose parts do not fit.
+    /// A checkpoint is incomplete or damaged.
     #[error("checkpoint {path}: {reason}")]
     Checkpoint {
-        /// The file.
+        /// The checkpoint or the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
-    /// A loss that is not a number.
+    /// The loss is NaN or infinite.
     #[error(
         "the loss at step {step} is {loss} (levels {levels:?}); the last good checkpoint is {checkpoint}: lower training.learning_rate in the run's config.toml and resume"
     )]
@@ -154,21 +154,21 @@ pub enum Error {
         step: u64,
         /// The loss.
         loss: f32,
-        /// Its terms, by level.
+        /// The term of the loss at each level.
         levels: Vec<f32>,
-        /// Where the last good checkpoint lies.
+        /// The path of the last good checkpoint.
         checkpoint: PathBuf,
     },
-    /// A recipe that cannot be followed.
+    /// A recipe is not valid, or does not fit the model or the input.
     #[error("recipe: {reason}")]
     Recipe {
-        /// What is wrong with it, or what it does not fit.
+        /// The problem.
         reason: String,
     },
-    /// Work that its caller stopped.
+    /// The caller stopped the work.
     #[error("stopped")]
     Stopped,
-    /// Weights that are NaN or infinite, which are never saved.
+    /// The weights are NaN or infinite. Such weights are never saved.
     #[error(
         "the weights after step {step} are not finite: lower training.learning_rate in the run's config.toml and resume"
     )]
@@ -177,18 +177,21 @@ pub enum Error {
         step: u64,
     },
     /// None of the images of a round could be read.
-    #[error("none of the {count} images drawn for the search could be read; the last: {last}")]
+    #[error(
+        "none of the {count} images drawn for the search could be read; the last error: {last}"
+    )]
     NothingReadable {
-        /// Images tried.
+        /// The number of images tried.
         count: usize,
-        /// What the last one gave.
+        /// The error of the last image.
         last: String,
     },
 }
 
 impl Error {
-    /// Returns whether a checkpoint is at fault that cannot be read or is damaged. An older checkpoint
-    /// can take its place. A checkpoint of another network, or data that are gone, is no damage.
+    /// Returns whether the error means that a checkpoint is damaged or cannot be read. An older checkpoint
+    /// can then replace it. Errors about a checkpoint of another network, or about missing data, do not
+    /// count as damage.
     pub(crate) fn is_damage(&self) -> bool {
         use chimle_nn::WeightsError;
         matches!(
@@ -203,14 +206,14 @@ impl Error {
         )
     }
 
-    /// For `map_err` on what a device should have done.
+    /// Converts an error of a device, for `map_err`.
     pub(crate) fn device(error: ExecutionError) -> Self {
         Self::Device {
             reason: error.to_string(),
         }
     }
 
-    /// For `map_err` on an operation on a file.
+    /// Converts an error of a file operation, for `map_err`.
     pub(crate) fn file(
         action: &'static str,
         path: impl AsRef<Path>,

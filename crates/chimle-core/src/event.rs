@@ -1,4 +1,4 @@
-//! What a run reports: the lines of its `log.jsonl`, and what a program shows while it goes.
+//! The events of a run. They are the lines of its `log.jsonl`, and a program can show them while the run trains.
 
 use std::path::PathBuf;
 
@@ -6,115 +6,116 @@ use serde::{Deserialize, Serialize};
 
 use crate::not_finite;
 
-/// Something that happened in a run. Its JSON is one line of `log.jsonl`. JSON has no NaN and no
-/// infinity: they are written as `null`, and read as NaN.
+/// An event of a run. Its JSON is one line of `log.jsonl`. JSON has neither NaN nor infinity, so they are
+/// written as `null` and read as NaN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// A run begins, anew or from a checkpoint.
+    /// A run was started or resumed.
     Started {
-        /// Steps done before.
+        /// The number of steps already done.
         step: u64,
-        /// Steps in all.
+        /// The total number of steps.
         steps: u64,
-        /// Examples to train on.
+        /// The number of examples to train on.
         examples: usize,
-        /// Examples held out.
+        /// The number of held-out examples.
         held_out: usize,
-        /// Files passed over because no example can be made of them.
+        /// The number of files that were skipped because they cannot be turned into examples.
         skipped: usize,
-        /// Parameters of the generator.
+        /// The number of parameters of the generator.
         parameters: usize,
     },
-    /// A file could not be used.
+    /// A file was skipped because it cannot be used.
     Skipped {
-        /// Its name.
+        /// The name of the file.
         name: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The search has worked through some of its examples. Not written to the log.
+    /// The search has finished some of its examples. This event is not written to the log.
     Searching {
-        /// Examples searched.
+        /// The number of examples searched so far.
         done: usize,
-        /// Examples in the round.
+        /// The number of examples in the round.
         total: usize,
     },
     /// A search is complete.
     Searched {
-        /// The step before which it was made.
+        /// The number of steps done before the search.
         step: u64,
-        /// The search, from 0.
+        /// The index of the round, from 0.
         round: u64,
-        /// Examples searched.
+        /// The number of examples searched.
         examples: usize,
-        /// Mean distance of the chosen codes, at each level compared.
+        /// The mean distance of the chosen candidates, at each level compared.
         #[serde(deserialize_with = "not_finite::list")]
         chosen: Vec<f32>,
-        /// Mean distance of all candidates, at each level compared.
+        /// The mean distance of all candidates, at each level compared.
         #[serde(deserialize_with = "not_finite::list")]
         pool: Vec<f32>,
-        /// Seconds it took.
+        /// The duration of the search in seconds.
         #[serde(deserialize_with = "not_finite::number")]
         seconds: f64,
     },
-    /// A step of training.
+    /// A step of training is done.
     Step {
         /// The step, from 1.
         step: u64,
-        /// Mean loss of the batch.
+        /// The mean loss of the batch.
         #[serde(deserialize_with = "not_finite::number")]
         loss: f32,
-        /// Its terms, by level.
+        /// The terms of the loss, by level.
         #[serde(deserialize_with = "not_finite::list")]
         levels: Vec<f32>,
-        /// Adam's learning rate at this step.
+        /// The learning rate of Adam at this step.
         #[serde(deserialize_with = "not_finite::number")]
         learning_rate: f64,
-        /// Seconds it took.
+        /// The duration of the step in seconds.
         #[serde(deserialize_with = "not_finite::number")]
         seconds: f64,
     },
-    /// The held-out examples were sampled.
+    /// The held-out examples were sampled and measured.
     Validated {
-        /// The step after which it was done.
+        /// The number of steps done before the validation.
         step: u64,
-        /// Samples for each example.
+        /// The number of samples for each example.
         samples: usize,
-        /// Mean over examples of the nearest sample's distance to the truth.
+        /// The mean over examples of the nearest sample's distance to the true image.
         #[serde(deserialize_with = "not_finite::number")]
         best: f64,
-        /// Mean over examples and samples of the distance to the truth.
+        /// The mean over examples and samples of the distance to the true image.
         #[serde(deserialize_with = "not_finite::number")]
         mean: f64,
-        /// Mean distance between samples of one example.
+        /// The mean distance between samples of one example.
         #[serde(deserialize_with = "not_finite::number")]
         diversity: f64,
-        /// Procedural set: mean number of known outputs that are some sample's nearest.
+        /// The mean number of known outputs that are the nearest known output of some sample. Only for
+        /// procedural scenes.
         modes: Option<f64>,
-        /// How similar the set of all samples is to the set of true images.
+        /// The similarity of the set of all samples and the set of true images.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sets: Option<SetValues>,
     },
-    /// Something is wrong that does not stop the run, such as a damaged checkpoint of which an older
-    /// one takes the place.
+    /// A problem occurred that does not stop the run, such as a damaged checkpoint that is replaced by an
+    /// older one.
     Warning {
-        /// What, in one line that names the file.
+        /// The problem, in one line that names the file.
         message: String,
     },
-    /// A checkpoint is on the disk.
+    /// A checkpoint was written to the disk.
     Saved {
-        /// The step after which it was made.
+        /// The number of steps done before the checkpoint.
         step: u64,
-        /// Its folder.
+        /// The folder of the checkpoint.
         #[serde(with = "crate::path_text")]
         path: PathBuf,
     },
-    /// The run is complete, or its time is up.
+    /// Training ended because the schedule is complete or because it was stopped.
     Finished {
-        /// Steps done.
+        /// The number of steps done.
         step: u64,
-        /// Seconds since it was started or resumed.
+        /// The time in seconds since the run was started or resumed.
         #[serde(deserialize_with = "not_finite::number")]
         seconds: f64,
     },
@@ -122,8 +123,8 @@ pub enum Event {
 
 /// Measures of a validation that compare all samples with all true images, on features of VGG16.
 ///
-/// They are taken if the distance of the run has the weights of VGG16 and there are at least 50
-/// held-out inputs. So few images bias them: compare them within one run only.
+/// They are computed if the distance of the run has the weights of VGG16 and there are at least 50 held-out
+/// examples. Such small sets bias these measures, so compare them only within one run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetValues {
     /// The Frechet distance; lower is better.
@@ -141,7 +142,7 @@ pub struct SetValues {
 }
 
 impl Event {
-    /// The step it belongs to, if it is part of the training.
+    /// Returns the step that the event belongs to, if the event is a part of training.
     pub(crate) fn step(&self) -> Option<u64> {
         match *self {
             Self::Searched { step, .. }
@@ -157,13 +158,13 @@ impl Event {
     }
 }
 
-/// Shown what happens in a run.
+/// A receiver of the events of a run.
 pub trait Observer {
-    /// Called as it happens.
+    /// Receives an event. A run calls this function when the event happens.
     fn notice(&mut self, event: &Event);
 }
 
-/// Shows nothing.
+/// An observer that ignores all events.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -1,4 +1,4 @@
-//! What a generator needs so that [`Trainer`](crate::Trainer) can train it and
+//! The traits that a generator implements so that [`Trainer`](crate::Trainer) can train it and
 //! [`Model`](crate::Model) can sample it.
 
 use std::fmt::Debug;
@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::memory::level_bytes;
 use crate::parameters;
 
-/// The key of a generator's configuration in the metadata of its file.
+/// The metadata key of a generator's configuration in a file of weights.
 const CONFIG_KEY: &str = "chimle.generator";
 
 /// The configuration of a generator: the section `[generator]` of a run's `config.toml`.
@@ -30,23 +30,23 @@ pub trait NetworkConfig:
     /// Returns the number of levels.
     fn levels(&self) -> usize;
 
-    /// Checks that the generator fits a task. The default accepts any.
+    /// Checks that the generator fits a task. The default accepts every task.
     ///
     /// # Errors
     ///
-    /// Names the field that does not fit.
+    /// If the generator does not fit. The error names the field at fault.
     fn validate(&self, task: &dyn Task) -> Result<(), Error> {
         let _ = task;
         Ok(())
     }
 
-    /// Returns the task of a file of weights that does not name one. The default is `None`.
+    /// Returns the task that is assumed for a file of weights that names no task. The default is `None`.
     fn usual_task(&self) -> Option<TaskHandle> {
         None
     }
 
-    /// Returns the number of values at the beginning of each code that act on the whole image. The
-    /// others are local. The default is 0: the code is not divided.
+    /// Returns the number of global values, which stand at the beginning of each code and act on the whole
+    /// image. The other values are local. The default is 0, for codes without a global part.
     fn global_values(&self) -> usize {
         0
     }
@@ -54,15 +54,15 @@ pub trait NetworkConfig:
     /// Estimates how many bytes each level takes, coarse to fine, to make one output of this size
     /// without gradients.
     ///
-    /// Batches of the search and of the sampler are kept within the memory by it. The default is
-    /// empty: nothing is known, and batches have the configured size.
+    /// The estimate limits the batches of the search and of the sampler to the available memory. The default
+    /// is an empty list, which means that nothing is known. Batches then have the configured size.
     fn level_bytes(&self, precision: Precision, height: usize, width: usize) -> Vec<u64> {
         let _ = (precision, height, width);
         Vec::new()
     }
 
-    /// Estimates how many bytes the generator takes, at its peak, to make one output of this size
-    /// without gradients: those of its largest level, or 0 if nothing is known.
+    /// Estimates how many bytes the generator takes, at its peak, to make one output of this size without
+    /// gradients. The estimate is that of the largest level, or 0 if nothing is known.
     fn bytes_per_output(&self, precision: Precision, height: usize, width: usize) -> u64 {
         let bytes = self.level_bytes(precision, height, width);
         bytes.into_iter().max().unwrap_or(0)
@@ -71,30 +71,30 @@ pub trait NetworkConfig:
 
 /// A generator of images that can be trained and sampled.
 ///
-/// It is a Burn module and a [`StagedGenerator`] whose conditioning is a list of images and whose
-/// outputs are RGB images in [0, 1], `[batch, 3, h, w]`, at the sizes of
-/// [`Sizes::targets`](chimle_data::Sizes::targets). `chimle_nn::Generator` is one; the example
-/// `own_generator` shows another.
+/// The generator is a Burn module and a [`StagedGenerator`]. Its conditioning is a list of images. Its outputs
+/// are RGB images in [0, 1], `[batch, 3, height, width]`, at the sizes of
+/// [`Sizes::targets`](chimle_data::Sizes::targets). `chimle_nn::Generator` implements this trait, and the
+/// example `own_generator` shows how another network does.
 pub trait ImageGenerator<B: Backend>:
     StagedGenerator<B, Conditioning = Vec<Tensor<B, 4>>, Output = Tensor<B, 4>> + Module<B>
 {
-    /// What the generator is made from.
+    /// The configuration that the generator is created from.
     type Config: NetworkConfig;
 
-    /// Creates a generator with fresh weights, from the random state of the backend.
+    /// Creates a generator with random weights, drawn from the random state of the backend.
     fn from_config(config: &Self::Config, device: &B::Device) -> Self;
 
-    /// Returns the configuration that the generator was made from.
+    /// Returns the configuration that the generator was created from.
     fn config(&self) -> &Self::Config;
 
-    /// Prepares the generator for evaluation: the outputs are the same, and it may be faster. The
-    /// result is not trained or saved. The default changes nothing.
+    /// Prepares the generator for faster evaluation. The outputs must stay the same. The result is never
+    /// trained or saved. The default changes nothing.
     fn prepared(self) -> Self {
         self
     }
 
-    /// Sets the precision and whether maps are recomputed in the backward pass. The default ignores
-    /// both.
+    /// Sets the precision, and whether the backward pass recomputes feature maps. The default ignores both
+    /// settings.
     fn with_compute(self, compute: Compute) -> Self {
         let _ = compute;
         self
@@ -105,23 +105,23 @@ pub trait ImageGenerator<B: Backend>:
         Precision::F32
     }
 
-    /// Returns the shape `[channels, h, w]` of the local values in a code of the next level, in row-major
-    /// order. Tiles of a large picture then share the local values where they overlap. The default is
-    /// `None`: it is not known which values belong to which place.
+    /// Returns the shape `[channels, height, width]` of the local values in a code of the next level, in
+    /// row-major order. Overlapping tiles of a large picture can then share their local values. The default is
+    /// `None`, for codes whose local values do not belong to positions of the image.
     fn local_shape(&self, state: &Self::State) -> Option<[usize; 3]> {
         let _ = state;
         None
     }
 
-    /// Returns the parameters that learn at `mapping_rate` times the learning rate. The default is
-    /// none.
+    /// Returns the parameters that learn at `mapping_rate` times the learning rate. The default is an empty
+    /// list.
     fn slow_parameters(&self) -> Vec<ParamId> {
         Vec::new()
     }
 
-    /// Writes the parameters to a safetensors file with this metadata.
+    /// Writes the parameters, the configuration and `metadata` to a safetensors file.
     ///
-    /// The default names each parameter by its path in the module, as `down.0.weight`.
+    /// The default names each parameter by its path in the module, such as `down.0.weight`.
     ///
     /// # Errors
     ///
@@ -133,22 +133,23 @@ pub trait ImageGenerator<B: Backend>:
         parameters::save(self, path, &all)
     }
 
-    /// Takes the parameters from a file that [`save`](Self::save) wrote.
+    /// Replaces the parameters with those of a file that [`save`](Self::save) wrote.
     ///
     /// # Errors
     ///
-    /// Names the file, and the parameter that is missing or has another shape.
+    /// If a parameter is missing or has a wrong shape. The error names the file and the parameter.
     fn load(self, file: &WeightFile) -> Result<Self, WeightsError> {
         parameters::load(self, file)
     }
 
-    /// Reads the configuration of the generator whose parameters a file holds.
+    /// Reads the generator's configuration from a file of weights.
     ///
-    /// The default reads the metadata that [`save`](Self::save) writes.
+    /// The default reads the metadata that [`save`](Self::save) writes. `task` can help to recognize files
+    /// that carry no configuration.
     ///
     /// # Errors
     ///
-    /// If the file holds no configuration, or one that cannot be used.
+    /// If the file holds no configuration, or the configuration cannot be used.
     fn config_of_file(file: &WeightFile, task: Option<&dyn Task>) -> Result<Self::Config, Error> {
         let _ = task;
         let error = |reason| Error::Config {
@@ -161,9 +162,10 @@ pub trait ImageGenerator<B: Backend>:
     }
 }
 
-/// An [`ImageGenerator`] that can be trained: Burn derives what it needs.
+/// An [`ImageGenerator`] that can be trained.
 ///
-/// It is implemented for every `ImageGenerator` whose counterpart without autodiff is one too.
+/// The trait is implemented for every `ImageGenerator` whose counterpart without autodiff is also an
+/// `ImageGenerator`. Burn's `Module` derive provides this counterpart.
 pub trait TrainableGenerator<B: AutodiffBackend>:
     ImageGenerator<B> + AutodiffModule<B, InnerModule = <Self as TrainableGenerator<B>>::Evaluated>
 {
@@ -182,7 +184,7 @@ where
 
 /// A [`TrainingDistance`] between images.
 ///
-/// It is implemented for every `TrainingDistance` whose outputs are images on both backends.
+/// The trait is implemented for every `TrainingDistance` whose outputs are images on both backends.
 pub trait TrainableDistance<B: AutodiffBackend>:
     TrainingDistance<B, Output = Tensor<B, 4>, Valid = <Self as TrainableDistance<B>>::Evaluated> + Send
 {
@@ -237,7 +239,7 @@ impl NetworkConfig for GeneratorConfig {
         Some(match self.architecture {
             Architecture::SuperResolution => SuperResolution.into(),
             Architecture::Colorization => Colorization.into(),
-            // Decompression and pairs both fit. Pairs take an input as it is.
+            // Both decompression and night-to-day fit. Night-to-day takes an input as it is.
             Architecture::ImageToImage => NightToDay.into(),
         })
     }
@@ -247,7 +249,7 @@ impl NetworkConfig for GeneratorConfig {
     }
 }
 
-/// Returns the architecture of [`GeneratorConfig`] that a task takes.
+/// Returns the architecture of [`GeneratorConfig`] that fits a task.
 pub fn architecture(task: &dyn Task) -> Architecture {
     use chimle_data::{InputSize, OutputSpace};
     match (task.input_size(), task.output_space()) {
@@ -285,7 +287,7 @@ impl<B: Kernels> ImageGenerator<B> for Generator<B> {
         Some([self.config().code_channels, height, width])
     }
 
-    /// The parameters of the mapping networks.
+    /// Returns the parameters of the mapping networks.
     fn slow_parameters(&self) -> Vec<ParamId> {
         struct Mapping(Vec<ParamId>);
         impl<B: Backend> chimle_nn::NamedVisitor<B> for Mapping {
@@ -304,7 +306,7 @@ impl<B: Kernels> ImageGenerator<B> for Generator<B> {
         mapping.0
     }
 
-    /// The names and shapes are those of the authors' release.
+    /// Writes the parameters with the names and shapes of the authors' release.
     fn save(&self, path: &Path, metadata: &[(&str, String)]) -> Result<(), WeightsError> {
         self.save_with_metadata(path, metadata)
     }

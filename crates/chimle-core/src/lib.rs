@@ -1,15 +1,21 @@
 //! CHIMLE in one crate: models that turn one image into many plausible ones.
 //!
-//! - [`Model`] loads a trained generator and draws samples for an image.
-//! - [`Draft`] is a picture that is made level by level, by choice. A [`Recipe`] says how, and makes it again.
-//! - [`Trainer`] trains one, as a [`RunConfig`] says, into a [`RunFolder`]. A run stops and resumes.
-//! - [`evaluation`] measures a model on images it has not seen, or images made by any program.
+//! Use this crate to train, sample or measure such models from your own program. To search latent codes
+//! for other kinds of generators, or for outputs that are not images, use [`imle`] by itself.
 //!
-//! The generator, the distance and the task can be your own: see [`ImageGenerator`],
+//! - [`Trainer`] trains a generator from a [`RunConfig`] and writes it to a [`RunFolder`]. A run can be
+//!   stopped and resumed.
+//! - [`Model`] loads a trained generator and draws samples for an image.
+//! - [`Draft`] is a picture that a person makes level by level by choosing candidates. A [`Recipe`] records
+//!   these choices, so the same picture can be made again.
+//! - [`evaluation`] measures a model on images that were not used in training, or measures images that
+//!   another program made.
+//!
+//! You can replace the generator, the distance and the task with your own: see [`ImageGenerator`],
 //! [`imle::Distance`] and [`data::Task`].
 //!
-//! Everything is generic over a Burn backend, and this crate names none. The crates that it is made
-//! of are re-exported: [`data`], [`imle`], [`knn`], [`metrics`], [`nn`], [`perceptual`].
+//! All types are generic over the Burn backend. The crates of the workspace that this crate builds on are
+//! re-exported: [`data`], [`imle`], [`knn`], [`metrics`], [`nn`], [`perceptual`].
 //!
 //! ```
 //! use burn_flex::Flex;
@@ -17,7 +23,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let run = folder.path().join("run");
 //!
-//! // A few steps on the procedural set. Real photographs take a folder and patience.
+//! // Two steps on procedural scenes. A useful model needs a folder of photographs and many more steps.
 //! let mut config = RunConfig::new(Colorization, Preset::Tiny);
 //! config.training.steps = 2;
 //! config.training.round = 4;

@@ -1,4 +1,4 @@
-//! A run's `log.jsonl`: one line of JSON for each event, with the time.
+//! The log of a run, `log.jsonl`: one line of JSON for each event, with the time.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -10,41 +10,42 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 
-/// Writes events to the log and passes them on.
+/// An observer that writes events to the log and passes them on to another observer.
 ///
-/// An error of writing is kept until [`check`](Log::check), so code that reports events does not
-/// handle it.
+/// If writing fails, the error is kept until [`check`](Log::check) returns it. Code that reports events
+/// therefore needs no error handling.
 pub(crate) struct Log<'a> {
     path: PathBuf,
     file: File,
-    /// The length of the whole lines. A line that could be written in part only is cut off.
+    /// The length of the complete lines in bytes. An incomplete line after them is cut off.
     whole: u64,
-    /// Whether the file may be longer than its whole lines.
+    /// Whether the file may be longer than its complete lines.
     is_torn: bool,
     error: Option<std::io::Error>,
     observer: &'a mut dyn Observer,
 }
 
-/// The events in a log, in order, and what could not be read.
+/// The contents of a log: its events, in order, and the lines that were skipped.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunLog {
-    /// The events. Of steps done twice, as after a run was killed and resumed, the last counts.
+    /// The events. A step can be done twice if a run was killed and resumed. In this case, only the events
+    /// of the second time are listed.
     pub events: Vec<Event>,
-    /// The lines that are no event. A full disk or another version of chimle can leave one.
+    /// The lines that are not events. A full disk or another version of chimle can leave such a line.
     pub skipped: Vec<SkippedLine>,
 }
 
-/// A line of a log that is no event.
+/// A line of a log that is not an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedLine {
-    /// The line, from 1.
+    /// The number of the line, from 1.
     pub line: usize,
-    /// Why it was skipped.
+    /// The reason why the line was skipped.
     pub reason: String,
 }
 
-/// Reads a log. A last line that is not whole is left out without a word: a run that is killed while
-/// it writes leaves one.
+/// Reads a log. An incomplete last line is ignored without a warning, because a run that is killed while it
+/// writes leaves such a line.
 pub(crate) fn read(path: &Path) -> Result<RunLog, Error> {
     let bytes = fs::read(path).map_err(Error::file("read", path))?;
     let mut log = RunLog::default();
@@ -73,15 +74,15 @@ pub(crate) fn read(path: &Path) -> Result<RunLog, Error> {
 
 #[derive(Serialize)]
 struct Line<'a> {
-    /// Seconds since 1970.
+    /// The time in seconds since the beginning of 1970.
     time: f64,
     #[serde(flatten)]
     event: &'a Event,
 }
 
 impl<'a> Log<'a> {
-    /// Opens a log to continue after its last line. A run that was killed while it wrote may have
-    /// left half a line, which is cut off.
+    /// Opens a log to continue after its last complete line. If a run was killed while it wrote, an incomplete
+    /// line is cut off.
     pub(crate) fn open(path: PathBuf, observer: &'a mut dyn Observer) -> Result<Self, Error> {
         let open = || {
             let mut file = OpenOptions::new()
@@ -110,7 +111,7 @@ impl<'a> Log<'a> {
         })
     }
 
-    /// Writes a line after the whole ones, or nothing.
+    /// Appends a line after the complete lines. If this fails, no part of the line stays in the file.
     fn write(&mut self, line: &[u8]) -> std::io::Result<()> {
         if self.is_torn {
             self.file.set_len(self.whole)?;
@@ -121,7 +122,7 @@ impl<'a> Log<'a> {
         match written {
             Ok(()) => self.whole += line.len() as u64,
             Err(_) => {
-                // Cut off at once, because nothing may be written after this.
+                // The incomplete line is cut off now, because no other line may follow.
                 self.is_torn = true;
                 let _ = self.file.set_len(self.whole);
             }
@@ -129,7 +130,7 @@ impl<'a> Log<'a> {
         written
     }
 
-    /// The first error of writing, if there was one.
+    /// Returns the first error of writing, if there was one.
     pub(crate) fn check(&mut self) -> Result<(), Error> {
         self.error.take().map_or(Ok(()), |source| {
             Err(Error::file("write", &self.path)(source))

@@ -1,4 +1,4 @@
-//! How much is evaluated at once: as much as fits into memory.
+//! The number of rows that are evaluated at once, so that they fit into memory.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -8,20 +8,22 @@ use crate::error::Error;
 use burn::tensor::backend::Backend;
 use chimle_nn::{Architecture, GeneratorConfig, Precision};
 
-/// What a batch may take if nothing else is said: 1 GiB.
+/// The default for the largest number of bytes of a batch: 1 GiB.
 pub(crate) const USUAL_BYTES: u64 = 1 << 30;
 
-/// Rows of a batch if nothing else is said.
+/// The default for the largest number of rows of a batch.
 pub(crate) const USUAL_ROWS: usize = 64;
 
-/// Estimates how many bytes each level of a generator takes, at its peak, to make one output of this
-/// size without gradients. The largest estimate is no less than what the CPU backend takes, and at most
-/// twice that.
+/// Estimates how many bytes each level of a generator takes, at its peak, to make one output of this size
+/// without gradients. The largest estimate is at least the memory that the CPU backend takes, and at most twice
+/// that.
 ///
-/// The peak of a level is either within a dense block (its maps of c + 4 g planes, with a copy of them
-/// where a backend concatenates, and the inputs of the block, the RRDB and the level, the last two in
-/// 32 bits), or where its inputs enter, or where its c planes are enlarged to twice the side and
-/// convolved, both in 32 bits.
+/// With c residual channels and g growth channels, the peak of a level is at one of three places:
+///
+/// - Within a dense block: its c + 4 g feature maps, a copy of them for backends that concatenate, the input of
+///   the block, and, in 32 bits, the inputs of the RRDB and of the level.
+/// - At the first convolution: the inputs of the level and a copy of them, in 32 bits.
+/// - At the upsampling: c feature maps enlarged to twice the side, and their convolution, in 32 bits.
 pub(crate) fn level_bytes(
     config: &GeneratorConfig,
     precision: Precision,
@@ -42,7 +44,7 @@ pub(crate) fn level_bytes(
         };
         let dense = pixels * (narrow * (2 * (c + 4 * g) + c) + 4 * 2 * c);
         let up = pixels * 4 * (4 * 2 * c + c);
-        // The inputs of the first convolution, and a copy of them side by side.
+        // The inputs of the first convolution, and their concatenation.
         let entering = pixels * 4 * (2 * config.level_channels_in(level) + c);
         let bytes = dense.max(entering).max(if enlarges { up } else { 0 });
         bytes as u64
@@ -50,11 +52,11 @@ pub(crate) fn level_bytes(
     bytes.collect()
 }
 
-/// The most candidates of a coarse level in one batch, for each candidate of the finest level.
+/// The largest number of candidates of a coarse level in a batch, relative to the level that takes most memory.
 const MOST_COARSE: u64 = 64;
 
-/// Divides the memory of `rows` candidates at the level that takes most among the levels: the number of
-/// candidates in one batch, per level.
+/// Computes the number of candidates in one batch, per level. The level that takes most memory has `rows`
+/// candidates. The other levels have as many candidates as fit into the same memory.
 pub(crate) fn chunks(rows: usize, level_bytes: &[u64]) -> Vec<usize> {
     let most = level_bytes.iter().copied().max().unwrap_or(0);
     let chunks = level_bytes.iter().map(|&bytes| {
@@ -64,8 +66,8 @@ pub(crate) fn chunks(rows: usize, level_bytes: &[u64]) -> Vec<usize> {
     chunks.collect()
 }
 
-/// How many rows a batch may have: what was asked for, what the estimate allows, and what has
-/// been seen not to fit.
+/// The limits for the number of rows of a batch. The limits are the requested number, the number that the memory
+/// estimate allows, and the number that did not fit before.
 #[derive(Debug)]
 pub(crate) struct Rows {
     most: AtomicUsize,
@@ -82,7 +84,7 @@ impl Clone for Rows {
 }
 
 impl Rows {
-    /// At most so many rows, in so many bytes.
+    /// Creates limits of at most `most` rows and at most `bytes` bytes.
     pub(crate) fn new(most: usize, bytes: u64) -> Self {
         Self {
             most: AtomicUsize::new(most.max(1)),
@@ -90,14 +92,14 @@ impl Rows {
         }
     }
 
-    /// Rows that should fit, of so many bytes each.
+    /// Returns the number of rows that should fit, if each takes `bytes_each` bytes.
     pub(crate) fn fitting(&self, bytes_each: u64) -> usize {
         let fitting = usize::try_from(self.bytes / bytes_each.max(1)).unwrap_or(usize::MAX);
         fitting.clamp(1, self.most.load(Ordering::Relaxed))
     }
 
-    /// Does some work on as many rows as fit: with half as many, from then on, each time that the
-    /// device has no memory left.
+    /// Calls `work` with the number of rows that should fit. Each time the device runs out of memory, the
+    /// number is halved for this call and all later calls.
     pub(crate) fn attempt<B: Backend, T>(
         &self,
         device: &B::Device,
@@ -106,7 +108,7 @@ impl Rows {
     ) -> Result<T, Error> {
         loop {
             let rows = self.fitting(bytes_each);
-            // GPU backends tell of a failure where a result is read, by a panic.
+            // GPU backends report a failure by a panic when a result is read.
             let result = catch_unwind(AssertUnwindSafe(|| work(rows)));
             let reason = match &result {
                 Ok(Ok(_)) => None,
@@ -132,8 +134,8 @@ fn words(payload: &(dyn Any + Send)) -> String {
     text.unwrap_or_default().to_owned()
 }
 
-/// What a failure of a device means, by what its driver says of it: for a program that shows a
-/// panic of a GPU backend in one line.
+/// Translates the driver's message about a failed device into an error. Returns `None` if the message is not
+/// known. A program can use this to show a panic of a GPU backend in one line.
 pub fn explain(reason: &str) -> Option<Error> {
     let text = reason.to_lowercase();
     if is_out_of_memory(&text) {
@@ -148,7 +150,7 @@ pub fn explain(reason: &str) -> Option<Error> {
         "unhealthy",
     ];
     lost.iter().any(|one| text.contains(one)).then(|| Error::Device {
-        reason: "it was lost in the middle of its work; what was saved before is good, and a run can be resumed".to_owned(),
+        reason: "it was lost during a computation; checkpoints saved before are intact, and a run can be resumed".to_owned(),
     })
 }
 
@@ -210,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_drivers_say_of_a_lost_device_and_of_full_memory_is_told_from_a_defect() {
-        // As wgpu, cudarc and CubeCL print them.
+        // These are messages of wgpu, cudarc and CubeCL.
         for lost in [
             "wgpu error: Validation Error: Parent device is lost",
             r#"DriverError(CUDA_ERROR_ILLEGAL_ADDRESS, "an illegal memory access was encountered")"#,

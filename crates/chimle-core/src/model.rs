@@ -19,16 +19,16 @@ use crate::model_file::{TrainedFor, generator_of};
 use crate::run_folder::RunFolder;
 use crate::scale::Scale;
 
-/// Which part of the code differs between the samples of one input. The rest is the same as in the
-/// first sample.
+/// Which part of the code differs between the samples of one input. All samples share the rest of the
+/// code with the first sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Vary {
     /// The whole code.
     #[default]
     Everything,
-    /// The global parts of all levels: overall tone.
+    /// The global parts of all levels, which change the overall tone.
     Global,
-    /// The local parts of all levels: fine texture.
+    /// The local parts of all levels, which change the fine texture.
     Local,
     /// Both parts of one level, counted from 1.
     Level(usize),
@@ -39,7 +39,7 @@ pub enum Vary {
 pub struct Model<B: Backend, G = Generator<B>> {
     generator: G,
     task: TaskHandle,
-    /// The height and the width of the outputs in training, where they are known.
+    /// The height and the width of the outputs in training, if they are known.
     trained_size: Option<(usize, usize)>,
     scale: Scale,
     device: B::Device,
@@ -48,15 +48,18 @@ pub struct Model<B: Backend, G = Generator<B>> {
 }
 
 impl<B: Kernels> Model<B> {
-    /// Loads a run's newest checkpoint, or a file of weights that carries its configuration (a
-    /// checkpoint's `generator.safetensors`, or what `chimle import` and `chimle export` write).
+    /// Loads a model from a run folder or from a file of weights.
     ///
-    /// With the feature `pretrained`, `path` can also be the name of a trained model. A file or a folder
-    /// of that name comes first.
+    /// For a run folder, the newest checkpoint is loaded. A file of weights must carry its configuration,
+    /// as a checkpoint's `generator.safetensors` does, and the files that `chimle import` and
+    /// `chimle export` write.
+    ///
+    /// With the feature `pretrained`, `path` can also be the name of a trained model. If a file or a folder
+    /// has the same name, the file or the folder is loaded.
     ///
     /// # Errors
     ///
-    /// If `path` holds no model, or a damaged one. The error names the file.
+    /// If `path` holds no model, or the model is damaged. The error names the file.
     pub fn load(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, Error> {
         Self::load_as(path, device)
     }
@@ -65,7 +68,7 @@ impl<B: Kernels> Model<B> {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownModel`] if the crate holds no such model. The error lists the names.
+    /// [`Error::UnknownModel`] if the crate holds no model of this name. The error lists the known names.
     ///
     /// # Examples
     ///
@@ -86,7 +89,7 @@ impl<B: Kernels> Model<B> {
 }
 
 impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
-    /// Loads a model of any generator; otherwise as [`load`](Model::load).
+    /// Loads a model with any generator; otherwise as [`load`](Model::load).
     ///
     /// # Errors
     ///
@@ -110,7 +113,8 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         })
     }
 
-    /// Makes a model of a generator. The generator is [prepared](ImageGenerator::prepared).
+    /// Creates a model from a generator and [prepares](ImageGenerator::prepared) the generator for
+    /// evaluation.
     pub fn new(generator: G, task: impl Into<TaskHandle>) -> Self {
         Self {
             device: generator.device(),
@@ -123,9 +127,9 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         }
     }
 
-    /// Sets the SHA-256 of the model's file, which [recipes](crate::Recipe) name. A model that is loaded
-    /// from a file has it already. One whose weights come from elsewhere, such as from the program
-    /// itself, can be given one.
+    /// Sets the SHA-256 of the model's file, which is written into [recipes](crate::Recipe). A model that
+    /// was loaded from a file already has its SHA-256. Use this function if the weights come from
+    /// elsewhere, such as from the program itself.
     pub fn with_checksum(self, checksum: impl Into<String>) -> Self {
         let checksum = Some(checksum.into());
         Self { checksum, ..self }
@@ -136,8 +140,10 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         self.checksum.as_deref()
     }
 
-    /// Sets the task. A file of weights that does not name its task is taken for that of pairs,
-    /// where the generator fits several.
+    /// Sets the task.
+    ///
+    /// Use this function for a file of weights that does not name its task. If the generator of such a file
+    /// fits several tasks, the file is loaded as a night-to-day model.
     ///
     /// # Errors
     ///
@@ -148,11 +154,11 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         Ok(Self { task, ..self })
     }
 
-    /// Sets the precision.
+    /// Sets the precision of evaluation.
     ///
     /// # Errors
     ///
-    /// If the device does not have it.
+    /// [`Error::Setting`] if the device does not support the precision.
     pub fn with_precision(self, precision: Precision) -> Result<Self, Error> {
         check_precision::<B>(precision, &self.device)?;
         let compute = Compute {
@@ -163,13 +169,13 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         Ok(Self { generator, ..self })
     }
 
-    /// Sets how pictures that are larger than those of training are sampled.
+    /// Sets how pictures larger than those of training are sampled.
     pub fn with_scale(self, scale: Scale) -> Self {
         Self { scale, ..self }
     }
 
-    /// Sets the height and the width of the outputs in training, in pixels. A run and a file of weights
-    /// say it, so [`load`](Model::load) has set it.
+    /// Sets the height and the width of the outputs in training, in pixels. [`load`](Model::load) sets
+    /// them if the run or the file of weights names them.
     pub fn with_trained_size(self, height: usize, width: usize) -> Self {
         Self {
             trained_size: Some((height, width)),
@@ -177,9 +183,9 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         }
     }
 
-    /// Sets how many samples are evaluated at once at most, and in how many bytes by the estimate of
-    /// [`NetworkConfig::bytes_per_output`]. The default is 64 samples in 1 GiB. When the device runs
-    /// out of memory, the number is halved.
+    /// Sets the largest number of samples that are evaluated at once, and the number of bytes that they
+    /// may take by the estimate of [`NetworkConfig::bytes_per_output`]. The default is 64 samples in
+    /// 1 GiB. When the device runs out of memory, the number of samples is halved.
     pub fn with_at_once(self, samples: usize, bytes: u64) -> Self {
         let rows = Rows::new(samples, bytes);
         Self { rows, ..self }
@@ -190,12 +196,12 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         self.generator.config()
     }
 
-    /// Returns the height and the width of the outputs in training, in pixels, where they are known.
+    /// Returns the height and the width of the outputs in training, in pixels, if they are known.
     pub fn trained_size(&self) -> Option<(usize, usize)> {
         self.trained_size
     }
 
-    /// Returns how pictures that are larger than those of training are sampled.
+    /// Returns how pictures larger than those of training are sampled.
     pub fn scale(&self) -> Scale {
         self.scale
     }
@@ -215,29 +221,29 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         &self.device
     }
 
-    /// Returns how many times the input's side an output has.
+    /// Returns the ratio of an output's side to the input's side.
     pub fn enlargement(&self) -> usize {
         Sizes::enlargement(&*self.task, self.config().levels()).unwrap_or(1)
     }
 
-    /// Returns what the sides of an output are a multiple of, before outputs are cut to size.
+    /// Returns the number of which the sides of every output are multiples, before outputs are cropped.
     pub fn multiple(&self) -> usize {
         Sizes::multiple(&*self.task, self.config().levels()).unwrap_or(1)
     }
 
     /// Draws `samples` plausible outputs for one input picture.
     ///
-    /// `input` is what the task takes: an image of low resolution, gray (of a color image the
-    /// lightness is used), compressed, or by night. It may have any size. Sides that the levels
-    /// cannot divide are continued at the right and bottom edge, and the outputs are cut back.
-    /// Outputs have the input's size times [`enlargement`](Self::enlargement). The same seed gives
-    /// the same outputs, and output k does not depend on `samples`. [`Scale`] says how an input is
-    /// sampled that is larger than those of training.
+    /// `input` is an input of the task: a low-resolution image, a gray image, a compressed image, or a
+    /// photograph taken at night. For colorization, the lightness of a color image is used. The input may
+    /// have any size. If its sides are not multiples of what the levels need, the input is extended at the
+    /// right and bottom edges and the outputs are cropped. Outputs have the input's size times
+    /// [`enlargement`](Self::enlargement). The same seed gives the same outputs, and output k does not
+    /// depend on `samples`. The [`Scale`] sets how inputs larger than those of training are sampled.
     ///
     /// # Errors
     ///
-    /// If the input has no pixels or cannot be brought down to every level, or the task cannot use a
-    /// picture alone.
+    /// If the input has no pixels, if it cannot be brought down to every level, or if the task needs more
+    /// than a picture as its input.
     pub fn sample(
         &self,
         input: &RgbImage,
@@ -311,7 +317,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         }
     }
 
-    /// Draws samples of an input that is evaluated as a whole.
+    /// Draws samples for an input that is evaluated as a whole.
     pub(crate) fn vary_whole(
         &self,
         input: &Planes,
@@ -346,9 +352,11 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         Ok(images)
     }
 
-    /// Makes the conditioning of an input. Its sides are continued to what the levels can divide.
+    /// Computes the conditioning of an input. The input is first extended to sides that the levels can
+    /// divide.
     pub(crate) fn condition(&self, input: &Planes) -> Result<Conditioned<B>, Error> {
-        // Outputs are enlarged from inputs of any size. Otherwise the levels divide the input.
+        // A task that enlarges takes inputs of any size. In other tasks the levels divide the input's
+        // sides.
         let multiple = match self.task.input_size() {
             InputSize::Reduced => 1,
             InputSize::SameAsOutput => self.multiple(),
@@ -367,14 +375,14 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         })
     }
 
-    /// Estimates how many bytes the generator takes at its peak for one output of this size, evaluated as
-    /// a whole. See also [`bytes_to_sample`](Self::bytes_to_sample).
+    /// Estimates how many bytes the generator takes, at its peak, to evaluate one output of this size as a
+    /// whole. See also [`bytes_to_sample`](Self::bytes_to_sample), which takes the [`Scale`] into account.
     pub fn bytes_per_sample(&self, height: usize, width: usize) -> u64 {
         let precision = self.generator.precision();
         self.config().bytes_per_output(precision, height, width)
     }
 
-    /// Does some work on as many samples of this size as fit.
+    /// Calls `work` with the number of samples of this size that fit into memory.
     pub(crate) fn at_once<T>(
         &self,
         height: usize,
@@ -386,27 +394,27 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     }
 }
 
-/// An input as the generator is given it.
+/// An input in the form that the generator takes.
 #[derive(Debug)]
 pub(crate) struct Conditioned<B: Backend> {
-    /// The sizes of its images, which the levels divide.
+    /// The sizes of the input and of every level's output, after the input was extended.
     pub(crate) sizes: Sizes,
     /// The conditioning images, coarse to fine.
     pub(crate) planes: Vec<Planes>,
-    /// The same as tensors of one row.
+    /// The conditioning images as tensors of one row.
     pub(crate) tensors: Vec<Tensor<B, 4>>,
-    /// The height to which outputs are cut.
+    /// The height to which outputs are cropped.
     pub(crate) height: usize,
-    /// The width to which outputs are cut.
+    /// The width to which outputs are cropped.
     pub(crate) width: usize,
 }
 
-/// Opens the weights of a run's newest checkpoint, a file of weights, or (with the feature `pretrained`)
-/// a trained model by its name.
+/// Opens the weights of a run's newest checkpoint, of a file of weights, or (with the feature
+/// `pretrained`) of a trained model by its name.
 ///
 /// # Errors
 ///
-/// If `path` holds no weights, or damaged ones.
+/// If `path` holds no weights, or the weights are damaged.
 pub fn load_weights(path: &Path) -> Result<WeightFile, Error> {
     #[cfg(feature = "pretrained")]
     if let Some(name) = path.to_str()
@@ -437,9 +445,10 @@ fn pretrained(name: &str) -> Result<WeightFile, Error> {
     )?)
 }
 
-/// Loads the generator of a run or of a file of weights, as [`Model::load`] finds it, to be trained
-/// further or saved again. It is not prepared for evaluation. `task` helps to recognize a checkpoint
-/// of the authors' release, which carries no configuration.
+/// Loads the generator of a run or of a file of weights, to train it further or to save it again.
+///
+/// `path` has the same meaning as in [`Model::load`]. The generator is not prepared for evaluation. `task`
+/// helps to recognize a checkpoint of the authors' release, which carries no configuration.
 ///
 /// # Errors
 ///
@@ -459,7 +468,7 @@ pub fn load_generator<B: Backend, G: ImageGenerator<B>>(
     Ok((generator, trained_for))
 }
 
-/// Returns what a run or a file of weights was trained for.
+/// Reads the task and the image size that a run or a file of weights was trained for.
 fn trained_for<C: NetworkConfig>(
     path: &Path,
     file: &WeightFile,
@@ -471,28 +480,26 @@ fn trained_for<C: NetworkConfig>(
     TrainedFor::of_file(file, config)
 }
 
-/// Checks that the device has the precision.
+/// Checks that the device supports the precision.
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if it does not.
+/// [`Error::Setting`] if the device does not support it.
 pub fn check_precision<B: Backend>(precision: Precision, device: &B::Device) -> Result<(), Error> {
     if precision.is_supported::<B>(device) {
         return Ok(());
     }
     Err(Error::Setting {
         field: "precision",
-        reason: format!(
-            "is {precision}, in which {} cannot compute",
-            B::name(device)
-        ),
+        reason: format!("is {precision}, which {} does not support", B::name(device)),
     })
 }
 
-/// Evaluates every level and returns the last level's output, `[rows, 3, h, w]`.
+/// Evaluates every level and returns the last level's output, `[rows, 3, height, width]`.
 ///
-/// `conditioning` holds `[examples, c, h, w]`. `code` gives the codes of a level as values
-/// `[rows, len]`: any multiple of `examples` rows, example by example.
+/// The conditioning images have the shape `[examples, channels, height, width]`. `code` is called with a
+/// level and the length of its codes, and returns the codes' values, `[rows, len]`. The number of rows is
+/// any multiple of `examples`, and the rows of one example follow each other.
 pub(crate) fn draw<B: Backend, G: ImageGenerator<B>>(
     generator: &G,
     conditioning: &[Tensor<B, 4>],
@@ -514,7 +521,8 @@ pub(crate) fn draw<B: Backend, G: ImageGenerator<B>>(
     shown.expect("a generator has levels")
 }
 
-/// The codes of some samples of one input, of which a part differs between samples.
+/// The codes of several samples of one input. Only the part of the code that [`Vary`] names differs
+/// between the samples.
 pub(crate) struct Varied<'a> {
     pub(crate) pool: &'a SeededPool,
     pub(crate) vary: Vary,
@@ -557,14 +565,14 @@ impl Varied<'_> {
     }
 }
 
-/// Continues an image at the right and bottom edge up to multiples of `multiple`.
+/// Extends an image at the right and bottom edges until its sides are multiples of `multiple`.
 pub(crate) fn extend(image: &Planes, multiple: usize) -> Planes {
     let height = image.height.next_multiple_of(multiple);
     let width = image.width.next_multiple_of(multiple);
     continued(image, height, width)
 }
 
-/// Continues an image at the right and bottom edge up to a size.
+/// Extends an image at the right and bottom edges to a size by repeating its last row and column.
 pub(crate) fn continued(image: &Planes, height: usize, width: usize) -> Planes {
     if (height, width) == (image.height, image.width) || image.data.is_empty() {
         return image.clone();
@@ -575,7 +583,7 @@ pub(crate) fn continued(image: &Planes, height: usize, width: usize) -> Planes {
     })
 }
 
-/// The upper left part of an image.
+/// Returns the upper left part of an image.
 pub(crate) fn crop(image: &Planes, height: usize, width: usize) -> Planes {
     if (image.height, image.width) == (height, width) {
         return image.clone();

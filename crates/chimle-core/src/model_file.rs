@@ -1,4 +1,5 @@
-//! Files of weights that carry their configuration and their task, so a file alone makes a model.
+//! Files of weights that also hold the generator's configuration and task, so that a model can be loaded from
+//! the file alone.
 
 use std::path::Path;
 
@@ -13,15 +14,16 @@ use crate::generator::{ImageGenerator, NetworkConfig};
 /// The key of the task's name in the metadata of a file of weights.
 const TASK_KEY: &str = "chimle.task";
 
-/// The key of the output's size in training, as in `64x96` for 64 rows of 96 pixels.
+/// The metadata key of the output's size in training. The value `64x96` means 64 rows of 96 pixels.
 const SIZE_KEY: &str = "chimle.size";
 
-/// What a generator was trained for. A file of weights says it, besides the configuration of the generator.
+/// The task and the image size that a generator was trained for. They are stored in a file of weights next to
+/// the generator's configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainedFor {
     /// The task.
     pub task: TaskHandle,
-    /// The height and the width of the outputs in training, in pixels, where they are known.
+    /// The height and the width of the outputs in training, in pixels, if they are known.
     pub size: Option<(usize, usize)>,
 }
 
@@ -35,7 +37,7 @@ impl<C> From<&RunConfig<C>> for TrainedFor {
 }
 
 impl TrainedFor {
-    /// Creates the description of a generator whose size of training is not known.
+    /// Creates a value for a generator whose size in training is not known.
     pub fn new(task: impl Into<TaskHandle>) -> Self {
         Self {
             task: task.into(),
@@ -43,8 +45,8 @@ impl TrainedFor {
         }
     }
 
-    /// Returns the task and the size that a file names. Where it names no task, this is the usual task of
-    /// the generator.
+    /// Reads the task and the size from the metadata of a file. If the file names no task, the
+    /// [usual task](NetworkConfig::usual_task) of the generator is returned.
     pub(crate) fn of_file<C: NetworkConfig>(file: &WeightFile, config: &C) -> Result<Self, Error> {
         let error = |reason| Error::Config {
             path: file.path().to_owned(),
@@ -52,9 +54,9 @@ impl TrainedFor {
         };
         let task = match file.metadata(TASK_KEY) {
             Some(name) => name.parse().map_err(|e| error(format!("its task: {e}")))?,
-            None => config
-                .usual_task()
-                .ok_or_else(|| error("it does not say for which task it was trained".to_owned()))?,
+            None => config.usual_task().ok_or_else(|| {
+                error("it does not name the task that it was trained for".to_owned())
+            })?,
         };
         let size = match file.metadata(SIZE_KEY) {
             Some(text) => Some(parse_size(&text).ok_or_else(|| {
@@ -74,7 +76,7 @@ fn parse_size(text: &str) -> Option<(usize, usize)> {
     Some((side(height)?, side(width)?))
 }
 
-/// Writes a generator with its configuration and what it was trained for.
+/// Writes a file of weights with the generator's parameters, its configuration, its task and its image size.
 ///
 /// # Errors
 ///
@@ -91,7 +93,7 @@ pub fn save_generator<B: Backend, G: ImageGenerator<B>>(
     Ok(ImageGenerator::save(generator, path, &metadata)?)
 }
 
-/// Makes the generator whose parameters a file holds.
+/// Creates the generator that a file describes, with the parameters of the file.
 pub(crate) fn generator_of<B: Backend, G: ImageGenerator<B>>(
     file: &WeightFile,
     task: Option<&TaskHandle>,

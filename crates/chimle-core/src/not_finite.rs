@@ -1,8 +1,8 @@
-//! Numbers that JSON does not have: NaN and the infinities are written as `null`, and read as NaN.
+//! Reading numbers that JSON cannot represent. NaN and infinities are written as `null` and read as NaN.
 
 use serde::{Deserialize, Deserializer};
 
-/// Reads a number.
+/// Reads a number, or NaN for `null`.
 pub(crate) fn number<'de, D: Deserializer<'de>, T: Deserialize<'de> + From<f32>>(
     from: D,
 ) -> Result<T, D::Error> {
@@ -10,7 +10,7 @@ pub(crate) fn number<'de, D: Deserializer<'de>, T: Deserialize<'de> + From<f32>>
     Ok(number.unwrap_or_else(|| T::from(f32::NAN)))
 }
 
-/// Reads a list of numbers.
+/// Reads a list of numbers, with NaN for each `null`.
 pub(crate) fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
     let numbers: Vec<Option<f32>> = Vec::deserialize(from)?;
     let numbers = numbers.into_iter();

@@ -1,4 +1,4 @@
-//! Adam over a generator, some of whose parameters learn at a rate of their own.
+//! Adam for a generator with two groups of parameters that learn at different rates.
 
 use std::ops::Range;
 
@@ -15,13 +15,13 @@ use crate::parameters::identities;
 /// Adam (Kingma and Ba 2015) over a module.
 pub type ModuleAdam<B, G> = OptimizerAdaptor<Adam, G, B>;
 
-/// PyTorch's default. Burn's default is a thousand times larger.
+/// The epsilon of Adam, as in PyTorch's default. Burn's default is a thousand times larger.
 const EPSILON: f32 = 1e-8;
 
-/// The parameters of a generator, by the rate at which they learn.
+/// The parameters of a generator in two groups, by their learning rate.
 #[derive(Debug)]
 pub struct Groups {
-    /// The parameters that learn at a rate of their own, as the mapping networks do.
+    /// The parameters that learn at the slow rate, such as those of the mapping networks.
     pub slow: Vec<ParamId>,
     /// All other parameters.
     pub rest: Vec<ParamId>,
@@ -37,7 +37,7 @@ impl Groups {
     }
 }
 
-/// Creates an Adam without memory of any gradient.
+/// Creates an Adam optimizer with an empty state.
 pub fn adam<B: AutodiffBackend, G: AutodiffModule<B>>(
     (beta_1, beta_2): (f32, f32),
 ) -> ModuleAdam<B, G> {
@@ -55,7 +55,7 @@ pub(crate) struct Gradients {
 }
 
 impl Gradients {
-    /// Starts without any gradient.
+    /// Creates an empty sum.
     pub(crate) fn none() -> Self {
         Self {
             slow: GradientsParams::new(),
@@ -82,8 +82,9 @@ impl Gradients {
         }
     }
 
-    /// Replaces all gradients, laid out one after the other as `[values]`, by what `change` makes of
-    /// them. `change` may be called several times, each time with a part of the values.
+    /// Replaces all gradients with the results of `change`. `change` gets gradients that are concatenated to a
+    /// tensor `[values]`, and returns a tensor of the same shape. It can be called several times, each time
+    /// with a part of the values.
     pub(crate) fn change<B: AutodiffBackend, G: AutodiffModule<B>>(
         &mut self,
         generator: &G,
@@ -118,7 +119,8 @@ impl Gradients {
         Ok(())
     }
 
-    /// Steps every parameter that has a gradient: the slow ones at `slow_rate`, the others at `rate`.
+    /// Takes a step for every parameter that has a gradient, with `slow_rate` for the slow parameters and
+    /// `rate` for the others.
     pub(crate) fn step<B: AutodiffBackend, G: AutodiffModule<B>>(
         self,
         optimizer: &mut ModuleAdam<B, G>,
@@ -131,10 +133,10 @@ impl Gradients {
     }
 }
 
-/// The number of values that are exchanged at once, 128 MiB of them.
+/// The number of values that are exchanged at once. They take 128 MiB.
 const VALUES_AT_ONCE: usize = 1 << 25;
 
-/// Divides tensors of these lengths into stretches of about [`VALUES_AT_ONCE`] values.
+/// Divides a list of tensors with these lengths into parts of about [`VALUES_AT_ONCE`] values.
 fn parts(lengths: &[usize]) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let (mut start, mut values) = (0, 0);
@@ -148,7 +150,7 @@ fn parts(lengths: &[usize]) -> Vec<Range<usize>> {
     parts
 }
 
-/// Takes the gradients out, in the order of the parameters.
+/// A visitor that collects the gradients in the order of the parameters.
 struct Flat<B: AutodiffBackend> {
     gradients: GradientsParams,
     values: Vec<Tensor<B::InnerBackend, 1>>,
@@ -163,9 +165,9 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Flat<B> {
     }
 }
 
-/// Puts values back in the order in which [`Flat`] took them.
+/// A visitor that registers new gradients in the order in which [`Flat`] collected the old ones.
 struct Restore<B: AutodiffBackend> {
-    /// The gradients before, which tell the parameters that have one.
+    /// The remaining old gradients. Only parameters that have an old gradient get a new one.
     present: GradientsParams,
     values: std::vec::IntoIter<Tensor<B::InnerBackend, 1>>,
     gradients: GradientsParams,
@@ -191,7 +193,7 @@ pub(crate) fn on_device<B: AutodiffBackend, G: AutodiffModule<B>>(
     use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder, RecorderError};
 
     let failed = |error: RecorderError| Error::Device {
-        reason: format!("the optimizer's state cannot be copied to it: {error}"),
+        reason: format!("the optimizer's state cannot be copied to the device: {error}"),
     };
     let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
     let state = Recorder::<B>::record(&recorder, optimizer.to_record(), ()).map_err(failed)?;
@@ -199,7 +201,8 @@ pub(crate) fn on_device<B: AutodiffBackend, G: AutodiffModule<B>>(
     Ok(optimizer.clone().load_record(state))
 }
 
-/// Steps every parameter that has a gradient: the slow ones at `slow_rate`, the others at `rate`.
+/// Takes a step for every parameter that has a gradient, with `slow_rate` for the slow parameters and `rate` for
+/// the others.
 pub fn step<B: AutodiffBackend, G: AutodiffModule<B>>(
     optimizer: &mut ModuleAdam<B, G>,
     generator: G,

@@ -1,4 +1,4 @@
-//! Parameters of any Burn module: their names, their identities, and their files.
+//! The parameters of any Burn module: their names, their identities and their files.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,8 +8,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use chimle_weights::{WeightFile, WeightsError};
 
-/// Numbers the parameters of a module in order. The state of an optimizer is kept by parameter
-/// identity, so it then fits a module that is built anew.
+/// Replaces the identities of a module's parameters with consecutive numbers. An optimizer stores its state by
+/// parameter identity, so the state then also fits a module that is created again.
 pub(crate) fn numbered<B: Backend, M: Module<B>>(module: M) -> M {
     struct Number(u64);
     impl<B: Backend> ModuleMapper<B> for Number {
@@ -35,8 +35,8 @@ pub(crate) fn identities<B: Backend, M: Module<B>>(module: &M) -> Vec<ParamId> {
     identities.0
 }
 
-/// Moves the average of a module's parameters towards the newest ones: `decay` times the average
-/// plus `1 - decay` times the newest. Both modules have the same parameter identities.
+/// Updates a moving average of a module's parameters: `decay` times the average plus `1 - decay` times the
+/// newest parameters. Both modules must have the same parameter identities.
 pub fn averaged<B: Backend, M: Module<B>>(average: M, newest: &M, decay: f64) -> M {
     struct Collect<B: Backend>(HashMap<ParamId, Tensor<B, 1>>);
     impl<B: Backend> ModuleVisitor<B> for Collect<B> {
@@ -86,7 +86,7 @@ pub(crate) fn all_finite<B: Backend, M: Module<B>>(module: &M) -> bool {
     finite.0
 }
 
-/// Writes the parameters of a module to a safetensors file, each under its path in the module.
+/// Writes the parameters of a module to a safetensors file. The name of a parameter is its path in the module.
 pub(crate) fn save<B: Backend, M: Module<B>>(
     module: &M,
     path: &Path,
@@ -116,7 +116,7 @@ pub(crate) fn save<B: Backend, M: Module<B>>(
     chimle_weights::write(path, &collect.parameters, metadata)
 }
 
-/// Takes the parameters of a module from a file that [`save`] wrote.
+/// Replaces the parameters of a module with those of a file that [`save`] wrote.
 pub(crate) fn load<B: Backend, M: Module<B>>(
     module: M,
     file: &WeightFile,

@@ -1,12 +1,13 @@
-//! Paths in configurations, logs and reports: as text, or, on Unix, as bytes if they are not UTF-8.
+//! Paths in configurations, logs and reports.
 //!
-//! A path that is not UTF-8 is written as `{ bytes = "2f746d702fff" }`, its bytes in hexadecimal.
+//! A path is written as text. On Unix, a path that is not UTF-8 is written with its bytes in hexadecimal, such
+//! as `{ bytes = "2f746d702fff" }`.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A path as it is written.
+/// The serialized form of a path.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Written {
@@ -29,12 +30,12 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf,
         Written::Text(text) => Ok(text.into()),
         Written::Bytes { bytes } => {
             let path = bytes_of(&bytes).and_then(path_of);
-            path.ok_or_else(|| serde::de::Error::custom(format!("`{bytes}` is no path")))
+            path.ok_or_else(|| serde::de::Error::custom(format!("`{bytes}` is not a path")))
         }
     }
 }
 
-/// The same for a path that may be missing.
+/// The same serialization for a path that may be missing.
 pub(crate) mod option {
     use super::*;
 
@@ -76,7 +77,7 @@ fn path_of(bytes: Vec<u8>) -> Option<PathBuf> {
     Some(std::ffi::OsString::from_vec(bytes).into())
 }
 
-/// Elsewhere a path is no sequence of bytes.
+/// On other systems, a path is not a sequence of bytes, so only UTF-8 is accepted.
 #[cfg(not(unix))]
 fn path_of(bytes: Vec<u8>) -> Option<PathBuf> {
     String::from_utf8(bytes).ok().map(PathBuf::from)

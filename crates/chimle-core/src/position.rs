@@ -1,35 +1,35 @@
-//! Where a run stands, as a checkpoint remembers it.
+//! The position of a run, which a checkpoint stores.
 
 use serde::{Deserialize, Serialize};
 
-/// Where a run stands.
+/// The position of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Position {
     /// The number of steps done.
     pub(crate) step: u64,
-    /// The round at hand. `None` before the first one.
+    /// The position of the current round. `None` before the first round.
     pub(crate) round: Option<RoundPosition>,
     /// The fingerprint of the data. `None` in checkpoints of older versions.
     #[serde(default)]
     pub(crate) data: Option<String>,
 }
 
-/// Where a round stands.
+/// The position of a round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RoundPosition {
-    /// The number of the round, from 0.
+    /// The index of the round, from 0.
     pub(crate) index: u64,
-    /// The number of steps trained on it.
+    /// The number of steps trained on the round.
     pub(crate) steps: u64,
-    /// Whether its search is complete.
+    /// Whether the search of the round is complete.
     pub(crate) searched: bool,
-    /// The examples whose codes are found: the place of each in the drawing, and its candidates.
+    /// For each example whose codes are found, its place in the drawing and its chosen candidates.
     pub(crate) chosen: Vec<(usize, Vec<usize>)>,
 }
 
-/// The highest number of a step or a round. No run gets there, and sums of such numbers fit.
+/// The largest index of a step or a round. No run reaches it, and sums of such numbers fit into 64 bits.
 const HIGHEST: u64 = 1 << 40;
 
 impl Position {
@@ -37,7 +37,7 @@ impl Position {
     ///
     /// # Errors
     ///
-    /// Says what is wrong.
+    /// The reason why the JSON is not a valid position.
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, String> {
         let position: Self = serde_json::from_slice(json).map_err(|e| e.to_string())?;
         let round = position.round.as_ref();

@@ -1,4 +1,4 @@
-//! A round: the inputs that are drawn together, their codes, and the steps trained on them.
+//! A round: inputs that are drawn together, their codes, and the number of steps trained on them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,8 +17,8 @@ use crate::generator::NetworkConfig;
 use crate::position::RoundPosition;
 use crate::seed::{Stream, derive};
 
-/// An endless walk over `0..len`, shuffled anew in each pass. Any stretch of it can be asked for, so
-/// a position is all there is to remember.
+/// An endless sequence of passes over `0..len`. Each pass has its own random order. Any part of the sequence
+/// can be computed from the seed, so a run only needs to remember its position.
 pub(crate) struct Order {
     len: u64,
     seed: u64,
@@ -32,7 +32,7 @@ impl Order {
         }
     }
 
-    /// The order of one pass.
+    /// Computes the order of one pass.
     pub(crate) fn pass(&self, pass: u64) -> Vec<usize> {
         let mut indices: Vec<usize> = (0..self.len as usize).collect();
         let seed = derive(self.seed, Stream::Order, pass);
@@ -68,12 +68,12 @@ pub(crate) struct Round {
     pool: Pool,
 }
 
-/// Where the candidates of a round come from.
+/// The pool of a round's candidates.
 pub(crate) type Pool = GroupedPool<SeededPool>;
 
 /// An example of a round.
 struct Entry {
-    /// Its place in the drawing.
+    /// The example's place in the drawing.
     place: usize,
     example: Example,
     /// The chosen candidate at each level, once the search has found it.
@@ -86,10 +86,11 @@ pub(crate) struct Unreadable {
     pub(crate) reason: String,
 }
 
-/// What a round draws: for each example its index in the data set and the seed of its augmentation.
-/// Inputs are drawn, each with all its observed outputs.
+/// Computes the drawing of a round: for each example, its index in the data set and the seed of its
+/// augmentation. Inputs are drawn, each with all its observed outputs.
 ///
-/// A pass over the data has `ceil(inputs / round)` rounds, so the inputs of a round are distinct.
+/// A pass over the data has `ceil(inputs / round)` rounds. A round never spans two passes, so its inputs are
+/// distinct.
 fn drawing<C: NetworkConfig>(
     config: &RunConfig<C>,
     dataset: &Dataset,
@@ -111,8 +112,8 @@ fn drawing<C: NetworkConfig>(
 }
 
 impl Round {
-    /// Draws and loads the round of this number. Examples that cannot be read are left out and
-    /// returned.
+    /// Draws and loads the round with an index. Examples that cannot be read are skipped, and are returned
+    /// with the reasons.
     pub(crate) fn draw<C: NetworkConfig>(
         config: &RunConfig<C>,
         dataset: &Dataset,
@@ -132,9 +133,10 @@ impl Round {
         Ok((round, unreadable))
     }
 
-    /// Loads the round at a position again.
+    /// Loads the round of a position again.
     ///
-    /// If the search was complete, only its examples are loaded, and all of them must be readable.
+    /// If the search was complete, only the examples that were searched are loaded, and all of them must be
+    /// readable.
     pub(crate) fn resume<C: NetworkConfig>(
         config: &RunConfig<C>,
         dataset: &Dataset,
@@ -167,7 +169,7 @@ impl Round {
         if let Some(Unreadable { name, reason }) = lost {
             return Err(Error::Setting {
                 field: "data",
-                reason: format!("has lost {name}, which is being trained on: {reason}"),
+                reason: format!("no longer contains {name}, which is being trained on: {reason}"),
             });
         }
         for entry in &mut entries {
@@ -189,7 +191,7 @@ impl Round {
         Ok((round, unreadable))
     }
 
-    /// Returns where the round stands.
+    /// Returns the position of the round.
     pub(crate) fn position(&self) -> RoundPosition {
         let found = &self.entries[..self.found];
         RoundPosition {
@@ -203,7 +205,7 @@ impl Round {
         }
     }
 
-    /// Returns the number of the round, from 0.
+    /// Returns the index of the round, from 0.
     pub(crate) fn index(&self) -> u64 {
         self.index
     }
@@ -233,8 +235,8 @@ impl Round {
         &self.pool
     }
 
-    /// Returns the next examples to search, divided evenly among `workers`: for each worker those of at
-    /// most `inputs` inputs, whose observed outputs stay together.
+    /// Returns the next examples to search, divided evenly among `workers`. Each worker gets the examples of
+    /// at most `inputs` inputs. All observed outputs of an input go to the same worker.
     pub(crate) fn next_to_search(&self, inputs: usize, workers: usize) -> Vec<Searched<'_>> {
         let mut rest = &self.entries[self.found..];
         let left = rest
@@ -250,7 +252,7 @@ impl Round {
         parts.collect()
     }
 
-    /// Takes the candidates that were chosen for the next examples.
+    /// Stores the candidates that were chosen for the next examples.
     pub(crate) fn take(&mut self, found: impl IntoIterator<Item = Vec<usize>>) {
         for candidates in found {
             self.entries[self.found].candidates = candidates;
@@ -258,7 +260,7 @@ impl Round {
         }
     }
 
-    /// Returns the examples of the next step of `batch` examples, and counts the step.
+    /// Returns the `batch` examples of the next step, and counts the step.
     pub(crate) fn next_step(&mut self, batch: usize, seed: u64, order: BatchOrder) -> Step<'_> {
         let len = self.entries.len();
         let first = self.steps * batch as u64;
@@ -286,12 +288,12 @@ pub(crate) struct Searched<'a> {
     inputs: Vec<&'a Example>,
     /// One example per observed output.
     outputs: Vec<&'a Example>,
-    /// The place in `inputs` of each observed output's input.
+    /// For each observed output, the index of its input in `inputs`.
     input_of_output: Vec<usize>,
 }
 
 impl<'a> Searched<'a> {
-    /// Takes the first entries: those of at most `inputs` inputs.
+    /// Selects the first entries, as long as they belong to at most `inputs` inputs.
     fn first_of(entries: &'a [Entry], inputs: usize) -> Self {
         let mut searched = Self {
             inputs: Vec::new(),
@@ -346,7 +348,7 @@ pub(crate) struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    /// Returns some of the examples.
+    /// Returns the examples of a range.
     pub(crate) fn part(&self, range: Range<usize>) -> Step<'a> {
         Step {
             entries: self.entries[range].to_vec(),
@@ -397,7 +399,7 @@ impl<'a> Step<'a> {
     }
 }
 
-/// The candidates of a round.
+/// Creates the pool of a round's candidates.
 fn pool<C: NetworkConfig>(config: &RunConfig<C>, index: u64) -> Pool {
     let pool = SeededPool::new(derive(config.seed, Stream::Pool, index));
     let global = config.generator.global_values();
@@ -501,9 +503,9 @@ mod tests {
             sizes.push(found);
             round.take(vec![vec![0; 3]; examples]);
         }
-        // Of 18 inputs 8 at most are searched at once: three calls for two workers.
+        // Two workers search at most 8 inputs at once, so 18 inputs take three calls.
         assert_eq!(sizes, [[3, 3], [3, 3], [3, 3]]);
-        // A worker can search all of a small round at once, and still leaves half to the other.
+        // One worker could search the whole round at once, but the round is still divided evenly.
         let (round, _) = Round::draw(&config, &dataset, &split, 0).unwrap();
         let parts = round.next_to_search(64, 2);
         let sizes: Vec<usize> = parts.iter().map(|part| part.inputs.len()).collect();

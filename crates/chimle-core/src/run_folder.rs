@@ -1,4 +1,4 @@
-//! The folder of a run: every path in it.
+//! The folder of a run and all paths in it.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -25,37 +25,37 @@ const TENSORBOARD: &str = "tensorboard";
 const STRIP_PREFIX: &str = "step-";
 const STRIP_SUFFIX: &str = ".png";
 
-/// The age of a temporary file that no process writes any more. A page of the run is written without
-/// the lock, so a young temporary file may be in use.
+/// The age at which a temporary file counts as abandoned. A page of the run is written without the lock, so a
+/// younger temporary file may still be in use.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// The folder of a run.
 ///
-/// | path | what it holds |
+/// | path | contents |
 /// |---|---|
-/// | `config.toml` | everything needed to repeat the run ([`RunConfig`]) |
+/// | `config.toml` | the settings needed to repeat the run ([`RunConfig`]) |
 /// | `log.jsonl` | one line per [`Event`](crate::Event) |
 /// | `checkpoints/` | the newest checkpoints |
-/// | `best.safetensors` | the model that was best by the measure `training.best_by` at a validation |
-/// | `samples/` | strips: held-out inputs, sampled at some steps |
-/// | `tensorboard/` | the numbers of the log as TensorBoard event files, if they were asked for |
-/// | `page.html`, `plots/`, `film.gif` | what the command line draws of the run |
-/// | `data.json` | the files that the run was trained on, with their sizes |
-/// | `lock` | locked by the process that trains the run |
+/// | `best.safetensors` | the best model so far, by the measure `training.best_by` at a validation |
+/// | `samples/` | strips: samples for held-out inputs at some steps |
+/// | `tensorboard/` | the numbers of the log as TensorBoard event files, if they were requested |
+/// | `page.html`, `plots/`, `film.gif` | the page, the plots and the film that the command line makes |
+/// | `data.json` | the list of the files that the run is trained on, with their sizes |
+/// | `lock` | the file that the process that trains the run locks |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
 }
 
-/// Holds the lock of a run folder. The lock is released on drop, and when the process ends in
-/// whatever way.
+/// A guard for the lock of a run folder. The lock is released when the guard is dropped, and when the process
+/// ends for any reason.
 #[derive(Debug)]
 pub(crate) struct RunLock {
     _file: File,
 }
 
 impl RunFolder {
-    /// Names the run folder at a path, which need not exist.
+    /// Creates a value for the run folder at a path. The folder need not exist.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -90,8 +90,8 @@ impl RunFolder {
         RunConfig::read(&self.config_path())
     }
 
-    /// Reads the log; see [`Event`](crate::Event). Lines that are no event are skipped and returned. A
-    /// last line that is not whole is left out.
+    /// Reads the events of the log; see [`Event`](crate::Event). Lines that are not events are skipped and
+    /// listed in [`RunLog::skipped`]. An incomplete last line is ignored.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// [`Error::NoRun`] if there is none.
+    /// [`Error::NoRun`] if there is no checkpoint.
     pub fn newest_checkpoint(&self) -> Result<Checkpoint, Error> {
         self.checkpoints()?.pop().ok_or_else(|| Error::NoRun {
             path: self.path.clone(),
@@ -131,7 +131,7 @@ impl RunFolder {
         })
     }
 
-    /// Returns the path of the best model.
+    /// Returns the path of the best model so far.
     pub fn best_path(&self) -> PathBuf {
         self.path.join(BEST)
     }
@@ -171,7 +171,7 @@ impl RunFolder {
         Ok(strips)
     }
 
-    /// Returns the path of the page on which the run can be looked at.
+    /// Returns the path of the page that shows the run.
     pub fn page_path(&self) -> PathBuf {
         self.path.join(PAGE)
     }
@@ -209,9 +209,8 @@ impl RunFolder {
         .contains(&name)
     }
 
-    /// Removes what processes that were killed left in the folder, which is locked: checkpoints that are
-    /// not complete, and temporary files that nobody can be writing any more. Returns what could not be
-    /// removed.
+    /// Removes the leftovers of killed processes: incomplete checkpoints, and abandoned temporary files. The
+    /// folder must be locked. Returns an error for each file or folder that could not be removed.
     pub(crate) fn remove_unfinished(&self) -> Vec<Error> {
         let mut failures = Checkpoint::remove_unfinished(&self.checkpoints_path());
         for folder in [self.path.clone(), self.path.join(STRIPS)] {
@@ -224,7 +223,7 @@ impl RunFolder {
         failures
     }
 
-    /// Locks the folder, which must exist, for training.
+    /// Locks the folder for training. The folder must exist.
     pub(crate) fn lock(&self) -> Result<RunLock, Error> {
         let path = self.path.join(LOCK);
         let open = File::options()
@@ -238,7 +237,7 @@ impl RunFolder {
             Err(TryLockError::WouldBlock) => Err(Error::RunInUse {
                 path: self.path.clone(),
             }),
-            // Some network file systems have no locks. A run there is trained without one.
+            // Some network file systems have no locks. A run there is trained without a lock.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
                 Ok(RunLock { _file: file })
             }

@@ -1,4 +1,4 @@
-//! Samples of pictures that are larger than those a model was trained on.
+//! Sampling pictures that are larger than the pictures that a model was trained on.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -16,30 +16,30 @@ use crate::error::Error;
 use crate::generator::{ImageGenerator, NetworkConfig};
 use crate::model::{Model, Varied, Vary, continued, crop};
 
-/// How many times the side of training a picture must have so that [`Scale::Automatic`] does not evaluate
-/// it as a whole.
+/// The ratio to the shorter side of training above which [`Scale::Automatic`] does not evaluate a picture
+/// as a whole.
 const LARGER: f64 = 1.5;
 
-/// How a picture that is larger than those of training is sampled.
+/// How a picture larger than those of training is sampled.
 ///
-/// A generator is made of convolutions, so it takes pictures of any size. But it has learned what objects
-/// look like at the size of training. On a picture of four times the side it sees parts of objects, and its
-/// samples are worse.
+/// A generator consists of convolutions, so it takes pictures of any size. However, it has learned what
+/// objects look like at the size of training. In a picture of four times that size, each object covers more
+/// pixels than in training, and the samples are worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Scale {
-    /// [`Reduced`](Self::Reduced) or [`Tiles`](Self::Tiles), whichever fits the task, if the shorter side of
-    /// the output is more than 1.5 times that of training. Otherwise, or if the size of training is not
-    /// known, [`Whole`](Self::Whole).
+    /// Chooses by the size of the output. If its shorter side is more than 1.5 times that of training,
+    /// [`Reduced`](Self::Reduced) is used for tasks that add color, and [`Tiles`](Self::Tiles) for other
+    /// tasks. If it is smaller, or the size of training is not known, [`Whole`](Self::Whole) is used.
     #[default]
     Automatic,
     /// The generator evaluates the whole picture at its own size.
     Whole,
-    /// The generator sees the picture brought down to the shorter side of training. The colors of its
+    /// The generator evaluates the picture brought down to the shorter side of training. The colors of its
     /// samples are enlarged to the picture's own size ([`Recoloring`]), and the picture keeps its
-    /// lightness. This is for tasks that add color to a lightness.
+    /// lightness. Only tasks that add color can use it.
     Reduced,
     /// The generator evaluates overlapping tiles of the size of training. All tiles of a sample have the same
-    /// global codes, and they share their local codes where they overlap. The overlaps are blended.
+    /// global codes. Where tiles overlap, they have the same local codes, and their outputs are blended.
     Tiles,
 }
 
@@ -62,14 +62,14 @@ impl FromStr for Scale {
         let found = all.into_iter().find(|scale| scale.to_string() == name);
         found.ok_or_else(|| Error::Setting {
             field: "scale",
-            reason: format!("is {name:?}, not automatic, whole, reduced or tiles"),
+            reason: format!("is {name:?}, but must be automatic, whole, reduced or tiles"),
         })
     }
 }
 
 impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
-    /// Estimates how many bytes it takes at its peak to draw one sample of this size, in the way that its
-    /// [`Scale`] says.
+    /// Estimates how many bytes it takes, at the peak, to draw one sample of this size with the model's
+    /// [`Scale`].
     pub fn bytes_to_sample(&self, height: usize, width: usize) -> u64 {
         let trained = self.trained_size().unwrap_or((height, width));
         let evaluated = match self.scale_of(height, width) {
@@ -78,11 +78,11 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
             _ => return self.bytes_per_sample(height, width),
         };
         let pixels = height as u64 * width as u64;
-        // The picture, its lightness or its weights, and the sample, in 32 bits.
+        // The picture, its lightness or its blending weights, and the sample, as 32-bit numbers.
         self.bytes_per_sample(evaluated.0, evaluated.1) + 40 * pixels
     }
 
-    /// Returns how the outputs of an input are sampled: never [`Scale::Automatic`].
+    /// Returns how the outputs for an input are sampled. The result is never [`Scale::Automatic`].
     ///
     /// # Errors
     ///
@@ -92,11 +92,12 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         self.scale_of(input.height * times, input.width * times)
     }
 
-    /// Returns how an output of this size is sampled: never [`Scale::Automatic`].
+    /// Returns how an output of this size is sampled. The result is never [`Scale::Automatic`].
     ///
     /// # Errors
     ///
-    /// If the scale that was set does not fit the task, or needs the size of training and it is not known.
+    /// [`Error::Setting`] if the model's scale does not fit the task, or if the scale needs the size of
+    /// training but the model does not know it.
     pub(crate) fn scale_of(&self, height: usize, width: usize) -> Result<Scale, Error> {
         let adds_color = self.task().output_space() == OutputSpace::Lab;
         let refuse = |reason: String| {
@@ -122,17 +123,17 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
                 })
             }
             (Scale::Reduced, _) if !adds_color => refuse(format!(
-                "is reduced, which is for tasks that add color, but the task is {}",
+                "is reduced, which only tasks that add color can use, but the task is {}",
                 self.task()
             )),
             (scale @ (Scale::Reduced | Scale::Tiles), None) => refuse(format!(
-                "is {scale}, but the model does not say at which size it was trained"
+                "is {scale}, but the size at which the model was trained is not known"
             )),
             (scale, Some(_)) => Ok(scale),
         }
     }
 
-    /// Draws samples at the size of training, and enlarges their colors.
+    /// Draws samples at the size of training and enlarges their colors.
     pub(crate) fn vary_reduced(
         &self,
         input: &Planes,
@@ -162,7 +163,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
 
     /// Returns an input as a picture of its own size.
     pub(crate) fn picture_of(&self, input: &Planes) -> Result<RgbImage, Error> {
-        // The sizes of coarser levels play no part.
+        // One level, because the sizes of coarser levels are not needed.
         let sizes = Sizes::of_input(&**self.task(), 1, input.height, input.width)?;
         let conditioning = self.task().conditioning(input, &sizes)?;
         Ok(self.task().picture_of_input(&conditioning).to_rgb())
@@ -197,7 +198,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         let (height, width) = self.trained_size().unwrap_or((input.height, input.width));
         let tile = Sizes::new(&**self.task(), levels, height, width)?;
         let times = self.enlargement();
-        // Tiles begin at multiples of what the coarsest level makes one pixel of.
+        // A tile begins at a multiple of the block of pixels that the coarsest level reduces to one pixel.
         let step = match self.task().input_size() {
             InputSize::Reduced => 1,
             InputSize::SameAsOutput => self.multiple(),
@@ -228,7 +229,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         })
     }
 
-    /// Evaluates all tiles of one sample, and blends them.
+    /// Evaluates all tiles of one sample and blends them.
     fn tiled_sample(
         &self,
         tiling: &Tiling,
@@ -314,8 +315,8 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     }
 }
 
-/// Returns the size (height, width) of a picture that is brought down to the shorter side of training. A smaller
-/// picture keeps its size.
+/// Returns the size (height, width) to which a picture is brought down, so that its shorter side is that of
+/// training. A smaller picture keeps its size.
 fn reduced_size(size: (usize, usize), trained: (usize, usize)) -> (usize, usize) {
     let (trained, shorter) = (trained.0.min(trained.1), size.0.min(size.1));
     if shorter <= trained {
@@ -325,12 +326,14 @@ fn reduced_size(size: (usize, usize), trained: (usize, usize)) -> (usize, usize)
     (side(size.0), side(size.1))
 }
 
-/// An input that is cut into tiles. Sides and corners are (height, width) and (row, column) in pixels of
+/// An input that is cut into tiles. Sizes are (height, width) and corners are (row, column), in pixels of
 /// the input.
 struct Tiling {
+    /// The size of a tile.
     tile: (usize, usize),
+    /// The size of the extended input.
     whole: (usize, usize),
-    /// How many times the side of an input an output has.
+    /// The ratio of an output's side to the input's side.
     times: usize,
     corners: Vec<(usize, usize)>,
     /// The conditioning images of each tile.
@@ -339,9 +342,9 @@ struct Tiling {
 
 /// The code of one level for all tiles of a sample.
 enum Field {
-    /// It is not known which values belong to which place. All tiles have the same code.
+    /// One code for all tiles, because the generator does not say which position each value belongs to.
     Shared(Vec<f32>),
-    /// The local values are planes over the whole picture.
+    /// A local code for the whole picture, from which each tile takes its part.
     Divided {
         global: Vec<f32>,
         local: Planes,
@@ -351,7 +354,7 @@ enum Field {
 }
 
 impl Field {
-    /// Returns the codes of some tiles, `[tiles, len]`.
+    /// Returns the codes of the tiles at `corners`, `[tiles, len]`.
     fn codes<B: Backend>(
         &self,
         tiling: &Tiling,
@@ -403,7 +406,7 @@ impl Canvas {
         }
     }
 
-    /// Adds a tile, RGB in [0, 1], whose input begins at `corner`.
+    /// Adds the output of a tile, RGB in [0, 1], whose input has the upper left corner `corner`.
     fn add(&mut self, tile: &Planes, corner: (usize, usize)) {
         let (height, width) = (self.sum.height, self.sum.width);
         let (top, left) = (corner.0 * self.times, corner.1 * self.times);
@@ -428,7 +431,7 @@ impl Canvas {
     }
 }
 
-/// The weights of a tile along one side: a raised cosine that never reaches 0.
+/// Returns the blending weights of a tile along one side: a raised cosine that never reaches 0.
 fn ramp(side: usize) -> Vec<f32> {
     let weight = |i: usize| {
         let phase = (i as f32 + 0.5) / side as f32;
@@ -437,8 +440,8 @@ fn ramp(side: usize) -> Vec<f32> {
     (0..side).map(weight).collect()
 }
 
-/// Returns where tiles begin along one side: at multiples of `step`, and neighbors share about half of a
-/// tile. `whole` and `tile` are multiples of `step`.
+/// Returns the positions at which tiles begin along one side. The positions are multiples of `step`, and
+/// neighboring tiles overlap by about half a tile. `whole` and `tile` are multiples of `step`.
 fn starts(whole: usize, tile: usize, step: usize) -> Vec<usize> {
     let stride = (tile / 2 / step * step).max(step);
     let last = whole - tile;
@@ -447,7 +450,7 @@ fn starts(whole: usize, tile: usize, step: usize) -> Vec<usize> {
     starts
 }
 
-/// Cuts a part out of an image, given its corner (row, column) and its size.
+/// Returns the part of an image with the given upper left corner (row, column) and size (height, width).
 fn window(image: &Planes, corner: (usize, usize), size: (usize, usize)) -> Planes {
     Planes::from_fn(image.channels, size.0, size.1, |channel, row, column| {
         image.get(channel, corner.0 + row, corner.1 + column)

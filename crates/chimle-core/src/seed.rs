@@ -1,6 +1,6 @@
-//! One seed, many independent streams.
+//! Deriving independent random streams from one seed.
 
-/// What a stream of random numbers is for: no two uses share one.
+/// The purpose of a random stream. Each purpose has its own stream.
 #[derive(Clone, Copy)]
 pub(crate) enum Stream {
     Initialization,
@@ -13,9 +13,9 @@ pub(crate) enum Stream {
     HeldOut,
 }
 
-/// The seed of the `index`-th stream of a kind, by two rounds of SplitMix64's finalizer (Steele et
-/// al. 2014). A run needs no random state in its checkpoints: every stream follows from the
-/// configuration's seed and the position.
+/// Computes the seed of the `index`-th stream of a kind, with two rounds of SplitMix64's finalizer (Steele et
+/// al. 2014). Every stream can be computed from the configuration's seed and the position of the run, so
+/// checkpoints need no random state.
 pub(crate) fn derive(seed: u64, stream: Stream, index: u64) -> u64 {
     let mix = |x: u64| {
         let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);

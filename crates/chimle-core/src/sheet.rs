@@ -6,10 +6,10 @@ use image::{Rgb, RgbImage, imageops};
 
 use crate::error::Error;
 
-/// White space between images, in pixels.
+/// The width of the white space between images, in pixels.
 const GAP: u32 = 2;
 
-/// Rows of images, put together into one picture.
+/// Rows of images that are combined into one picture.
 #[derive(Clone, Debug, Default)]
 pub struct Sheet {
     rows: Vec<Vec<RgbImage>>,
@@ -17,25 +17,25 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// No rows yet.
+    /// Creates an empty sheet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same with every image enlarged, without smoothing, to at least so many pixels a side,
-    /// so that small ones can be looked at.
+    /// Sets the smallest side of an image in pixels. Smaller images are enlarged without smoothing, so that
+    /// their pixels stay visible.
     pub fn at_least(mut self, pixels: u32) -> Self {
         self.least = pixels;
         self
     }
 
-    /// One more row. Images smaller than the largest of the sheet are enlarged to its size without
-    /// smoothing, so that every pixel of a small input can be seen.
+    /// Adds a row. Images smaller than the largest image of the sheet are enlarged to the size of that image
+    /// without smoothing, so that the pixels of a small input stay visible.
     pub fn push(&mut self, row: Vec<RgbImage>) {
         self.rows.push(row);
     }
 
-    /// The picture.
+    /// Returns the picture.
     pub fn picture(&self) -> RgbImage {
         let images = || self.rows.iter().flatten();
         let width = images().map(RgbImage::width).max().unwrap_or(1);
@@ -66,6 +66,7 @@ impl Sheet {
     /// Writes the picture as PNG.
     ///
     /// # Errors
+    ///
     /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         self.picture().save(path).map_err(|e| Error::Picture {

@@ -1,11 +1,11 @@
-//! Where the time of a run goes.
+//! The time that each part of a run takes.
 
 use std::time::{Duration, Instant};
 
-/// The time that a trainer has spent so far, by what it was spent on. Of several workers, it is the
-/// first one's.
+/// The time that each part of a run has taken so far. If there are several workers, the times are those of the
+/// first worker.
 ///
-/// On a GPU, operations run behind the program: the time appears where a result is read.
+/// A GPU runs operations asynchronously. Their time is counted in the part that reads the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
     /// Waiting for examples to be loaded, and stacking them on the device.
@@ -16,11 +16,11 @@ pub struct Times {
     pub search: Duration,
     /// Evaluating the generator and the distance in steps, with their gradients.
     pub gradients: Duration,
-    /// Steps of the optimizer, and the moving average.
+    /// Taking steps of the optimizer, and computing the moving average.
     pub optimizer: Duration,
     /// Summing results over workers.
     pub exchange: Duration,
-    /// Validations and strips of samples.
+    /// Validating, and drawing strips of samples.
     pub validation: Duration,
     /// Writing checkpoints.
     pub saving: Duration,
@@ -35,7 +35,7 @@ impl Times {
             / self.total.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// Returns the time that none of the parts accounts for: the log, and the loop itself.
+    /// Returns the time that belongs to none of the parts, such as the time for the log and the loop.
     pub fn rest(&self) -> Duration {
         let parts = [
             self.data,
@@ -51,7 +51,7 @@ impl Times {
     }
 }
 
-/// Does some work and adds its time to a sum.
+/// Calls `work` and adds its time to a sum.
 pub(crate) fn timed<T>(sum: &mut Duration, work: impl FnOnce() -> T) -> T {
     let begun = Instant::now();
     let result = work();

@@ -1,4 +1,4 @@
-//! Training: draw a round of the data, search it, train on it with the codes held, and repeat.
+//! Training: draw a round of the data, search its codes, train on it with the codes held, and repeat.
 
 use std::fs;
 use std::panic::resume_unwind;
@@ -42,12 +42,12 @@ const BETAS: (f32, f32) = (0.9, 0.999);
 
 /// A run of training: its folder, its data and its state.
 ///
-/// On the CPU, a run that was stopped at any moment and in any way, and then resumed, ends with the
-/// same weights, bit for bit, as a run that never stopped. [`RunFolder`] says what the folder holds.
+/// On the CPU, a run that is stopped at any moment and in any way, and then resumed, ends with the same
+/// weights, bit for bit, as a run that is never stopped. [`RunFolder`] lists the files in the folder.
 ///
-/// A trainer of the built-in network and distance is made by [`create`](Self::create) and
-/// [`resume`](Self::resume). One of your own generator `G` or distance `D` is made by
-/// [`create_with`](Self::create_with) and [`resume_with`](Self::resume_with).
+/// Use [`create`](Self::create) and [`resume`](Self::resume) with the built-in network and distances. Use
+/// [`create_with`](Self::create_with) and [`resume_with`](Self::resume_with) with your own generator `G` or
+/// distance `D`.
 ///
 /// # Examples
 ///
@@ -77,46 +77,47 @@ where
     folder: RunFolder,
     dataset: Dataset,
     listing: Listing,
-    /// What changed in the data since the run began, until it is accepted.
+    /// A description of the changes of the data since the run began, until they are accepted.
     data_changes: Option<String>,
     split: Split,
     validation: Validation<B::InnerBackend, D::Evaluated>,
     groups: Groups,
-    /// One per device. All have the same weights. The first one's are saved and sampled.
+    /// One worker per device. All workers have the same weights. Those of the first worker are saved and
+    /// sampled.
     workers: Vec<Worker<B, G, D>>,
     #[cfg(feature = "collective")]
     nodes: Option<NodesConfig>,
-    /// The moving average of the weights, if it is wanted.
+    /// The moving average of the weights, if the configuration asks for one.
     average: Option<G::Evaluated>,
     step: u64,
     round: Option<Round>,
-    /// The number of the next round that is drawn.
+    /// The index of the next round to draw.
     next_round: u64,
-    /// The next round, which is loaded while the present one is trained on.
+    /// The next round, which is loaded during the training on the current round.
     ahead: Option<Ahead>,
     /// The lowest value so far of the measure by which the best model is kept.
     best: Option<f64>,
     saved: Option<u64>,
-    /// The step after which the held-out examples were measured last, by this trainer.
+    /// The step after which this trainer last measured the held-out examples.
     validated: Option<u64>,
     /// The number of candidates of the search that are evaluated at once.
     rows: Rows,
     /// The number of examples of a step that a worker evaluates at once.
     step_rows: Rows,
-    /// The bytes that a batch of the search may take, and the kept features of targets too.
+    /// The largest number of bytes of a batch of the search, and of the kept features of targets.
     memory: u64,
-    /// What was wrong when the run was opened, to be reported when it goes on.
+    /// Problems found when the run was opened. They are reported when the run continues.
     warnings: Vec<String>,
     times: Times,
     lock: Option<RunLock>,
 }
 
 impl<B: TrainingBackend> Trainer<B> {
-    /// Creates a run in `folder`, which is made if it does not exist.
+    /// Creates a run in `folder`. The folder is created if it does not exist.
     ///
     /// # Errors
     ///
-    /// If the configuration is impossible, its data or weights cannot be read, or the folder already
+    /// If the configuration is not valid, if its data or weights cannot be read, or if the folder already
     /// holds a run or cannot be written.
     pub fn create(
         config: RunConfig,
@@ -128,14 +129,14 @@ impl<B: TrainingBackend> Trainer<B> {
         Self::create_with(config, distance, folder, device)
     }
 
-    /// Opens the run in `folder` at its newest checkpoint, or at its beginning if it was stopped
-    /// before the first one. If the newest checkpoint is damaged, the run goes on from an older one,
-    /// and says so when it does ([`Event::Warning`]).
+    /// Opens the run in `folder` at its newest checkpoint. A run that was stopped before its first
+    /// checkpoint starts from the beginning. If the newest checkpoint is damaged, the run continues from an
+    /// older checkpoint, and an [`Event::Warning`] reports this when training continues.
     ///
     /// # Errors
     ///
-    /// If the folder holds no run, the run is being trained elsewhere or has an old format, its data
-    /// is no longer there, or its checkpoints are damaged or missing.
+    /// If the folder holds no run, if another process is training the run, if the run has an old format, if
+    /// its data are missing, or if all its checkpoints are damaged or missing.
     pub fn resume(folder: impl AsRef<Path>, device: B::Device) -> Result<Self, Error> {
         let run = RunFolder::at(folder.as_ref());
         let config: RunConfig = run.read_config()?;
@@ -150,10 +151,10 @@ where
     G: TrainableGenerator<B>,
     D: TrainableDistance<B>,
 {
-    /// Creates a run of any generator and distance; otherwise as [`create`](Trainer::create).
+    /// Creates a run with any generator and distance; otherwise as [`create`](Trainer::create).
     ///
-    /// The generator is made from `config.generator`. The setting `config.distance` only names the
-    /// distance.
+    /// The generator is created from `config.generator`. `distance` is used for training, and
+    /// `config.distance` only records its name.
     ///
     /// # Errors
     ///
@@ -181,7 +182,7 @@ where
         Ok(trainer)
     }
 
-    /// Opens a run of any generator and distance; otherwise as [`resume`](Trainer::resume).
+    /// Opens a run with any generator and distance; otherwise as [`resume`](Trainer::resume).
     ///
     /// # Errors
     ///
@@ -237,8 +238,8 @@ where
         let validation = Validation::new(&config, distance.evaluated(), &device)?;
         check_precision::<B>(config.training.precision, &device)?;
         let generator = {
-            // A backend's random state belongs to the process. Another run that begins at the same
-            // time must not draw from it in between.
+            // The random state of a backend belongs to the whole process. Another run that begins at the
+            // same time must not draw from it between the seeding and the initialization.
             let _alone = INITIALIZATION
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
@@ -286,7 +287,7 @@ where
         })
     }
 
-    /// Takes the weights from which the run starts, if the configuration names some.
+    /// Loads the weights from which the run starts, if `config.init` names them.
     fn start(&mut self) -> Result<(), Error> {
         let Some(path) = self.config.init.clone() else {
             return Ok(());
@@ -298,7 +299,7 @@ where
             return Err(Error::Setting {
                 field: "init",
                 reason: format!(
-                    "names {}, whose generator has another configuration than this run's: {found:?}",
+                    "names {}, whose generator has a different configuration than this run: {found:?}",
                     path.display()
                 ),
             });
@@ -309,7 +310,7 @@ where
         Ok(())
     }
 
-    /// The lowest value in the log of the measure by which the best model is kept.
+    /// Returns the lowest value in the log of the measure that decides which model is the best one.
     fn best_so_far(&mut self) -> Option<f64> {
         if !self.folder.best_path().exists() {
             return None;
@@ -319,7 +320,8 @@ where
         values.min_by(f64::total_cmp)
     }
 
-    /// The events in the log. Whatever is wrong with the log, it is no reason not to train.
+    /// Returns the events in the log. A log that cannot be read is only reported as a warning, because it
+    /// is not needed for training.
     fn events(&mut self) -> Vec<Event> {
         if !self.folder.log_path().exists() {
             return Vec::new();
@@ -343,13 +345,13 @@ where
         log.events
     }
 
-    /// Keeps errors that do not stop the run, to be reported when it goes on.
+    /// Records errors that do not stop the run. They are reported when the run continues.
     fn warn(&mut self, errors: impl IntoIterator<Item = Error>) {
         let messages = errors.into_iter().map(|error| error.to_string());
         self.warnings.extend(messages);
     }
 
-    /// The measure by which the best model is kept, of a validation.
+    /// Returns the value, in a validation event, of the measure that decides which model is the best one.
     fn measured(&self, event: &Event) -> Option<f64> {
         let Event::Validated {
             best, mean, sets, ..
@@ -365,8 +367,8 @@ where
         value.is_finite().then_some(value)
     }
 
-    /// Continues from the newest checkpoint, or from the newest older one that is not damaged.
-    /// Damaged ones are set aside once another is loaded.
+    /// Continues from the newest checkpoint that is not damaged. Once it is loaded, the damaged newer
+    /// checkpoints are set aside.
     fn continue_from_newest(
         &mut self,
         newest: &Checkpoint,
@@ -388,7 +390,7 @@ where
                 Err(error) => return Err(error),
             }
         }
-        // The newest one is the one to restore.
+        // All checkpoints are damaged. The error of the newest checkpoint is the most useful one.
         damaged
             .into_iter()
             .next()
@@ -398,7 +400,7 @@ where
     fn set_aside(&mut self, damaged: &Checkpoint, error: &Error) -> Result<(), Error> {
         let path = damaged.set_aside()?;
         self.warnings.push(format!(
-            "{error}; the run goes on from step {}, and the damaged checkpoint is now {}",
+            "{error}; the run continues from step {}, and the damaged checkpoint is now {}",
             self.step,
             path.display()
         ));
@@ -425,7 +427,7 @@ where
             Round::resume(&self.config, &self.dataset, &self.split, round).map(|(round, _)| round)
         });
         let round = round.transpose().map_err(|error| match error {
-            // The data are at fault, and would be at an older checkpoint, too.
+            // The data are at fault, so an older checkpoint would fail in the same way.
             Error::Setting { field: "data", .. } => error,
             error => Error::Checkpoint {
                 path: checkpoint.path().to_owned(),
@@ -442,7 +444,7 @@ where
         Ok(())
     }
 
-    /// Says what changed in the data since the list in the run folder was written.
+    /// Describes the changes of the data since the list in the run folder was written.
     fn changes_of_data(&self) -> String {
         let Ok(bytes) = fs::read(self.folder.data_path()) else {
             return "the list of its files is missing".to_owned();
@@ -458,24 +460,25 @@ where
         }
     }
 
-    /// Goes on with data that changed since the run began. The next step begins a new round.
+    /// Accepts data that changed since the run began. The next step then begins a new round.
     pub fn accept_data(&mut self) {
         self.data_changes = None;
     }
 
-    /// Whether the log says that checkpoints were written.
+    /// Returns whether the log has an event that a checkpoint was written.
     fn has_begun(&mut self) -> bool {
         let saved = |event: &Event| matches!(event, Event::Saved { .. });
         self.events().iter().any(saved)
     }
 
-    /// Sets how many bytes a batch of the search may take, by the estimates of
-    /// [`NetworkConfig::bytes_per_output`] and [`DistanceConfig::bytes_per_image`]. The default is
-    /// 1 GiB. What is found does not depend on it.
+    /// Sets the largest number of bytes of a batch of the search, by the estimates of
+    /// [`NetworkConfig::bytes_per_output`] and [`DistanceConfig::bytes_per_image`]. The default is 1 GiB.
+    /// The chosen codes do not depend on this number.
+    ///
+    /// The features of a round's targets are kept for all its steps if they also fit into this number of
+    /// bytes.
     ///
     /// [`DistanceConfig::bytes_per_image`]: crate::DistanceConfig::bytes_per_image
-    ///
-    /// The features of a round's targets are kept for its steps if they fit into as many bytes.
     pub fn set_memory(&mut self, bytes: u64) {
         self.rows = Rows::new(self.config.search.chunk, bytes);
         self.memory = bytes;
@@ -485,7 +488,7 @@ where
     /// of a round and trains on its part of every batch. `distance` is the run's distance on the new
     /// device.
     ///
-    /// The codes that are found do not depend on the number of workers. The weights equal those of one
+    /// The chosen codes do not depend on the number of workers. The weights equal those of a run with one
     /// worker up to rounding.
     ///
     /// # Errors
@@ -503,8 +506,8 @@ where
         self.check_workers(self.workers.len())
     }
 
-    /// Makes the run one of several machines, which an [`Orchestrator`](crate::Orchestrator) brings
-    /// together. All machines have the same configuration and data, and each has a run folder.
+    /// Trains the run on several machines, which an [`Orchestrator`](crate::Orchestrator) connects. All
+    /// machines must have the same configuration and the same data. Each machine has its own run folder.
     #[cfg(feature = "collective")]
     pub fn set_nodes(&mut self, nodes: NodesConfig) {
         self.nodes = Some(nodes);
@@ -522,7 +525,7 @@ where
         Ok(())
     }
 
-    /// Brings the workers of the run together.
+    /// Connects the workers of the run.
     #[cfg(feature = "collective")]
     fn connect(&self) -> Result<Peers, Error> {
         use crate::workers::{Joining, Membership};
@@ -568,7 +571,7 @@ where
         self.step
     }
 
-    /// Returns where the time of the run went since the trainer was made.
+    /// Returns the time that each part of the training has taken since the trainer was created.
     pub fn times(&self) -> Times {
         let worker = self.workers[0].times();
         Times {
@@ -582,17 +585,20 @@ where
         }
     }
 
-    /// Changes the number of steps in all, including those done. The run's `config.toml` is changed
-    /// too.
+    /// Changes the total number of steps, including the steps already done. The run's `config.toml` is
+    /// changed too.
     ///
     /// # Errors
     ///
-    /// If more steps are done already, or the file cannot be written.
+    /// If more steps are already done, or the file cannot be written.
     pub fn set_steps(&mut self, steps: u64) -> Result<(), Error> {
         if steps < self.step {
             return Err(Error::Setting {
                 field: "steps",
-                reason: format!("must be at least {}, which are done already", self.step),
+                reason: format!(
+                    "must be at least {}, the number of steps already done",
+                    self.step
+                ),
             });
         }
         let mut training = self.config.training.clone();
@@ -608,14 +614,14 @@ where
             .map_err(Error::file("write", &path))
     }
 
-    /// Returns the examples that are not trained on. In a set too small to hold any out, these are
-    /// the examples of its first input.
+    /// Returns the held-out examples, which are not trained on. If the data set is too small to hold any
+    /// input out, these are the examples of its first input.
     pub fn held_out(&self) -> &[Example] {
         self.validation.examples()
     }
 
-    /// Returns the generator in its present state, ready to be sampled: with the moving average of its
-    /// weights, if the run has one.
+    /// Returns a model with the current weights. If the run has a moving average of the weights, the model
+    /// has the averaged weights.
     pub fn model(&self) -> Model<B::InnerBackend, G::Evaluated> {
         Model::new(self.evaluated(), self.config.task.clone())
     }
@@ -635,13 +641,13 @@ where
     ///
     /// # Errors
     ///
-    /// If the data can no longer be read, the folder can no longer be written, or the loss is not
-    /// finite. What was saved before stays.
+    /// If the data can no longer be read, if the folder can no longer be written, or if the loss is not
+    /// finite. Files saved before the error stay.
     pub fn run(&mut self, observer: &mut dyn Observer) -> Result<(), Error> {
         self.run_until(&|| false, observer)
     }
 
-    /// Trains until the schedule ends or the time is up, and saves.
+    /// Trains until the schedule ends or `limit` has passed, and then saves a checkpoint.
     ///
     /// # Errors
     ///
@@ -651,9 +657,9 @@ where
         self.run_until(&|| begun.elapsed() >= limit, observer)
     }
 
-    /// Trains until the schedule ends or `stop` returns true, and saves. `stop` is asked after every
-    /// step, and after every batch of the search: a search that is interrupted continues when the
-    /// run is resumed.
+    /// Trains until the schedule ends or `stop` returns true, and then saves a checkpoint. `stop` is called
+    /// after every step and after every batch of the search. An interrupted search continues when the run
+    /// is resumed.
     ///
     /// # Errors
     ///
@@ -682,8 +688,8 @@ where
             self.save(log)?;
         }
         let mut interrupted = false;
-        // Several machines must stop after the same step. So each tells the others whether it was asked
-        // to stop, at the exchange of a step or a search, and all stop if one was asked.
+        // Several machines must stop after the same step. Each machine therefore sends, in the exchange of a
+        // step or a search, whether it was asked to stop. If one machine was asked, all stop.
         let mut stops = !peers.are_on_nodes() && stop();
         while self.step < self.config.training.steps && !stops {
             if self.needs_round() {
@@ -751,7 +757,7 @@ where
         }
     }
 
-    /// Whether the next step needs a new round.
+    /// Returns whether the next step needs a new round.
     fn needs_round(&self) -> bool {
         let steps = self.config.training.steps_per_search;
         self.round
@@ -775,7 +781,7 @@ where
         Ok(())
     }
 
-    /// Writes the list of the data's files, unless the same list is there.
+    /// Writes the list of the data's files, unless the folder already has the same list.
     fn save_listing(&self) -> Result<(), Error> {
         let path = self.folder.data_path();
         let json = serde_json::to_vec(&self.listing).expect("a listing is plain data");
@@ -785,8 +791,8 @@ where
         chimle_files::write(&path, &json).map_err(Error::file("write", &path))
     }
 
-    /// Finds the codes of the round at hand that are not found yet. Returns false if it was stopped
-    /// before all were found.
+    /// Searches the codes of the current round that are not found yet. Returns false if the search was
+    /// stopped before all codes were found.
     fn search(
         &mut self,
         peers: &Peers,
@@ -847,8 +853,8 @@ where
         });
     }
 
-    /// Searches the next examples of the round, each worker its part. Returns what all workers found,
-    /// on all machines, and whether one of the machines was asked to stop.
+    /// Searches the next examples of the round. Each worker searches its part. Returns the codes found by
+    /// all workers on all machines, and whether one of the machines was asked to stop.
     fn search_next(
         &mut self,
         peers: &Peers,
@@ -888,7 +894,7 @@ where
             exchange.run::<B>(peers, index, &own, asked_to_stop, &device)
         })?;
         if peers.are_on_nodes() {
-            // Every worker has what all of them found.
+            // After the exchange, every worker has the results of all workers.
             return Ok(results.into_iter().next().expect("there is a worker"));
         }
         let found = results.into_iter().flat_map(|(found, _)| found);
@@ -939,7 +945,7 @@ where
             })?;
             let mut stops = false;
             if peers.count() > 1 {
-                // The wish to stop is sent together with the losses.
+                // The request to stop is sent together with the losses.
                 levels.push(if asked_to_stop { 1.0 } else { 0.0 });
                 levels = worker.exchange(index, peers, &mut gradients, levels)?;
                 stops = levels.pop().is_some_and(|votes| votes > 0.0);
@@ -959,7 +965,7 @@ where
         let (levels, stops) = results.into_iter().next().expect("there is a worker");
         self.step += 1;
         if let (Some(decay), Some(average)) = (schedule.average, self.average.take()) {
-            // The first steps are averaged with a smaller decay, so the initial weights soon vanish.
+            // The decay is smaller in the first steps, so the initial weights soon leave the average.
             let decay = decay.min(self.step as f64 / (self.step as f64 + 9.0));
             let newest = self.workers[0].generator().valid();
             let average = timed(&mut self.times.optimizer, || {
@@ -977,7 +983,7 @@ where
         Ok(if peers.are_on_nodes() { stops } else { stop() })
     }
 
-    /// Measures the held-out examples, and keeps the model if it is the best so far.
+    /// Measures the held-out examples and saves the model if it is the best so far.
     fn validate(&mut self, log: &mut Log) -> Result<(), Error> {
         let begun = Instant::now();
         let model = self.model();
@@ -1036,7 +1042,7 @@ where
     }
 }
 
-/// A round that is loaded on a thread of its own.
+/// A round that a separate thread is loading.
 struct Ahead {
     index: u64,
     loading: JoinHandle<Result<(Round, Vec<Unreadable>), Error>>,
@@ -1060,8 +1066,8 @@ impl Ahead {
     }
 }
 
-/// The smallest side of an image at which the estimate of a distance's memory shrinks with the image.
-/// Networks enlarge smaller images.
+/// The side below which the estimate of a distance's memory no longer shrinks with the image. Perceptual
+/// networks enlarge smaller images.
 const SMALLEST_SIDE: usize = 16;
 
 /// Estimates how many bytes one candidate of the search takes, per level.
@@ -1078,7 +1084,8 @@ fn bytes_per_candidate<C: NetworkConfig>(config: &RunConfig<C>) -> Vec<u64> {
     levels
 }
 
-/// Returns whether the features of a round's targets are kept for its steps.
+/// Returns whether the features of a round's targets fit into `bytes`, so that they are kept for all steps of
+/// the round.
 fn keeps_features<C: NetworkConfig>(config: &RunConfig<C>, examples: usize, bytes: u64) -> bool {
     let sizes = config.sizes().map(|sizes| sizes.targets());
     let sizes = sizes.unwrap_or_default().into_iter();

@@ -1,4 +1,4 @@
-//! Samples of the held-out examples during training: their distances, and strips to look at.
+//! Sampling the held-out examples during training, to measure the samples and to draw strips of them.
 
 use std::fs;
 
@@ -22,12 +22,12 @@ use crate::sheet::Sheet;
 
 /// The number of samples for each held-out example.
 const SAMPLES: usize = 4;
-/// The number of examples in the strip.
+/// The number of examples in a strip.
 const SHOWN: usize = 6;
 
-/// The fewest held-out inputs for measures of sets.
+/// The smallest number of held-out examples with which measures of sets are computed.
 const FEWEST_FOR_SETS: usize = 50;
-/// The number of neighbors to which a neighborhood of precision and recall reaches.
+/// The number k of neighbors for precision and recall.
 const NEIGHBORS: usize = 5;
 
 /// The held-out examples with their fixed codes.
@@ -37,7 +37,7 @@ pub(crate) struct Validation<B: Backend, D> {
     examples: Vec<Example>,
     pool: SeededPool,
     distance: D,
-    /// What describes images to the measures of sets.
+    /// The network whose features the measures of sets compare.
     extractor: Option<Extractor<B>>,
     /// The features of the true images, once they are computed.
     real: Option<Statistics>,
@@ -70,7 +70,7 @@ impl<B: Kernels, D: Distance<B, Output = Tensor<B, 4>>> Validation<B, D> {
         &self.examples
     }
 
-    /// Samples every example with its fixed codes, and measures how near the samples come.
+    /// Samples every example with its fixed codes and measures the samples.
     pub(crate) fn run<G: ImageGenerator<B>>(
         &mut self,
         model: &Model<B, G>,
@@ -129,8 +129,8 @@ impl<B: Kernels, D: Distance<B, Output = Tensor<B, 4>>> Validation<B, D> {
         })
     }
 
-    /// Writes the strip of a step into the run folder: a row for each of the first few examples with
-    /// the input, its samples and the truth.
+    /// Writes the strip of a step into the run folder. The strip has a row for each of the first few examples,
+    /// with the input, its samples and the true image.
     pub(crate) fn save_strip<G: ImageGenerator<B>>(
         &self,
         model: &Model<B, G>,
@@ -154,7 +154,7 @@ impl<B: Kernels, D: Distance<B, Output = Tensor<B, 4>>> Validation<B, D> {
         sheet.save(&path)
     }
 
-    /// The samples of one example, as they are shown.
+    /// Draws the samples of one example as pictures.
     fn samples<G: ImageGenerator<B>>(&self, model: &Model<B, G>, example: &Example) -> Vec<Planes> {
         let batch = Batch::<B>::collate(&[example], &self.device);
         let candidates: Vec<Candidate> = (0..SAMPLES)
@@ -183,11 +183,11 @@ fn compare_sets(real: &Statistics, generated: &Statistics) -> Result<SetValues, 
     })
 }
 
-/// The number of strips in a factor of ten of the step.
+/// The number of strips per factor of ten in the step.
 const STRIPS: f64 = 8.0;
 
-/// Returns whether a strip is kept of this step. Strips are spaced evenly in the logarithm of the
-/// step, because most changes happen early. There are at most 8 for each digit.
+/// Returns whether a strip is written at this step. Strips are spaced evenly in the logarithm of the step,
+/// because most changes happen early. There are at most 8 strips per factor of ten.
 pub(crate) fn has_strip(step: u64) -> bool {
     let place = ((step.max(1) as f64).log10() * STRIPS).round();
     step == 0 || 10f64.powf(place / STRIPS).round() == step as f64

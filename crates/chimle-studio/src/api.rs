@@ -1,4 +1,4 @@
-//! The calls under `/api`. The page uses them, and other programs can.
+//! The calls under `/api`, for the page and for other programs.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,16 +29,16 @@ use crate::session::{NodeInfo, Session};
 type Shared<B> = State<Arc<App<B>>>;
 type Answer = Result<Response, ApiError>;
 
-/// How long a client may take to send its request.
+/// The time that a client may take to send a request.
 const BODY_WAIT: Duration = Duration::from_secs(60);
-/// The largest body of JSON, which holds a mask at most.
+/// The maximum size of a JSON body, in bytes. The largest bodies contain a mask.
 const JSON_BYTES: usize = 4 << 20;
-/// How long a client may take to read a line that waits for it.
+/// The time that a client may take to read a line.
 const READ_WAIT: Duration = Duration::from_secs(30);
-/// Lines that wait for a slow client.
+/// The maximum number of lines that wait for a slow client.
 const LINES: usize = 64;
 
-/// All calls, and the files of the page.
+/// Returns the routes of all calls and of the page's files.
 pub(crate) fn router<B: Kernels>() -> Router<Arc<App<B>>> {
     Router::new()
         .route("/", get(html))
@@ -87,7 +87,7 @@ pub(crate) fn router<B: Kernels>() -> Router<Arc<App<B>>> {
             let status = StatusCode::METHOD_NOT_ALLOWED;
             (
                 status,
-                Json(serde_json::json!({ "error": "this address is not used in this way" })),
+                Json(serde_json::json!({ "error": "this address does not accept this method" })),
             )
         })
 }
@@ -98,7 +98,7 @@ async fn html(request: Request) -> Response {
         .split('&')
         .find_map(|pair| pair.strip_prefix("token="))
         .unwrap_or_default();
-    // It is the token that was checked: letters, digits, hyphens and underscores.
+    // The token was checked, so it contains only letters, digits, hyphens and underscores.
     typed(
         "text/html; charset=utf-8",
         page::HTML.replace("{token}", token),
@@ -117,7 +117,7 @@ fn typed(kind: &'static str, content: impl Into<Body>) -> Response {
     response
 }
 
-/// A picture that never changes under its address.
+/// Answers with a picture that never changes at its address.
 fn fixed_png(bytes: Bytes) -> Response {
     let mut response = typed("image/png", bytes);
     let forever = HeaderValue::from_static("private, max-age=86400, immutable");
@@ -138,12 +138,12 @@ fn download(mut response: Response, name: &str) -> Response {
     response
 }
 
-/// Reads the body of a request, up to a number of bytes and within a time.
+/// Reads the body of a request, which must have at most `most` bytes and arrive within [`BODY_WAIT`].
 async fn body(request: Request, most: usize) -> Result<Bytes, ApiError> {
     let read = tokio::time::timeout(BODY_WAIT, to_bytes(request.into_body(), most)).await;
     let too_large = |_| {
         ApiError::TooLarge(format!(
-            "the body has more than {} MiB or broke off",
+            "the body is larger than {} MiB, or the connection broke off",
             most >> 20
         ))
     };
@@ -156,7 +156,7 @@ async fn json<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
     serde_json::from_slice(&bytes).map_err(|error| ApiError::field("body", error.to_string()))
 }
 
-/// Does work on a thread that may block. A panic is an error.
+/// Does work on a thread that may block. A panic becomes an error.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -167,7 +167,7 @@ async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|_| Err(ApiError::Internal("a thread ended".to_owned())))
 }
 
-/// What a panic says, for a device that ran out of memory as well as for a defect.
+/// Converts a panic to an error. A device that ran out of memory also panics, and gets an error of its own.
 fn defect(panic: &(dyn std::any::Any + Send)) -> ApiError {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -258,7 +258,7 @@ async fn add_example<B: Kernels>(State(app): Shared<B>, Query(of): Query<Example
     Ok((StatusCode::CREATED, Json(shown.await?)).into_response())
 }
 
-/// A drawn village by day.
+/// Draws the default example: a procedural scene of a village by day.
 fn scene() -> Result<RgbImage, ApiError> {
     let sizes = Sizes::new(&NightToDay, 1, 256, 384).map_err(chimle_core::Error::from)?;
     let scene = NightToDay
@@ -295,7 +295,7 @@ async fn photograph<B: Kernels>(State(app): Shared<B>, Path(id): Path<String>) -
     Ok(fixed_png(bytes.await?))
 }
 
-/// What a session is begun with.
+/// The request that begins a session.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Begin {
@@ -303,17 +303,17 @@ struct Begin {
     model: usize,
     /// The longer side of previews, in pixels.
     largest: Option<u32>,
-    /// Whether to make the task's input from the photograph. Without it a model that enlarges does so with
-    /// photographs that are not small.
+    /// Whether to make the task's input from the photograph. By default, this is done only for models that
+    /// enlarge, if the photograph is not small.
     degrade: Option<bool>,
     #[serde(default)]
     seed: u64,
 }
 
-/// Photographs of at most this side are taken for small ones by models that enlarge.
+/// The maximum side of a photograph that counts as small for models that enlarge.
 const SMALL_SIDE: u32 = 96;
 
-/// The side to which a model that enlarges has them brought down, if a client names none.
+/// The default of the longer side of the input, for models that enlarge.
 const USUAL_SMALL_SIDE: u32 = 64;
 
 #[derive(Serialize)]
@@ -366,9 +366,12 @@ async fn begin<B: Kernels>(State(app): Shared<B>, request: Request) -> Answer {
             .degrade
             .unwrap_or(is_enlarging(task) && longer > SMALL_SIDE);
         if degrade && !is_degradable(task) {
-            return Err(ApiError::field("degrade", format!("is not for {task}")));
+            return Err(ApiError::field(
+                "degrade",
+                format!("cannot be used for {task}"),
+            ));
         }
-        // What a model enlarges is smaller than what it shows.
+        // The input of a model that enlarges is smaller than its previews.
         let enlarges = is_enlarging(task) && !degrade;
         let most = if enlarges {
             SMALL_SIDE
@@ -422,7 +425,7 @@ async fn stop<B: Kernels>(State(app): Shared<B>, Path(id): Path<String>) -> Answ
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// A client that reads lines as they are written.
+/// A client that receives lines while they are written.
 struct Lines<B: Kernels> {
     sender: mpsc::Sender<Bytes>,
     session: Arc<Session<B>>,
@@ -445,7 +448,7 @@ impl<B: Kernels> Listener for Lines<B> {
     }
 }
 
-/// Answers with lines that are written while work goes on.
+/// Answers with lines that are written while the work runs.
 fn streamed<B: Kernels>(
     app: Arc<App<B>>,
     session: Arc<Session<B>>,
@@ -470,7 +473,7 @@ fn streamed<B: Kernels>(
                 error: error.to_string(),
             },
         };
-        // A client that is gone is told nothing.
+        // The client may be gone, so an error of sending is ignored.
         drop(lines.tell(&last));
         session.touch();
         app.tidy(Some(&session));
@@ -522,7 +525,7 @@ async fn full<B: Kernels>(
     let full = session.tree().full(picture);
     let missing = || {
         ApiError::NotFound(format!(
-            "picture {picture} was not made at full size, or another was since"
+            "picture {picture} was not made at full size, or another picture was made at full size since then"
         ))
     };
     let response = typed("image/png", full.ok_or_else(missing)?);
@@ -559,7 +562,7 @@ async fn recipe<B: Kernels>(
     Ok(download(response, &format!("recipe-{picture}.json")))
 }
 
-/// The most pictures of a sheet or a film.
+/// The maximum number of pictures in a sheet or a film.
 const MOST_SHOWN: usize = 64;
 
 /// Reads the pictures that a query names, as in `pictures=3,8,12`.
@@ -574,7 +577,7 @@ fn named<B: Kernels>(
     let ids: Result<Vec<usize>, _> = text.split(',').map(str::parse).collect();
     let ids = ids.ok().filter(|ids| (1..=MOST_SHOWN).contains(&ids.len()));
     let ids = ids.ok_or_else(|| {
-        let reason = format!("must be 1 to {MOST_SHOWN} numbers with commas between them");
+        let reason = format!("must be 1 to {MOST_SHOWN} numbers, separated by commas");
         ApiError::field("pictures", reason)
     })?;
     let pngs: Result<Vec<Bytes>, ApiError> = {
@@ -610,12 +613,12 @@ async fn sheet<B: Kernels>(
     Ok(download(typed("image/png", bytes.await?), "sheet.png"))
 }
 
-/// The most bytes of the frames of a film.
+/// The maximum size of the frames of a film, in bytes.
 const FILM_BYTES: usize = 256 << 20;
 /// How long a picture of a film is shown, and how long it takes to turn into the next, in milliseconds.
 const HOLD: u32 = 900;
 const CHANGE: u32 = 400;
-/// Frames for each picture of a film, about.
+/// The approximate number of frames per picture of a film.
 const FRAMES_EACH: usize = 6;
 
 async fn film_of<B: Kernels>(
@@ -633,7 +636,7 @@ async fn film_of<B: Kernels>(
         if bytes * FRAMES_EACH > FILM_BYTES {
             return Err(ApiError::field(
                 "pictures",
-                "are too many of this size for a film",
+                "are too many for a film of this size",
             ));
         }
         let frames = film::dissolve(&pictures, HOLD, CHANGE);

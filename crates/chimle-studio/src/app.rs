@@ -1,4 +1,4 @@
-//! What the server holds: models, photographs, sessions, and how much may go on at once.
+//! The state of the server: models, photographs and sessions. Also bounds how much work runs at once.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -16,10 +16,10 @@ use crate::catalog::Entry;
 use crate::error::ApiError;
 use crate::session::Session;
 
-/// Letters and digits of a token or of an identifier.
+/// The number of letters and digits of a token or an identifier.
 const SECRET_LEN: usize = 32;
 
-/// Draws a word that cannot be guessed.
+/// Returns a random text that cannot be guessed.
 pub(crate) fn secret() -> String {
     Alphanumeric.sample_string(&mut rand::rng(), SECRET_LEN)
 }
@@ -30,11 +30,11 @@ pub(crate) struct App<B: Backend> {
     pub(crate) limits: Limits,
     photographs: Mutex<HashMap<String, Photograph>>,
     sessions: Mutex<HashMap<String, Arc<Session<B>>>>,
-    /// Requests that compute or wait for it.
+    /// Permits for requests that compute or wait to compute.
     slots: Arc<Semaphore>,
-    /// Photographs that are on their way. A slow one must not keep others from computing.
+    /// Permits for uploads. They are separate, so that a slow upload does not keep other requests from computing.
     uploads: Arc<Semaphore>,
-    /// One evaluation at a time: it uses all cores. Waiting is in order.
+    /// Allows one evaluation at a time, because it uses all cores. Requests wait in order.
     compute: Semaphore,
 }
 
@@ -56,32 +56,32 @@ impl<B: Kernels> App<B> {
         }
     }
 
-    /// Takes the right to compute, or says that the server is busy.
+    /// Takes a permit to compute, or returns an error that the server is busy.
     pub(crate) fn slot(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let slot = self.slots.clone().try_acquire_owned();
         slot.map_err(|_| ApiError::Busy { seconds: 1 })
     }
 
-    /// Takes the right to send a photograph, or says that the server is busy.
+    /// Takes a permit to upload a photograph, or returns an error that the server is busy.
     pub(crate) fn upload(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let upload = self.uploads.clone().try_acquire_owned();
         upload.map_err(|_| ApiError::Busy { seconds: 1 })
     }
 
-    /// Waits for a turn to compute. It must be called on a thread that may block.
+    /// Waits for a turn to compute. Must be called on a thread that may block.
     pub(crate) fn turn(&self) -> SemaphorePermit<'_> {
         let turn = tokio::runtime::Handle::current().block_on(self.compute.acquire());
         turn.expect("the semaphore is never closed")
     }
 
-    /// Does one piece of work when it is its turn. It must be called on a thread that may block.
+    /// Waits for a turn, and does one piece of work. Must be called on a thread that may block.
     pub(crate) fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
         let _turn = self.turn();
         work()
     }
 
-    /// Does work of many steps. Between two of them others have their turn. `watch` is told of each step,
-    /// and returns whether to go on.
+    /// Does work that has many steps. Between two steps, other requests get a turn. `watch` is called after each
+    /// step and returns whether to continue.
     pub(crate) fn in_turns<T>(
         &self,
         mut watch: impl FnMut(usize, usize) -> bool,
@@ -123,15 +123,14 @@ impl<B: Kernels> App<B> {
 
     pub(crate) fn photograph(&self, id: &str) -> Result<Arc<RgbImage>, ApiError> {
         let mut photographs = locked(&self.photographs);
-        let error = || {
-            ApiError::NotFound("the photograph is gone: bring it to the studio again".to_owned())
-        };
+        let error = || ApiError::NotFound("the photograph is gone: upload it again".to_owned());
         let photograph = photographs.get_mut(id).ok_or_else(error)?;
         photograph.used = Instant::now();
         Ok(photograph.image.clone())
     }
 
-    /// Adds a session. If there are too many, the one that was idle longest goes, unless it is in use.
+    /// Adds a session. If there are too many, removes the session that was idle longest. If that one is in use,
+    /// returns an error that the server is busy.
     pub(crate) fn add_session(&self, session: Session<B>) -> Result<String, ApiError> {
         let mut sessions = locked(&self.sessions);
         let is_full = |sessions: &HashMap<String, Arc<Session<B>>>| {
@@ -160,19 +159,19 @@ impl<B: Kernels> App<B> {
     pub(crate) fn remove_session(&self, id: &str) -> Result<(), ApiError> {
         let removed = locked(&self.sessions).remove(id);
         let session = removed.ok_or_else(expired)?;
-        // Work that goes on ends.
+        // Ends the work that is still running.
         session.begin_work();
         Ok(())
     }
 
-    /// Drops what was not used for long, and what exceeds the memory. `current` is the session in use.
+    /// Removes expired photographs and sessions, and drops what exceeds the limits of memory. `current` is the session in use.
     pub(crate) fn tidy(&self, current: Option<&Arc<Session<B>>>) {
         let expiry = self.limits.idle;
         locked(&self.photographs).retain(|_, photograph| photograph.used.elapsed() < expiry);
         let mut sessions = locked(&self.sessions);
         sessions.retain(|_, session| session.idle() < expiry);
 
-        // The states of sessions that are not in use go first. They can be made again.
+        // The states of other sessions are dropped first, because they can be computed again.
         let is_current = |session: &Arc<Session<B>>| {
             current.is_some_and(|current| Arc::ptr_eq(current, session))
         };
@@ -189,7 +188,7 @@ impl<B: Kernels> App<B> {
         if let Some(current) = current {
             current.shrink(self.limits.state_bytes / 2);
         }
-        // Then the sessions whose pictures are too many.
+        // If the pictures still take too much memory, whole sessions are removed.
         let most = self.limits.picture_bytes as usize;
         let held = |sessions: &HashMap<String, Arc<Session<B>>>| -> usize {
             sessions
@@ -202,7 +201,7 @@ impl<B: Kernels> App<B> {
         }
     }
 
-    /// The number of sessions and of photographs.
+    /// Returns the number of sessions and of photographs.
     pub(crate) fn held(&self) -> (usize, usize) {
         (
             locked(&self.sessions).len(),
@@ -211,7 +210,7 @@ impl<B: Kernels> App<B> {
     }
 }
 
-/// The bytes of the photographs of sessions, each counted once.
+/// Returns the bytes of the photographs of sessions. Each photograph is counted once.
 fn photograph_bytes<'a, B: Kernels>(
     sessions: impl Iterator<Item = &'a Arc<Session<B>>>,
     new: &Session<B>,
@@ -250,5 +249,5 @@ fn remove_idlest<B: Kernels>(sessions: &mut HashMap<String, Arc<Session<B>>>) {
     }
 }
 
-/// How often the server looks for what has expired.
+/// The time between two removals of expired sessions and photographs.
 pub(crate) const TIDY_EVERY: Duration = Duration::from_secs(30);

@@ -13,7 +13,7 @@ use crate::error::ApiError;
 /// Loads a model when it is first used.
 type Loader<B> = Box<dyn Fn() -> Result<Model<B>, Error> + Send + Sync>;
 
-/// A model that the studio can offer, and how to load it.
+/// A model that the studio offers, and the function that loads it.
 ///
 /// # Examples
 ///
@@ -36,8 +36,8 @@ pub struct ModelSource<B: Backend> {
 }
 
 impl<B: Kernels> ModelSource<B> {
-    /// A model of this name for this task. `load` is called when the model is first used, and at most
-    /// once if it succeeds.
+    /// Creates a source of a model for a task. `load` is called when the model is first used. It is not called
+    /// again once it has succeeded.
     pub fn new(
         name: impl Into<String>,
         task: impl Into<TaskHandle>,
@@ -61,20 +61,20 @@ impl<B: Kernels> ModelSource<B> {
         }
     }
 
-    /// Sets the picture that the page offers as an example for this model. Otherwise it is a drawn scene.
+    /// Sets the example photograph that the page offers for this model. By default, it is a procedural scene.
     pub fn with_example(self, example: RgbImage) -> Self {
         let example = Some(example);
         Self { example, ..self }
     }
 }
 
-/// A model of the list, loaded or not.
+/// A model that the studio offers, which may not be loaded yet.
 pub(crate) struct Entry<B: Backend> {
     source: ModelSource<B>,
     loaded: OnceLock<Arc<Model<B>>>,
 }
 
-/// A model as the page is told of it.
+/// The description of a model that clients receive.
 #[derive(Serialize)]
 pub(crate) struct Card {
     id: usize,
@@ -83,9 +83,9 @@ pub(crate) struct Card {
     /// What the model does with a photograph.
     does: String,
     description: String,
-    /// Whether inputs can be made from true photographs.
+    /// Whether the task's inputs can be made from true photographs.
     degrades: bool,
-    /// Whether the photograph must be small, or be made so.
+    /// Whether the outputs are larger than the inputs. The photograph must then be small or be downsampled.
     enlarges: bool,
 }
 
@@ -105,7 +105,7 @@ impl<B: Kernels> Entry<B> {
         self.source.example.as_ref()
     }
 
-    /// Returns the model, and loads it first if it is not loaded.
+    /// Returns the model. Loads it first if necessary.
     pub(crate) fn model(&self) -> Result<Arc<Model<B>>, ApiError> {
         if let Some(model) = self.loaded.get() {
             return Ok(model.clone());
@@ -129,23 +129,25 @@ impl<B: Kernels> Entry<B> {
     }
 }
 
-/// Whether inputs of the task are made from photographs, and look different from them.
+/// Returns whether the task's inputs are made from photographs and look different from them.
 pub(crate) fn is_degradable(task: &TaskHandle) -> bool {
     !task.is_paired() && task.output_space() == OutputSpace::Rgb
 }
 
-/// Whether outputs are larger than inputs.
+/// Returns whether the task's outputs are larger than its inputs.
 pub(crate) fn is_enlarging(task: &TaskHandle) -> bool {
     task.input_size() == InputSize::Reduced
 }
 
-/// What a model of a task does with a photograph.
+/// Describes what a model of a task does with a photograph.
 fn does(task: &TaskHandle) -> &'static str {
     match task.name() {
         "colorization" => "Colors it. Only the lightness of the photograph is used.",
-        "super-resolution" => "Enlarges it. A large photograph is brought down first.",
+        "super-resolution" => "Enlarges it. A large photograph is downsampled first.",
         "decompression" => "Cleans it: removes the blocks and stains of strong JPEG compression.",
-        "night-to-day" => "Turns it into its counterpart, as by day what was taken by night.",
+        "night-to-day" => {
+            "Turns it into its counterpart, for example a photograph taken at night into one by day."
+        }
         _ => "Completes it.",
     }
 }

@@ -1,32 +1,32 @@
-//! Why a request failed, as the client is told.
+//! The errors of requests, as clients receive them.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// Why a request failed. Each is one sentence that names the field or thing at fault.
+/// Why a request failed. Each message is one sentence that names the field or thing at fault.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     /// The token is missing or wrong, or the request comes from another page.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// There is nothing of this name, or no longer.
+    /// The requested thing does not exist, or no longer exists.
     #[error("{0}")]
     NotFound(String),
-    /// A field that cannot be used.
+    /// A field of the request has a value that cannot be used.
     #[error("{field}: {reason}")]
     Field { field: &'static str, reason: String },
-    /// A body that is too large.
+    /// The body is too large.
     #[error("{0}")]
     TooLarge(String),
-    /// The server has as much to do as it takes.
+    /// The server does not accept more work at the moment.
     #[error("the studio is busy: try again in {seconds} s")]
     Busy { seconds: u64 },
     /// The client did not send its body in time.
     #[error("the body of the request did not arrive in time")]
     Slow,
-    /// A defect.
+    /// The program has a defect.
     #[error("internal: {0}")]
     Internal(String),
 }

@@ -1,4 +1,4 @@
-//! Who may talk to the server: a token on every call, and no page but its own.
+//! Checks every request: it must contain the token, and must not come from another page.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use axum::response::{IntoResponse, Response};
 
 use crate::error::ApiError;
 
-/// What is checked of every request.
+/// The values that every request is checked against.
 #[derive(Debug)]
 pub(crate) struct Guard {
     token: String,
-    /// Names of this computer by which it may be called, besides `localhost` and numbers.
+    /// The host names that are accepted in addition to `localhost` and numeric addresses.
     hosts: Vec<String>,
 }
 
@@ -29,10 +29,10 @@ impl Guard {
         // A page of another name that resolves to this computer (DNS rebinding) sends its own name.
         if !self.is_ours(host) {
             return Err(ApiError::Forbidden(
-                "this name is not one of the studio's: open the address that `chimle studio` printed",
+                "the studio is not served under this host name: open the address that `chimle studio` printed",
             ));
         }
-        // A browser says which page a request comes from.
+        // Browsers state which page a request comes from.
         if let Some(origin) = text(headers, &header::ORIGIN) {
             let of_this_page = ["http://", "https://"].iter().any(|scheme| {
                 origin
@@ -62,7 +62,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Whether a request for this host is meant for this computer.
+    /// Returns whether a host is a name or address of this computer.
     fn is_ours(&self, host: &str) -> bool {
         let name = match host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
@@ -76,11 +76,11 @@ impl Guard {
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    // A value that is no text is no value that is allowed.
+    // A value that is not text becomes `?`, which is never allowed.
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
-/// The token of a request: in the query of the address, or in the header `Authorization: Bearer`.
+/// Returns the token of a request: in the query of the address, or in the header `Authorization: Bearer`.
 fn token_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let query = uri.query().unwrap_or_default();
     let in_query = query
@@ -89,7 +89,7 @@ fn token_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     in_query.or_else(|| text(headers, &header::AUTHORIZATION)?.strip_prefix("Bearer "))
 }
 
-/// Compares in a time that does not depend on where the two differ.
+/// Compares two texts in a time that does not depend on where they differ.
 fn is_same(given: &[u8], expected: &[u8]) -> bool {
     let differences = given
         .iter()
@@ -98,7 +98,7 @@ fn is_same(given: &[u8], expected: &[u8]) -> bool {
     given.len() == expected.len() && differences == 0
 }
 
-/// Headers of every answer: the page may load nothing from elsewhere and be shown in no other page.
+/// The headers of every answer. The page may load nothing from elsewhere, and no other page may show it.
 const HEADERS: [(&str, &str); 6] = [
     (
         "content-security-policy",
@@ -112,7 +112,7 @@ const HEADERS: [(&str, &str); 6] = [
     ("x-frame-options", "DENY"),
 ];
 
-/// Checks a request before anything is done for it.
+/// Checks a request before it is processed, and adds the headers to the answer.
 pub(crate) async fn guarded(
     State(guard): State<Arc<Guard>>,
     request: Request,
@@ -129,7 +129,7 @@ pub(crate) async fn guarded(
             HeaderValue::from_static(value),
         );
     }
-    // What is served depends on the session. Pictures that never change say so themselves.
+    // By default, answers are not stored. Pictures that never change set their own header.
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));

@@ -1,7 +1,8 @@
 //! The studio: a local web page on which a person chooses among plausible pictures, level by level.
 //!
-//! [`Studio`] is a server with the models behind it. `chimle studio` runs it. A program of your own can run
-//! it with models of its own, or put its [`router`](Studio::router) next to other routes.
+//! [`Studio`] is the server, and a [`ModelSource`] is a model that it offers. `chimle studio` runs this server.
+//! Use the crate to serve models from a program of your own, or to put the [`router`](Studio::router) next to
+//! other routes. To make pictures level by level without a server, use `Model::draft` of `chimle-core`.
 //!
 //! The page is one client of an API under `/api`, which other programs can use; `docs/studio.md` describes
 //! its calls. The page is plain HTML, CSS and JavaScript inside the crate, and loads nothing from elsewhere.
@@ -26,9 +27,9 @@
 //!
 //! # Security
 //!
-//! Every call needs the token that [`Studio::address`] contains. The name by which the server is called
-//! must be `localhost`, a numeric address, or one that was [added](Studio::with_host), so a page of another
-//! name that resolves to this computer is refused. So are requests from other pages. What clients bring is
+//! Every request must contain the token of [`Studio::address`]. Its host must be `localhost`, a numeric
+//! address, or a name that was [added](Studio::with_host). A page of another name that resolves to this
+//! computer is therefore refused. Requests from other pages are refused too. The data that clients send is
 //! bounded by [`Limits`], stays in memory, and never becomes the name of a file.
 
 mod api;
@@ -53,37 +54,40 @@ use catalog::Entry;
 pub use catalog::ModelSource;
 use guard::Guard;
 
-/// What the server takes from clients, and what it keeps.
+/// Limits on what clients may send, and on what the server keeps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// The largest file of a photograph, in bytes.
+    /// The maximum size of a photograph's file, in bytes.
     pub upload_bytes: usize,
-    /// The most pixels of a photograph. A larger one is refused before it is decoded.
+    /// The maximum number of pixels of a photograph. A larger one is refused before it is decoded.
     pub pixels: u64,
-    /// The most pictures that one request asks for.
+    /// The maximum number of pictures that one request asks for.
     pub candidates: usize,
-    /// The longer side of previews, in pixels, if a client names none.
+    /// The default of the longer side of previews, in pixels.
     pub usual: u32,
-    /// The longest side of previews that a client may ask for, in pixels.
+    /// The maximum of the longer side of previews that a client may ask for, in pixels.
     pub largest: u32,
-    /// The most requests that compute or wait for it. Others are told that the server is busy.
+    /// The maximum number of requests that compute or wait to compute. Further requests are told that the server
+    /// is busy.
     pub requests: usize,
-    /// The most sessions.
+    /// The maximum number of sessions.
     pub sessions: usize,
-    /// The most pictures of one session.
+    /// The maximum number of pictures of one session.
     pub pictures: usize,
     /// The time after which a session or a photograph that is not used expires.
     pub idle: Duration,
-    /// How long a session counts as in use after its last request: it does not make room for others.
+    /// The time after its last request during which a session counts as in use. A session in use is not removed
+    /// to make room for others.
     pub in_use: Duration,
-    /// The most bytes of the states of the generator that all sessions keep together, by an estimate. Others
-    /// are computed again when they are needed.
+    /// The maximum size of the generator's states that all sessions keep together, in estimated bytes. States that
+    /// are not kept are computed again when they are needed.
     pub state_bytes: u64,
-    /// The most bytes of all pictures, as PNG.
+    /// The maximum size of all pictures as PNG, in bytes.
     pub picture_bytes: u64,
-    /// The most bytes of the photographs of all sessions, decoded; and of those that are brought to the server.
+    /// The maximum size of the decoded photographs of all sessions, in bytes. The same limit holds separately for
+    /// uploaded photographs.
     pub photograph_bytes: u64,
-    /// The most memory that a picture at full size may need, by the model's estimate.
+    /// The maximum memory that a picture at full size may need, in bytes that the model estimates.
     pub memory_bytes: u64,
 }
 
@@ -117,7 +121,7 @@ pub struct Studio<B: Backend> {
 }
 
 impl<B: Kernels> Studio<B> {
-    /// A server that offers these models, in this order, with a random token.
+    /// Creates a server that offers these models, in this order, with a random token.
     pub fn new(models: Vec<ModelSource<B>>) -> Self {
         Self {
             models,
@@ -132,26 +136,28 @@ impl<B: Kernels> Studio<B> {
         Self { limits, ..self }
     }
 
-    /// Sets the token instead of a random one.
+    /// Sets the token, which is random by default.
     ///
     /// # Panics
     ///
-    /// If it has fewer than 8 characters, or others than letters, digits, hyphens and underscores; see
-    /// [`is_token`].
+    /// If [`is_token`] rejects the token.
     pub fn with_token(self, token: impl Into<String>) -> Self {
         let token = token.into();
-        assert!(is_token(&token), "a token of letters and digits");
+        assert!(
+            is_token(&token),
+            "a token must have 8 to 256 letters, digits, hyphens and underscores"
+        );
         Self { token, ..self }
     }
 
-    /// Adds a name by which this computer is called, as in `studio.example.org`. Without it only
-    /// `localhost` and numeric addresses are answered.
+    /// Adds a host name of this computer, as in `studio.example.org`. Without one, only requests to `localhost`
+    /// and to numeric addresses are answered.
     pub fn with_host(mut self, name: impl Into<String>) -> Self {
         self.hosts.push(name.into());
         self
     }
 
-    /// Returns the address to open, with the token, if the server listens here.
+    /// Returns the address to open, with the token, for a server that listens at `listening`.
     pub fn address(&self, listening: SocketAddr) -> String {
         let (ip, port) = (listening.ip(), listening.port());
         let host = match ip {
@@ -201,7 +207,7 @@ impl<B: Kernels> Studio<B> {
     }
 }
 
-/// Returns whether a text can be a token: at least 8 letters, digits, hyphens and underscores.
+/// Returns whether a text can be a token: 8 to 256 letters, digits, hyphens and underscores.
 pub fn is_token(text: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     (8..=256).contains(&text.len()) && text.chars().all(is_allowed)

@@ -1,4 +1,4 @@
-//! Pictures that a client asks for, and how they are made.
+//! Makes the pictures that clients ask for.
 
 use axum::body::Bytes;
 use chimle_core::perceptual::ImageDistance;
@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::session::{Kind, NodeInfo, Session};
 
-/// What a client can ask for.
+/// A request for pictures.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "make", rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Make {
@@ -35,7 +35,7 @@ pub(crate) enum Make {
     Texture { node: usize, count: usize },
     /// The global codes of one picture and the local codes of another.
     Parts { tone: usize, texture: usize },
-    /// Pictures on the way from one to another.
+    /// Pictures between one picture and another.
     Between {
         from: usize,
         to: usize,
@@ -51,12 +51,12 @@ pub(crate) enum Make {
         #[serde(default = "usual_share")]
         share: f32,
     },
-    /// What the search finds for a reference.
+    /// The pictures that the search finds for a reference.
     Nearest {
         from: usize,
-        /// A photograph that was brought to the server.
+        /// The identifier of an uploaded photograph.
         reference: String,
-        /// The number of candidates per level.
+        /// The number of candidates at the first level that is searched. Finer levels have fewer.
         #[serde(default = "usual_pool")]
         pool: usize,
     },
@@ -74,35 +74,35 @@ fn usual_pool() -> usize {
     24
 }
 
-/// The most pictures to be like or unlike.
+/// The maximum number of pictures to be like, and to be unlike.
 const MOST_LIKED: usize = 16;
 /// The largest pool of a search.
 const MOST_POOL: usize = 256;
 
-/// What a client is told while pictures are made: one JSON object per line.
+/// A message to the client while pictures are made: one JSON object per line.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Told {
     /// A picture is ready.
     Node { node: NodeInfo },
-    /// How far the work is.
+    /// The progress of the work.
     Progress { done: usize, of: usize },
-    /// All is done.
+    /// All work is done.
     Done,
-    /// Newer work or the client ended this.
+    /// Newer work or the client ended this work.
     Stopped,
     /// The work failed.
     Error { error: String },
 }
 
-/// Where results go. An error means that nobody wants more of them.
+/// Receives results. An error means that nobody wants further results.
 pub(crate) trait Listener {
     fn tell(&mut self, told: &Told) -> Result<(), Stopped>;
-    /// Whether to go on.
+    /// Returns whether to continue.
     fn goes_on(&self) -> bool;
 }
 
-/// Nobody wants the results.
+/// Says that nobody wants the results.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
@@ -134,11 +134,12 @@ impl From<Error> for Ended {
     }
 }
 
-/// The pixels of a level that are evaluated in one turn. A coarse level has more candidates in a turn.
+/// The approximate number of pixels that are evaluated in one turn. A coarse level therefore evaluates more
+/// candidates per turn than a fine level.
 const PIXELS_IN_TURN: usize = 1 << 16;
 
 impl<B: Kernels> App<B> {
-    /// Checks a request, as far as this can be done at once.
+    /// Checks everything about a request that can be checked before the work begins.
     pub(crate) fn check(&self, session: &Session<B>, make: &Make) -> Result<(), ApiError> {
         let levels = session.model.config().levels();
         let most = self.limits.candidates;
@@ -156,7 +157,7 @@ impl<B: Kernels> App<B> {
         };
         if tree.len() + most > self.limits.pictures {
             let reason = format!(
-                "has as many pictures as it may have, {}: begin a new one",
+                "has no room for more pictures (the limit is {}): begin a new session",
                 self.limits.pictures
             );
             return Err(ApiError::field("session", reason));
@@ -227,7 +228,7 @@ impl<B: Kernels> App<B> {
         Ok(())
     }
 
-    /// Makes what a request asks for, and tells of each picture as soon as it is ready.
+    /// Makes the pictures that a request asks for, and sends each one as soon as it is ready.
     pub(crate) fn make(
         &self,
         session: &Session<B>,
@@ -339,7 +340,7 @@ impl<B: Kernels> App<B> {
         }
     }
 
-    /// Candidates of the next level, as many in a turn as fit it.
+    /// Makes candidates of the next level, as many per turn as fit.
     fn continued(
         &self,
         session: &Session<B>,
@@ -374,7 +375,7 @@ impl<B: Kernels> App<B> {
         Ok(())
     }
 
-    /// One picture whose code at each level is made of those of some others.
+    /// Makes a picture whose code at each level is computed from the codes of other pictures.
     fn edited(
         &self,
         session: &Session<B>,
@@ -389,7 +390,7 @@ impl<B: Kernels> App<B> {
                 .iter()
                 .map(|&node| session.draft(node))
                 .collect::<Result<_, _>>()?;
-            // As far as all of them are made.
+            // Only the levels that all of these pictures have.
             let levels = drafts.iter().map(Draft::level).min().unwrap_or(0);
             let codes: Vec<Code> = (0..levels)
                 .map(|level| {
@@ -435,7 +436,7 @@ impl<B: Kernels> App<B> {
         let reference = self.photograph(reference)?;
         let draft = self.in_turn(|| session.draft(from))?;
         let levels = session.model.config().levels() - draft.level();
-        // Fine levels take longer and differ less.
+        // Candidates of fine levels take longer to evaluate and differ less.
         let pools: Vec<usize> = (0..levels)
             .map(|level| (pool >> level).max(2).min(pool))
             .collect();
@@ -462,13 +463,13 @@ impl<B: Kernels> App<B> {
     }
 }
 
-/// A draft and its picture as PNG.
+/// Returns a draft together with its picture as PNG.
 fn with_png<B: Kernels>(draft: Draft<B>) -> Result<(Draft<B>, Bytes), ApiError> {
     let png = png(draft.picture(), Effort::Fast)?;
     Ok((draft, png))
 }
 
-/// How small a PNG is to be.
+/// How much effort is made to keep a PNG small.
 #[derive(Clone, Copy)]
 pub(crate) enum Effort {
     /// For the screen.
@@ -477,7 +478,7 @@ pub(crate) enum Effort {
     Small,
 }
 
-/// A picture as PNG.
+/// Encodes a picture as PNG.
 pub(crate) fn png(picture: &RgbImage, effort: Effort) -> Result<Bytes, ApiError> {
     let (compression, filter) = match effort {
         Effort::Fast => (CompressionType::Fast, FilterType::Sub),

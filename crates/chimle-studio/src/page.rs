@@ -1,10 +1,10 @@
-//! The page: files that are part of the program.
+//! The files of the page, which are compiled into the program.
 
 /// The page itself. `{token}` stands for the token of the request.
 pub(crate) const HTML: &str = include_str!("page/index.html");
 /// Its style.
 pub(crate) const STYLE: &str = include_str!("page/studio.css");
-/// Its script: the files in their order.
+/// Its script: all files, joined in their order.
 pub(crate) const SCRIPT: &str = concat!(
     "\"use strict\";\n",
     include_str!("page/api.js"),

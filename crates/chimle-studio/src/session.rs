@@ -1,4 +1,4 @@
-//! A photograph, a model, and the tree of pictures that were made of it.
+//! A session: a photograph, a model, and the tree of pictures made from the photograph.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,16 +12,16 @@ use serde::Serialize;
 
 use crate::error::ApiError;
 
-/// A session: everything that was made of one photograph with one model.
+/// A session: all pictures made from one photograph with one model.
 pub(crate) struct Session<B: Backend> {
     pub(crate) model: Arc<Model<B>>,
-    /// The number of the model in the list.
+    /// The index of the model in the list of models.
     pub(crate) model_id: usize,
     pub(crate) photograph: Arc<RgbImage>,
     pub(crate) config: DraftConfig,
-    /// (width, height) of its pictures.
+    /// The (width, height) of the session's pictures.
     size: (u32, u32),
-    /// Counts the requests for work: only the newest goes on.
+    /// The number of requests for work. Only the newest one continues.
     newest: AtomicU64,
     used: Mutex<Instant>,
     tree: Mutex<Tree<B>>,
@@ -30,26 +30,26 @@ pub(crate) struct Session<B: Backend> {
 /// The pictures of a session.
 pub(crate) struct Tree<B: Backend> {
     nodes: Vec<Node<B>>,
-    /// The last picture that was made at full size.
+    /// The last picture that was made at full size, and its number.
     full: Option<(usize, Bytes)>,
-    /// Counts how often nodes were used.
+    /// The number of uses of nodes so far. It orders them by their last use.
     clock: u64,
-    /// The next candidate index of a picture that is an edit of another.
+    /// The next candidate index for a picture that is an edit of another picture.
     next_index: u64,
 }
 
 /// A picture of a session.
 pub(crate) struct Node<B: Backend> {
     pub(crate) info: NodeInfo,
-    /// How it was made.
+    /// The layers that describe how the picture was made.
     pub(crate) layers: Vec<Layer>,
     pub(crate) png: Bytes,
-    /// The state to continue from. It can be dropped and made again.
+    /// The state to continue from. It can be dropped and computed again.
     draft: Option<Draft<B>>,
     used: u64,
 }
 
-/// How a picture came about.
+/// How a picture was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
@@ -64,22 +64,22 @@ pub(crate) enum Kind {
     Nearest,
 }
 
-/// A picture as the page is told of it.
+/// The description of a picture that clients receive.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct NodeInfo {
     pub(crate) id: usize,
-    /// The picture that it continues or changes; the photograph has none.
+    /// The picture that this picture continues or changes. The photograph has no parent.
     pub(crate) parent: Option<usize>,
     /// The number of levels evaluated.
     pub(crate) level: usize,
     pub(crate) kind: Kind,
-    /// The index of its candidate, counted from 1, where it has one.
+    /// The candidate's number, counted from 1, if the picture is a candidate.
     pub(crate) number: Option<u64>,
-    /// The distance from a reference.
+    /// The distance from the reference, if the search found the picture.
     pub(crate) distance: Option<f32>,
 }
 
-/// Where the indices of edits begin, so that they differ from those of candidates.
+/// The first index of edits. It is large, so that indices of edits differ from indices of candidates.
 const FIRST_EDIT: u64 = 1 << 32;
 
 impl<B: Kernels> Session<B> {
@@ -128,13 +128,13 @@ impl<B: Kernels> Session<B> {
         self.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns (width, height) of the pictures.
+    /// Returns the (width, height) of the pictures.
     pub(crate) fn size(&self) -> (u32, u32) {
         self.size
     }
 
-    /// Estimates the bytes of the state after a number of levels: what a level hands up, and the picture.
-    /// The state before the first level has the conditioning of all levels.
+    /// Estimates the bytes of the state after `level` levels: the features that are handed up, and the picture.
+    /// The state before the first level contains the conditioning of all levels instead of features.
     fn state_bytes(&self, level: usize) -> usize {
         let config = self.model.config();
         let levels = config.levels();
@@ -165,8 +165,8 @@ impl<B: Kernels> Session<B> {
             .sum()
     }
 
-    /// Drops states until they take at most so many bytes: first those that were used longest ago, last
-    /// that of the photograph.
+    /// Drops states until they take at most `most` bytes. The states that were used longest ago are dropped first,
+    /// and the photograph's state is dropped last.
     pub(crate) fn shrink(&self, most: u64) {
         let mut kept = self.kept_bytes();
         while kept > most {
@@ -189,17 +189,17 @@ impl<B: Kernels> Session<B> {
             .elapsed()
     }
 
-    /// Begins work, which ends all earlier work of the session.
+    /// Begins new work and returns its number. All earlier work of the session ends.
     pub(crate) fn begin_work(&self) -> u64 {
         self.newest.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// Whether no newer work has begun.
+    /// Returns whether no newer work has begun.
     pub(crate) fn is_newest(&self, work: u64) -> bool {
         self.newest.load(Ordering::SeqCst) == work
     }
 
-    /// Returns the draft of a picture. One that was dropped is made again.
+    /// Returns the draft of a picture. A draft that was dropped is computed again.
     pub(crate) fn draft(&self, id: usize) -> Result<Draft<B>, ApiError> {
         let layers = {
             let mut tree = self.tree();
@@ -215,14 +215,14 @@ impl<B: Kernels> Session<B> {
         Ok(self.tree().keep(id, draft))
     }
 
-    /// Begins again with the photograph. Drafts that were begun with what was dropped go with it.
+    /// Computes the photograph's draft again. All other drafts are dropped, because they began with the old one.
     fn begin_again(&self) -> Result<Draft<B>, Error> {
         let draft = self.model.draft(&self.photograph, self.config)?;
         self.tree().drop_drafts();
         Ok(draft)
     }
 
-    /// Returns a picture with these codes. It continues the picture that already has most of them.
+    /// Returns a draft with these codes. It continues the kept draft that already has the most of them.
     pub(crate) fn with_codes(&self, codes: &[Code]) -> Result<Draft<B>, ApiError> {
         let start = self.tree().deepest(codes);
         let start = match start {
@@ -238,7 +238,7 @@ impl<B: Backend> Tree<B> {
     ///
     /// # Errors
     ///
-    /// If the session has no picture of this number.
+    /// If the session has no picture with this number.
     pub(crate) fn node(&self, id: usize) -> Result<&Node<B>, ApiError> {
         let error = || ApiError::NotFound(format!("the session has no picture {id}"));
         self.nodes.get(id).ok_or_else(error)
@@ -260,13 +260,13 @@ impl<B: Backend> Tree<B> {
         Ok(node.draft.clone())
     }
 
-    /// Keeps a draft that was made again. If another request was faster, its draft is taken, so that all
-    /// drafts of a session were begun together.
+    /// Keeps a draft that was computed again, and returns it. If another request was faster, returns the draft of
+    /// that request, so that all drafts of a session share one beginning.
     fn keep(&mut self, id: usize, draft: Draft<B>) -> Draft<B> {
         self.nodes[id].draft.get_or_insert(draft).clone()
     }
 
-    /// The draft whose codes are the longest beginning of these.
+    /// Returns the draft whose codes are the longest beginning of `codes`.
     fn deepest(&self, codes: &[Code]) -> Option<Draft<B>> {
         let drafts = self.nodes.iter().filter_map(|node| node.draft.as_ref());
         let fitting =
@@ -274,7 +274,7 @@ impl<B: Backend> Tree<B> {
         fitting.max_by_key(|draft| draft.level()).cloned()
     }
 
-    /// Adds a picture.
+    /// Adds a picture, and returns its description.
     pub(crate) fn add(
         &mut self,
         parent: usize,
@@ -302,7 +302,7 @@ impl<B: Backend> Tree<B> {
         info
     }
 
-    /// The first index of a candidate that continues this picture and was not drawn yet.
+    /// Returns the first candidate index with which this picture was not continued yet.
     pub(crate) fn next_candidate(&self, parent: usize) -> u64 {
         let drawn = self
             .nodes
@@ -311,7 +311,7 @@ impl<B: Backend> Tree<B> {
         drawn.filter_map(|node| node.info.number).max().unwrap_or(0)
     }
 
-    /// Indices for edits, each given out once.
+    /// Returns new indices for edits. Each index is returned only once.
     pub(crate) fn edit_indices(&mut self, count: usize) -> Vec<u64> {
         let first = self.next_index;
         self.next_index += count as u64;
@@ -333,7 +333,7 @@ impl<B: Backend> Tree<B> {
         }
     }
 
-    /// Drops the draft that was used longest ago, and returns its level. That of the photograph is the last.
+    /// Drops the draft that was used longest ago, and returns its level. The photograph's draft is dropped last.
     fn drop_oldest(&mut self) -> Option<usize> {
         let kept = self.nodes.iter_mut().filter(|node| node.draft.is_some());
         let oldest = kept.min_by_key(|node| (node.info.level == 0, node.used))?;
@@ -341,13 +341,13 @@ impl<B: Backend> Tree<B> {
         Some(oldest.info.level)
     }
 
-    /// The levels of the drafts that are kept.
+    /// Returns the levels of the drafts that are kept.
     fn kept_levels(&self) -> Vec<usize> {
         let kept = self.nodes.iter().filter(|node| node.draft.is_some());
         kept.map(|node| node.info.level).collect()
     }
 
-    /// The bytes of all pictures.
+    /// Returns the bytes of all pictures.
     pub(crate) fn picture_bytes(&self) -> usize {
         let full = self.full.as_ref().map_or(0, |(_, png)| png.len());
         full + self.nodes.iter().map(|node| node.png.len()).sum::<usize>()

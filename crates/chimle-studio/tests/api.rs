@@ -1,4 +1,4 @@
-//! The API as a program uses it, and as one that means no good does.
+//! The API, as used by a normal program and by a hostile one.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ impl Answer {
         serde_json::from_slice(&self.body).expect("a body of JSON")
     }
 
-    /// The lines of a stream.
+    /// Returns the lines of a stream.
     fn lines(&self) -> Vec<Value> {
         let text = String::from_utf8(self.body.to_vec()).expect("text");
         text.lines()
@@ -50,7 +50,7 @@ impl Answer {
             .collect()
     }
 
-    /// The numbers of the pictures of a stream, which ended well.
+    /// Returns the numbers of the pictures of a stream, which must have ended with success.
     #[track_caller]
     fn pictures(&self) -> Vec<u64> {
         assert_eq!(self.status, StatusCode::OK, "{:?}", self.body);
@@ -148,7 +148,7 @@ impl Server {
         format!("/api/sessions/{}", answer.json()["id"].as_str().unwrap())
     }
 
-    /// Asks for pictures.
+    /// Requests pictures.
     fn make(&self, session: &str, request: Value) -> Answer {
         self.post(&format!("{session}/pictures"), request)
     }
@@ -164,7 +164,7 @@ impl Server {
     }
 }
 
-/// A model that colors, always with the same weights.
+/// Returns a colorization model, always with the same weights.
 fn colors() -> Model<Flex> {
     static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
         let folder = tempfile::tempdir().unwrap();
@@ -313,7 +313,7 @@ fn every_kind_of_change_makes_pictures_and_a_region_changes_nothing_else() {
     ] {
         let made = server.make(&session, request.clone()).pictures();
         assert_eq!(made.len(), count, "{request}");
-        // Each has a recipe that makes it again.
+        // Each picture has a recipe that reproduces it.
         for id in made {
             let recipe = server.get(&format!("{session}/pictures/{id}/recipe.json"));
             let recipe: Recipe = serde_json::from_slice(&recipe.body).unwrap();
@@ -548,7 +548,7 @@ fn uploads_and_sessions_are_bounded_and_expire() {
 
     let plain = RgbImage::from_pixel(64, 48, Rgb([90, 120, 40]));
     let [first, _, _] = [(); 3].map(|()| server.bring(&plain));
-    // The first photograph made room for the third.
+    // The first photograph was removed to make room for the third.
     let request = json!({ "photograph": first, "model": 0 });
     server
         .post("/api/sessions", request)
@@ -562,7 +562,7 @@ fn uploads_and_sessions_are_bounded_and_expire() {
             .count()
     };
     assert_eq!(exist(), 2);
-    // A session holds as many pictures as it may and no more.
+    // A session accepts pictures up to its limit.
     let session = &sessions[2];
     let more = json!({ "make": "continue", "from": 0, "count": 5 });
     assert_eq!(server.make(session, more.clone()).pictures().len(), 5);
@@ -616,7 +616,7 @@ fn newer_work_ends_older_work_and_so_does_the_client() {
     });
     assert_eq!(events.last().unwrap()["event"], "stopped");
     assert!(begun.elapsed() < Duration::from_secs(20));
-    // A session that ends takes its work with it.
+    // Ending a session also ends its work.
     assert_eq!(
         server.send(server.request("DELETE", &session, "")).status,
         StatusCode::NO_CONTENT
@@ -626,7 +626,7 @@ fn newer_work_ends_older_work_and_so_does_the_client() {
 
 #[test]
 fn states_that_were_dropped_are_made_again() {
-    // No state is kept for long.
+    // States are dropped at once.
     let server = Server::new(Limits {
         state_bytes: 0,
         ..Limits::default()
@@ -638,7 +638,7 @@ fn states_that_were_dropped_are_made_again() {
     let region =
         json!({ "make": "region", "node": finished, "mask": mask, "count": 1, "level": 2 });
     let edited = server.make(&session, region.clone()).pictures()[0];
-    // Another session takes the states of the first, the photograph's included.
+    // The states of the first session, including the photograph's, are dropped for another session.
     server.begin(&photograph);
     let other = server.begin(&photograph);
     server.finish(&other);

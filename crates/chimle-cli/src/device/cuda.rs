@@ -7,16 +7,16 @@ use cudarc::driver::{CudaContext, DriverError};
 
 use crate::device::{Device, Found};
 
-/// The GPU of that number.
+/// Returns the GPU with this number.
 pub fn device(index: usize) -> CudaDevice {
     CudaDevice::new(index)
 }
 
-/// All of them, in the driver's order; if there is none, why, and what to do.
+/// Lists all NVIDIA GPUs, in the driver's order. If there is none, the error says why and what to do.
 pub fn list() -> Result<Vec<Found>, String> {
-    // Without the driver's library its functions panic.
+    // The functions of cudarc panic if the driver's library is missing.
     let found = catch_unwind(found).map_err(|_| {
-        "there is no NVIDIA driver (libcuda): install it, or take --device cpu".to_owned()
+        "there is no NVIDIA driver (libcuda): install it, or use --device cpu".to_owned()
     })?;
     match found {
         Ok(found) if found.is_empty() => Err("the driver finds no NVIDIA GPU".to_owned()),

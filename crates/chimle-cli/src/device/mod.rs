@@ -1,4 +1,4 @@
-//! From the name of a device to a Burn backend: the one place where backends are named.
+//! Runs a command on the Burn backend of a device. No other module names a backend.
 
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -18,7 +18,7 @@ use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 use crate::error::Failure;
 use crate::{free_memory, output, panic};
 
-/// A device by its name on the command line.
+/// A device, as the command line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
     /// All cores of this computer.
@@ -49,7 +49,7 @@ impl FromStr for Devices {
             if std::mem::discriminant(device) != std::mem::discriminant(&devices[0]) {
                 let first = devices[0];
                 return Err(format!(
-                    "must all be of one kind, unlike {first} and {device}"
+                    "must all be of one kind, but {first} and {device} are not"
                 ));
             }
             if *device != Device::Cpu && devices[..index].contains(device) {
@@ -92,40 +92,40 @@ impl fmt::Display for Device {
     }
 }
 
-/// A device that is there.
+/// A device of this computer.
 #[derive(Debug)]
 pub struct Found {
     pub device: Device,
-    /// What its driver calls it.
+    /// The driver's name for the device.
     pub name: String,
-    /// Its memory in bytes, where that can be known.
+    /// Its memory in bytes, if known.
     pub memory: Option<u64>,
-    /// Whether it is a GPU indeed, and not a program that stands in for one.
+    /// Whether the device is a real GPU, not a program that imitates one.
     pub is_gpu: bool,
 }
 
-/// What all commands are told.
+/// The settings that all commands receive.
 #[derive(Clone, Copy, Debug)]
 pub struct Common {
-    /// The device it runs on.
+    /// The device that the command runs on.
     pub device: Device,
-    /// As given, if it was.
+    /// The value of `--seed`, if it was given.
     pub seed: Option<u64>,
-    /// Bytes that a batch may take.
+    /// The number of bytes that a batch may take.
     pub memory: u64,
 }
 
-/// Of a device whose memory is not known, and of the CPU, where larger batches are no faster.
+/// The memory for a batch on a device whose memory is not known, and on the CPU, where larger batches are not faster.
 const USUAL_MEMORY: u64 = 1 << 30;
 
 /// A command, written once for all backends.
 pub trait Command {
-    /// Whether it computes anything to speak of, so that a GPU is looked for.
+    /// Whether the command computes enough to look for a GPU.
     const COMPUTES: bool = true;
 
     fn run<B: TrainingBackend>(self, device: B::Device, common: Common) -> Result<(), Failure>;
 
-    /// Runs on several devices. Most commands take one, the first.
+    /// Runs the command on several devices. Most commands use only the first.
     fn run_on<B: TrainingBackend>(
         self,
         devices: Vec<B::Device>,
@@ -158,7 +158,7 @@ pub fn run_on(devices: &Devices, command: impl Command, seed: Option<u64>) -> Re
     on(&devices.0, command, seed)
 }
 
-/// The kinds of GPU that this build can use, each with those that are there or why there are none.
+/// Lists the kinds of GPU that this build can use. Each comes with the GPUs found, or the reason why there are none.
 pub fn gpus() -> Vec<(&'static str, Result<Vec<Found>, String>)> {
     vec![
         #[cfg(feature = "cuda")]
@@ -168,7 +168,7 @@ pub fn gpus() -> Vec<(&'static str, Result<Vec<Found>, String>)> {
     ]
 }
 
-/// The computer itself.
+/// Returns the CPU of this computer.
 pub fn cpu() -> Found {
     let system = System::new_with_specifics(
         RefreshKind::nothing()
@@ -185,9 +185,9 @@ pub fn cpu() -> Found {
     }
 }
 
-/// Whether a device passes its self-test; if not, why.
+/// Runs the self-test of a device. The error says why the device failed.
 pub fn works(device: Device) -> Result<(), String> {
-    // What a driver cannot do comes out of the GPU libraries as a panic.
+    // GPU libraries panic when a driver cannot do something.
     match catch_unwind(AssertUnwindSafe(|| on(&[device], SelfTest, None))) {
         Ok(result) => result.map_err(|failure| failure.to_string()),
         Err(_) => Err(panic::last()),
@@ -202,7 +202,7 @@ impl Command for SelfTest {
     }
 }
 
-/// The first GPU that works, or the CPU.
+/// Returns the first GPU that works, or else the CPU.
 fn best() -> Device {
     let found = gpus()
         .into_iter()
@@ -214,7 +214,10 @@ fn best() -> Device {
                 return device;
             }
             Err(reason) => {
-                output::complain("warning", format_args!("not on {device}, {name}: {reason}"));
+                output::complain(
+                    "warning",
+                    format_args!("{device}, {name}, is not used: {reason}"),
+                );
             }
         }
     }
@@ -253,7 +256,7 @@ fn on(devices: &[Device], command: impl Command, seed: Option<u64>) -> Result<()
     }
 }
 
-/// The numbers of GPUs of one kind.
+/// Returns the numbers of GPUs of one kind.
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 fn numbers(devices: &[Device]) -> impl Iterator<Item = usize> {
     devices.iter().map(|device| match device {
@@ -282,7 +285,7 @@ fn find(device: Device, index: usize, found: Result<Vec<Found>, String>) -> Resu
         Ok(found) => {
             let names = found.iter().map(|f| format!("{} ({})", f.device, f.name));
             let names: Vec<String> = names.collect();
-            format!("is not there; there is {}", names.join(", "))
+            format!("does not exist; this computer has {}", names.join(", "))
         }
         Err(reason) => reason,
     };

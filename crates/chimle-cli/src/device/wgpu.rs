@@ -6,7 +6,7 @@ use wgpu::{AdapterInfo, DeviceType, Instance, InstanceDescriptor};
 
 use crate::device::{Device, Found};
 
-/// The GPU of that number in the order of [`list`].
+/// Returns the GPU with this number in the order of [`list`].
 pub fn device(index: usize) -> WgpuDevice {
     let adapters = adapters();
     let Some(wanted) = adapters.get(index).map(|info| info.device_type) else {
@@ -25,7 +25,7 @@ pub fn device(index: usize) -> WgpuDevice {
     }
 }
 
-/// All of them, the likely fastest first; if there is none, why, and what to do.
+/// Lists all GPUs, those that are likely to be the fastest first. If there is none, the error says why and what to do.
 pub fn list() -> Result<Vec<Found>, String> {
     let found: Vec<Found> = adapters()
         .into_iter()
@@ -39,7 +39,7 @@ pub fn list() -> Result<Vec<Found>, String> {
         .collect();
     if found.is_empty() {
         return Err(format!(
-            "there is no GPU with a {} driver: install one, or take --device cpu",
+            "there is no GPU with a {} driver: install one, or use --device cpu",
             AutoGraphicsApi::backend()
         ));
     }

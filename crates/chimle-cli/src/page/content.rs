@@ -1,4 +1,4 @@
-//! What a page says in words and numbers.
+//! The text and the numbers of a page.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use chimle_core::evaluation::{Report, Subject, format_figure};
 use chimle_core::{DataSource, Event, RunConfig, Strategy};
 use chimle_show::Measure;
 
-/// The last part of a path.
+/// Returns the last part of a path.
 pub(super) fn name(run: &Path) -> String {
     let name = run.file_name().unwrap_or(run.as_os_str());
     name.to_string_lossy().into_owned()
 }
 
-/// What a run was told.
+/// Returns the settings of a run.
 pub(super) fn settings(config: &RunConfig) -> Vec<(String, String)> {
     let mut rows = rows([
         ("task", config.task.to_string()),
@@ -22,7 +22,7 @@ pub(super) fn settings(config: &RunConfig) -> Vec<(String, String)> {
     rows
 }
 
-/// Of that, what is about its training alone.
+/// Returns the settings of a run that concern only its training.
 pub(super) fn settings_of_training(config: &RunConfig) -> Vec<(String, String)> {
     let search = match &config.search.strategy {
         Strategy::Hierarchical { pools } => {
@@ -59,13 +59,13 @@ pub(super) fn settings_of_training(config: &RunConfig) -> Vec<(String, String)> 
     ])
 }
 
-/// What an evaluation was told.
+/// Returns the settings of an evaluation.
 pub(super) fn measured(model: &Path, data: &DataSource, report: &Report) -> Vec<(String, String)> {
     let mut told = vec![
         ("model", model.display().to_string()),
         ("measured on", source(data)),
         ("images", report.images.to_string()),
-        ("samples of each", report.samples.to_string()),
+        ("samples per image", report.samples.to_string()),
         ("distance measured", report.distance.clone()),
     ];
     if let Subject::Model {
@@ -85,7 +85,7 @@ fn source(source: &DataSource) -> String {
         DataSource::Pairs { input, output } => {
             format!("{} to {}", input.display(), output.display())
         }
-        DataSource::Procedural { scenes } => format!("{scenes} made-up scenes"),
+        DataSource::Procedural { scenes } => format!("{scenes} procedural scenes"),
     }
 }
 
@@ -98,7 +98,7 @@ fn rows<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> Vec<(String, S
     rows.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Every figure of a report.
+/// Returns every figure of a report.
 pub(super) fn measures(report: &Report) -> Vec<Measure> {
     let figures = report.figures().into_iter();
     let measures = figures.map(|(name, figure)| {
@@ -112,7 +112,7 @@ pub(super) fn measures(report: &Report) -> Vec<Measure> {
     measures.collect()
 }
 
-/// The last look at the held-out inputs in a run's log.
+/// Returns the figures of the last validation in a run's log.
 pub(super) fn last_validation(events: &[Event]) -> Vec<Measure> {
     let last = events.iter().rev().find_map(|event| match event {
         Event::Validated {

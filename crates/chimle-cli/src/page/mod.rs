@@ -1,4 +1,4 @@
-//! `chimle page`: what a run has learned, to look at. The same page ends a training and an evaluation.
+//! `chimle page`: writes a page that shows what a run has learned. Training and evaluation end with the same page.
 
 mod content;
 
@@ -18,18 +18,18 @@ use crate::error::Failure;
 use crate::progress::Counter;
 use crate::{flags, output, run_log};
 
-/// Inputs on a page, and samples of each, if nothing else is said.
+/// The default number of inputs on a page, and of samples per input.
 pub const INPUTS: usize = 16;
 pub const SAMPLES: usize = 8;
 
 /// The name of an evaluation's page.
 pub const PAGE: &str = "page.html";
 
-/// Writes a page on which a run can be looked at, and its curves.
+/// Writes an HTML page that shows the samples and curves of a run.
 ///
-/// One HTML file that needs no network: samples for each held-out input, the truth hidden until it is asked for; the
-/// curves, the settings and the measures. A favorite among the samples can be marked and saved. The curves are written
-/// into `plots/` too, as SVG and PNG.
+/// The page is one file that needs no network. It shows samples of held-out inputs, the curves, the settings and the
+/// measures. The truth is hidden until you ask for it. Favorite samples can be marked and saved. The curves are also
+/// written into `plots/`, as SVG and PNG.
 #[derive(Args)]
 #[command(after_help = "Example:\n  chimle page runs/color --samples 12")]
 pub struct Page {
@@ -37,15 +37,15 @@ pub struct Page {
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
-    /// Samples for each input
+    /// The number of samples per input
     #[arg(long, value_name = "N", default_value_t = SAMPLES, value_parser = flags::count::<usize>(flags::SAMPLES))]
     samples: usize,
 
-    /// Inputs shown
+    /// The number of inputs shown
     #[arg(long, value_name = "N", default_value_t = INPUTS, value_parser = flags::count::<usize>(flags::SAMPLES))]
     inputs: usize,
 
-    /// Where to write the page [default: page.html in the run's folder]
+    /// The file to write [default: page.html in the run's folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -73,9 +73,10 @@ impl Command for Page {
     }
 }
 
-/// Writes the page of a run, and its plots; where the page is (in the run's folder if `out` does not say).
+/// Writes the page and the plots of a run, and returns the path of the page. Without `out`, the page is written into
+/// the run's folder.
 ///
-/// The measures are those of `report`, else those of the last look at the held-out inputs.
+/// The measures are those of `report`, else those of the last validation.
 pub fn of_run(
     run: &RunFolder,
     config: &RunConfig,
@@ -101,8 +102,8 @@ pub fn of_run(
     Ok(path)
 }
 
-/// Writes the page of a model's evaluation. `data` is what it was measured on; of a run there are its settings and
-/// curves too.
+/// Writes the page of a model's evaluation. `data` is the data that the model was measured on. For the model of a run,
+/// the page also has the settings and curves of its training.
 pub fn of_evaluation(
     model: &Path,
     run: Option<&RunConfig>,
@@ -126,7 +127,7 @@ pub fn of_evaluation(
     output::save(page.html()?.as_bytes(), path)
 }
 
-/// An evaluation's input as a page shows it.
+/// Converts an input of an evaluation for a page.
 pub fn shown(kept: &SampledInput) -> Input {
     Input {
         name: kept.name.clone(),
@@ -136,7 +137,7 @@ pub fn shown(kept: &SampledInput) -> Input {
     }
 }
 
-/// Samples the inputs of some examples, of which those that have the same input follow each other.
+/// Samples the inputs of some examples. Examples that have the same input must follow each other.
 pub fn sampled<B: Kernels>(
     model: &Model<B>,
     examples: &[Example],
@@ -164,7 +165,7 @@ pub fn sampled<B: Kernels>(
     inputs
 }
 
-/// Whether two examples are observed outputs of one input.
+/// Returns whether two examples are observed outputs of one input.
 fn same_input(a: &Example, b: &Example) -> bool {
     a.input == b.input
 }

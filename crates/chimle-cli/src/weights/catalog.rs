@@ -1,8 +1,8 @@
-//! The files of weights that others publish and chimle uses.
+//! The published files of weights that chimle uses.
 
 /// A file on its publisher's site.
 pub struct Published {
-    /// What the command line calls it.
+    /// Its name on the command line.
     pub name: &'static str,
     /// What it is used for.
     pub purpose: &'static str,
@@ -32,7 +32,7 @@ pub const CATALOG: [Published; 7] = [
     },
     Published {
         name: "lpips-vgg16",
-        purpose: "its learned weights: --lpips",
+        purpose: "the learned weights of LPIPS on VGG16: --lpips",
         file: "lpips_v0.1_vgg.pth",
         url: "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/vgg.pth",
         bytes: 7_289,
@@ -50,7 +50,7 @@ pub const CATALOG: [Published; 7] = [
     },
     Published {
         name: "lpips-alexnet",
-        purpose: "its learned weights: --lpips",
+        purpose: "the learned weights of LPIPS on AlexNet: --lpips",
         file: "lpips_v0.1_alex.pth",
         url: "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/alex.pth",
         bytes: 6_009,
@@ -68,7 +68,7 @@ pub const CATALOG: [Published; 7] = [
     },
     Published {
         name: "lpips-squeezenet",
-        purpose: "its learned weights: --lpips",
+        purpose: "the learned weights of LPIPS on SqueezeNet 1.1: --lpips",
         file: "lpips_v0.1_squeeze.pth",
         url: "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/squeeze.pth",
         bytes: 10_811,
@@ -86,20 +86,20 @@ pub const CATALOG: [Published; 7] = [
     },
 ];
 
-/// The entry of a name.
+/// Returns the entry with this name.
 pub fn find(name: &str) -> Option<&'static Published> {
     CATALOG.iter().find(|published| published.name == name)
 }
 
-/// The entry of a name given on the command line.
+/// Parses a name given on the command line.
 pub fn parse(name: &str) -> Result<&'static Published, String> {
     find(name).ok_or_else(|| {
         let names: Vec<&str> = CATALOG.iter().map(|published| published.name).collect();
-        format!("there are {}", names.join(", "))
+        format!("must be one of {}", names.join(", "))
     })
 }
 
-/// A number of bytes as publishers give it, in thousands.
+/// Formats a number of bytes in decimal units, as publishers do.
 pub fn size(bytes: u64) -> String {
     match bytes {
         0..1_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),

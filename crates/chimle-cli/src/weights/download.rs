@@ -1,4 +1,4 @@
-//! One file from its publisher into the cache.
+//! Downloads one file from its publisher into the cache.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -14,13 +14,13 @@ use super::catalog::Published;
 use crate::error::Failure;
 use crate::progress::Counter;
 
-/// The server has so long to be reached, to answer, and to send each part.
+/// The time limit for reaching the server, for its answer, and for each part that it sends.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Slower than this in bytes per second on the whole, a download ends. (It goes on when it is run again.)
+/// The lowest average speed in bytes per second. A slower download is stopped. It continues when the command is run again.
 const SLOWEST: u64 = 20_000;
 const BUFFER: usize = 1 << 16;
 
-/// Whether the file is the one published.
+/// Checks that a file has the published checksum.
 pub fn check(published: &Published, path: &Path) -> Result<(), Failure> {
     let mut hash = Sha256::new();
     let mut file = File::open(path).map_err(Failure::file("read", path))?;
@@ -38,7 +38,7 @@ pub fn check(published: &Published, path: &Path) -> Result<(), Failure> {
         name: published.name,
         expected: published.sha256,
         found,
-        remedy: "remove it, and run this again",
+        remedy: "remove it and run this command again",
     })
 }
 
@@ -48,7 +48,7 @@ pub fn fetch(published: &Published, url: &str, path: &Path) -> Result<(), Failur
     let part = path.with_added_extension("part");
     let mut download = Download::open(published, &part)?;
     let finished = download.finish(url);
-    // Closed before it is renamed or removed, which not every system allows of an open file.
+    // The file is closed first, because not every system can rename or remove an open file.
     let Download {
         file, hash, held, ..
     } = download;
@@ -74,7 +74,7 @@ pub fn fetch(published: &Published, url: &str, path: &Path) -> Result<(), Failur
             name: published.name,
             expected: published.sha256,
             found,
-            remedy: "it was not kept",
+            remedy: "the download was discarded",
         });
     }
     fs::rename(&part, path)
@@ -82,11 +82,11 @@ pub fn fetch(published: &Published, url: &str, path: &Path) -> Result<(), Failur
         .map_err(Failure::file("write", path))
 }
 
-/// A file of which a part may be there.
+/// A download, of which a part may already exist.
 struct Download<'a> {
     published: &'a Published,
     file: File,
-    /// Of the bytes held.
+    /// The hash of the bytes held.
     hash: Sha256,
     held: u64,
 }
@@ -124,7 +124,7 @@ impl<'a> Download<'a> {
         if self.held == self.published.bytes {
             return Ok(());
         }
-        // Whatever it is, it is not the beginning of the file.
+        // A part that is longer than the file cannot be its beginning.
         if self.held > self.published.bytes {
             self.restart().map_err(|error| error.to_string())?;
         }
@@ -147,13 +147,15 @@ impl<'a> Download<'a> {
             self.held += bytes.len() as u64;
             counter.at(self.held as usize, published.bytes as usize);
             if self.held > published.bytes {
-                return Err(io::Error::other("it is longer than the file published"));
+                return Err(io::Error::other(
+                    "the download is longer than the published file",
+                ));
             }
             Ok(())
         });
         counter.clear();
         if self.held > self.published.bytes {
-            // It must not be in the way of the next attempt.
+            // The part must not block the next attempt.
             self.restart().map_err(|error| error.to_string())?;
         }
         received.map_err(|error| error.to_string())
@@ -168,8 +170,8 @@ impl<'a> Download<'a> {
     }
 }
 
-/// Asks for a file from byte `from` on, which must all be there within `limit`, trusting the certificates that the system trusts, or Mozilla's if it has none
-/// (as in small containers).
+/// Requests a file from byte `from` on. The whole answer must arrive within `limit`. The certificates of the system are
+/// trusted, or Mozilla's if the system has none (as in small containers).
 fn get(url: &str, from: u64, limit: Duration) -> Result<Response<Body>, ureq::Error> {
     match request(url, from, limit, RootCerts::PlatformVerifier) {
         Err(ureq::Error::Rustls(_)) => request(url, from, limit, RootCerts::WebPki),
@@ -199,7 +201,7 @@ fn request(
     request.call()
 }
 
-/// Hands on what `from` holds, part by part.
+/// Reads `from` to its end, and passes each part to `to`.
 fn copy(from: &mut impl Read, mut to: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {

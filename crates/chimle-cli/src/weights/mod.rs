@@ -1,5 +1,5 @@
-//! `chimle weights`: the networks that others publish, downloaded to a cache; and the files of weights that other
-//! commands are given, by path or by name.
+//! `chimle weights`: downloads published networks to a cache. Other commands find files of weights here, by path or by
+//! name.
 
 mod catalog;
 mod download;
@@ -12,14 +12,14 @@ use crate::error::Failure;
 use crate::{flags, output};
 use catalog::{CATALOG, Published, find, size};
 
-/// Names the folder that is used instead of the user's cache.
+/// The environment variable that names a folder to use instead of the user's cache.
 const CACHE_VARIABLE: &str = "CHIMLE_CACHE";
 
 /// Downloads the weights of published networks, for LPIPS and FID.
 ///
-/// Each file is checked (SHA-256) and kept in a cache: the folder `chimle` in the user's cache folder, or the one that
-/// the environment variable CHIMLE_CACHE names. Its path is printed. --perceptual, --lpips and --fid-weights take the
-/// name in place of the path. Without names, lists what there is.
+/// Each file is checked by its SHA-256 and kept in a cache: the folder `chimle` in the user's cache folder, or the folder
+/// that the environment variable CHIMLE_CACHE names. The path of each file is printed. --perceptual, --lpips and
+/// --fid-weights accept the name instead of the path. Without names, the command lists all files.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Weights {
@@ -27,7 +27,7 @@ pub struct Weights {
     #[arg(value_name = "NAME", value_parser = catalog::parse)]
     names: Vec<&'static Published>,
 
-    /// Take the files from this address instead of their publishers', under their names in the cache
+    /// Download from this address instead of from the publishers; the files there have the same names as in the cache
     #[arg(long, value_name = "URL", requires = "names")]
     mirror: Option<String>,
 }
@@ -86,13 +86,13 @@ fn list(folder: &Path) -> Result<(), Failure> {
             published.license
         ))?;
     }
-    output::say(format_args!("\nin {}", folder.display()))
+    output::say(format_args!("\nThe cache is {}", folder.display()))
 }
 
-/// The file that a flag means: a path, or the name of weights in the cache.
+/// Returns the file that a flag names: a path, or the name of weights in the cache.
 ///
 /// # Errors
-/// If it is a name, and the cache does not have it.
+/// If the flag gives the name of weights that are not in the cache.
 pub fn named(flag: &'static str, given: &Path) -> Result<PathBuf, Failure> {
     let published = given.to_str().and_then(find);
     let Some(published) = published.filter(|_| !given.exists()) else {

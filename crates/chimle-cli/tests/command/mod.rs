@@ -1,4 +1,4 @@
-//! Running the binary, and what the tests give it.
+//! Runs the binary, and makes the inputs of the tests.
 
 // Every test file compiles this module and uses its own part of it.
 #![allow(dead_code)]
@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// What a run of `chimle` left.
+/// The result of running `chimle`.
 pub struct Ran {
     pub status: i32,
     pub stdout: String,
@@ -22,7 +22,7 @@ pub fn chimle(folder: &Path, arguments: &str) -> Ran {
     chimle_with(folder, &arguments)
 }
 
-/// As [`chimle`], with arguments of any bytes.
+/// Runs `chimle` like [`chimle`], with arguments of any bytes.
 pub fn chimle_with(folder: &Path, arguments: &[&OsStr]) -> Ran {
     let output: Output = Command::new(env!("CARGO_BIN_EXE_chimle"))
         .current_dir(folder)
@@ -30,7 +30,7 @@ pub fn chimle_with(folder: &Path, arguments: &[&OsStr]) -> Ran {
         .args(arguments)
         .output()
         .expect("the binary runs");
-    // A path that is not UTF-8 is shown with signs in the place of its bytes.
+    // In a path that is not UTF-8, invalid bytes are shown as replacement characters.
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
     Ran {
         status: output.status.code().expect("it ends by itself"),
@@ -40,7 +40,7 @@ pub fn chimle_with(folder: &Path, arguments: &[&OsStr]) -> Ran {
 }
 
 impl Ran {
-    /// That it went well, without a word on standard error.
+    /// Checks that the command succeeded and wrote nothing to standard error.
     #[track_caller]
     pub fn succeeds(self) -> Self {
         assert_eq!(
@@ -57,14 +57,15 @@ impl Ran {
         self
     }
 
-    /// That it failed with exit status 2 because a flag's value cannot be, and said why.
+    /// Checks that the command failed with exit status 2 and a message about a flag that contains `word`.
     #[track_caller]
     pub fn fails_with_usage(self, word: &str) {
         assert_eq!(self.status, 2, "{}{}", self.stdout, self.stderr);
         assert!(self.stderr.contains(word), "{}", self.stderr);
     }
 
-    /// That it failed with exit status 1 and one line that names all of `words`, after warnings at most.
+    /// Checks that the command failed with exit status 1 and one line that contains all `words`. Only warnings may precede
+    /// that line.
     #[track_caller]
     pub fn fails_naming(self, words: &[&str]) {
         assert_eq!(self.status, 1, "{}{}", self.stdout, self.stderr);
@@ -93,12 +94,12 @@ impl Ran {
     }
 }
 
-/// An empty folder that is removed in the end.
+/// Returns an empty folder that is removed at the end.
 pub fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-/// A photograph of sorts, in the format that its name says.
+/// Writes an artificial photograph, in the format that its name says.
 pub fn photograph(path: PathBuf, width: u32, height: u32) {
     let color = |x: u32, y: u32| image::Rgb([(x * 7) as u8, (y * 5) as u8, (x * y) as u8]);
     image::RgbImage::from_fn(width, height, color)
@@ -106,7 +107,7 @@ pub fn photograph(path: PathBuf, width: u32, height: u32) {
         .expect("an image is written");
 }
 
-/// A run of a tiny colorization model in `folder/run`, of so many steps.
+/// Trains a tiny colorization model in `folder/run` for some steps.
 pub fn train(folder: &Path, steps: usize) {
     let flags = format!(
         "train --task colourization --data procedural --size 16 --steps {steps} {SMALL} --out run"

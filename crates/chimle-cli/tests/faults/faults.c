@@ -1,4 +1,4 @@
-// Makes system calls fail, or ends the process after one: loaded into chimle by LD_PRELOAD.
+// Makes a system call fail, or kills the process after one. It is loaded into chimle by LD_PRELOAD.
 //
 // Calls on files whose path contains FAULT_PATH are counted, from 1. The call number FAULT_AT fails with
 // the error FAULT_ERRNO without being made. If that is 0, it is made, and then the process is killed.
@@ -38,7 +38,7 @@ static int matches_file(int file) {
     return file >= 0 && file < MOST_FILES && watched[file];
 }
 
-// Counts a call. Returns whether it is to fail, or, by `dies`, whether the process is to die after it.
+// Counts a call. Returns whether the call must fail. Sets `dies` if the process must be killed after the call.
 static int fails(int *dies) {
     pthread_mutex_lock(&lock);
     long now = ++count;

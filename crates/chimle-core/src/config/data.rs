@@ -1,4 +1,4 @@
-//! The settings of a run's data, and how it is divided.
+//! The settings of a run's data, and its split into training and held-out inputs.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub struct DataConfig {
     pub height: usize,
     /// The width of the output in pixels.
     pub width: usize,
-    /// Whether photographs are cropped, flipped and transposed at random.
+    /// Whether photographs are cropped, flipped and, with `transpose`, transposed at random.
     pub augment: bool,
     /// The smallest random crop, relative to the largest crop that fits the photograph: above 0 and
     /// at most 1.
@@ -28,14 +28,15 @@ pub struct DataConfig {
     /// have an upright direction, such as landscapes, train better without it.
     #[serde(default = "transposes")]
     pub transpose: bool,
-    /// Other data to validate on. Without it, some inputs of `source` are held out.
+    /// Separate data to validate on. Without it, some inputs of `source` are held out for validation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<DataSource>,
-    /// The largest number of inputs to validate on. At most a tenth of `source` is held out.
+    /// The largest number of inputs to validate on. At most a tenth of the inputs of `source` is held
+    /// out.
     pub held_out: usize,
-    /// The number of threads that decode and degrade ahead of training.
+    /// The number of threads that decode and degrade images ahead of training.
     pub threads: usize,
-    /// The memory for decoded images in MiB. Images in it are not decoded again.
+    /// The size of the cache of decoded images in MiB. Images in the cache are not decoded again.
     #[serde(default = "usual_cache")]
     pub cache_mib: u64,
 }
@@ -44,14 +45,14 @@ fn usual_cache() -> u64 {
     256
 }
 
-/// The most threads that load examples.
+/// The largest number of threads that load examples.
 const MOST_THREADS: u64 = 1024;
 
-/// The most memory for decoded images in MiB: 1 PiB.
+/// The largest cache of decoded images in MiB: 1 PiB.
 const MOST_CACHE: u64 = 1 << 30;
 
 impl DataConfig {
-    /// Checks that the numbers are possible.
+    /// Checks that all numbers are within their bounds.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         check_count("data.threads", self.threads as u64, 1, MOST_THREADS)?;
         check_count("data.cache_mib", self.cache_mib, 0, MOST_CACHE)?;
@@ -73,7 +74,7 @@ fn transposes() -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DataSource {
-    /// A folder of photographs; for a paired task, of pairs (see [`Source::detect`]).
+    /// A folder of photographs. For a paired task, a folder of pairs (see [`Source::detect`]).
     Folder(#[serde(with = "crate::path_text")] PathBuf),
     /// Two folders whose files correspond by name.
     Pairs {
@@ -84,7 +85,7 @@ pub enum DataSource {
         #[serde(with = "crate::path_text")]
         output: PathBuf,
     },
-    /// Made-up scenes with known modes.
+    /// Procedural scenes with known modes.
     Procedural {
         /// The number of scenes.
         scenes: usize,
@@ -92,7 +93,7 @@ pub enum DataSource {
 }
 
 impl DataSource {
-    /// Returns the source as `chimle-data` knows it.
+    /// Returns the source as a [`Source`] of `chimle-data`.
     ///
     /// # Errors
     ///
@@ -109,21 +110,21 @@ impl DataSource {
     }
 }
 
-/// The inputs of a data set that are trained on, and those that are held out.
+/// The split of a data set's inputs into training inputs and held-out inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Split {
     /// Inputs to train on, in the data set's order.
     pub(crate) training: Vec<usize>,
-    /// Inputs to validate on, in the data set's order. If the set is too small to hold any out, this
-    /// is its first input, which is trained on too.
+    /// Inputs to validate on, in the data set's order. If the data set is too small to hold any input
+    /// out, this is its first input, which is also trained on.
     pub(crate) held_out: Vec<usize>,
 }
 
 impl Split {
-    /// Draws the held-out inputs by seed over the whole set.
+    /// Draws the held-out inputs from the whole data set with a seed.
     ///
-    /// Whether an input is held out depends on its identity, so an input that is added to the set or
-    /// removed from it changes the place of few others.
+    /// Whether an input is held out depends on its identity. Adding an input to the data set or removing
+    /// one therefore changes the split of few other inputs.
     pub(crate) fn draw(dataset: &Dataset, most: usize, seed: u64) -> Self {
         let count = (dataset.inputs() / 10).min(most);
         let mut by_chance: Vec<(u64, usize)> = (0..dataset.inputs())
@@ -136,13 +137,13 @@ impl Split {
         Self::of(by_chance.into_iter().map(|(_, input)| input), count)
     }
 
-    /// Holds out the end of the set, as runs of the first format did.
+    /// Holds out the inputs at the end of the data set, as runs of format 1 did.
     pub(crate) fn at_end(dataset: &Dataset, most: usize) -> Self {
         let count = (dataset.inputs() / 10).min(most);
         Self::of((0..dataset.inputs()).rev(), count)
     }
 
-    /// Trains on all inputs: other data are validated on.
+    /// Trains on all inputs, because the run has separate data to validate on.
     pub(crate) fn none_held_out(dataset: &Dataset) -> Self {
         Self {
             training: (0..dataset.inputs()).collect(),
@@ -150,7 +151,7 @@ impl Split {
         }
     }
 
-    /// Holds out the first `count` of the inputs.
+    /// Holds out the first `count` inputs of the iterator.
     fn of(inputs: impl Iterator<Item = usize>, count: usize) -> Self {
         let mut held_out: Vec<usize> = inputs.collect();
         let mut training = held_out.split_off(count);

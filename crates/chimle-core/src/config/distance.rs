@@ -16,23 +16,24 @@ pub enum DistanceConfig {
     L1,
     /// Mean squared difference.
     L2,
-    /// Laplacian pyramid. It needs no weights.
+    /// The distance between Laplacian pyramids. It needs no weights.
     LaplacianPyramid,
     /// LPIPS.
     Lpips {
         /// The network whose features are compared. The default is VGG16.
         #[serde(default)]
         backbone: Backbone,
-        /// The network's weights, torchvision's `.pth` or safetensors.
+        /// The file with the network's weights: torchvision's `.pth`, or safetensors.
         #[serde(alias = "vgg", with = "crate::path_text")]
         weights: PathBuf,
-        /// The linear weights of LPIPS for the network. Without them every feature counts the same.
+        /// The file with the linear weights of LPIPS for the network. Without it, all features have the
+        /// same weight.
         #[serde(default, with = "crate::path_text::option")]
         linear: Option<PathBuf>,
     },
-    /// The weighted sum of distances.
+    /// A weighted sum of distances.
     Sum(Vec<WeightedDistance>),
-    /// A distance of the program's own, by a name of its choice. The program gives the distance
+    /// The name of a custom distance. The calling program chooses the name, and passes the distance
     /// itself to [`Trainer::create_with`](crate::Trainer::create_with).
     Custom(String),
 }
@@ -43,7 +44,7 @@ pub enum DistanceConfig {
 pub struct WeightedDistance {
     /// The factor of the distance, a positive number.
     pub weight: f64,
-    /// The distance. It may not be a sum, nor a distance of the program's own.
+    /// The distance. It must not be a sum or a custom distance.
     pub distance: DistanceConfig,
 }
 
@@ -52,7 +53,8 @@ impl DistanceConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if a sum is empty, or has a term that it cannot have.
+    /// [`Error::Setting`] if a sum is empty, has a weight that is not positive, or contains a sum or a
+    /// custom distance.
     pub fn validate(&self) -> Result<(), Error> {
         let error = |reason: &str| {
             Err(Error::Setting {
@@ -77,12 +79,12 @@ impl DistanceConfig {
         Ok(())
     }
 
-    /// Loads the distance, with its weights from their files.
+    /// Creates the distance and loads its weights from their files.
     ///
     /// # Errors
     ///
-    /// Names the file of weights that is missing, damaged or another network's.
-    /// [`Error::Setting`] for a [`Custom`](Self::Custom) distance, which cannot be loaded.
+    /// If a file of weights is missing, is damaged, or belongs to another network. The error names the
+    /// file. [`Error::Setting`] for a [`Custom`](Self::Custom) distance, which cannot be loaded.
     pub fn load<B: Backend>(&self, device: &B::Device) -> Result<ImageDistance<B>, Error> {
         Ok(match self {
             Self::L1 => ImageDistance::L1,
@@ -151,8 +153,8 @@ impl DistanceConfig {
 
     /// Estimates how many bytes the distance takes, at its peak, for one image of this size.
     ///
-    /// For LPIPS these are two maps of the first convolutions and the features that are compared. For
-    /// a distance of the program's own nothing is known, and the estimate is 0.
+    /// The estimate for LPIPS covers two maps of the first convolutions and the features that are
+    /// compared. The estimate for a custom distance is 0, because nothing is known about it.
     pub fn bytes_per_image(&self, height: usize, width: usize) -> u64 {
         if let Self::Sum(terms) = self {
             let terms = terms.iter();
@@ -174,10 +176,10 @@ impl DistanceConfig {
         (4 * per_pixel * height * width) as u64
     }
 
-    /// Estimates how many bytes the features of one image of this size take. `None` for a distance of
-    /// the program's own, of which nothing is known.
+    /// Estimates how many bytes the features of one image of this size take. Returns `None` for a custom
+    /// distance, because nothing is known about it.
     pub(crate) fn feature_bytes(&self, height: usize, width: usize) -> Option<u64> {
-        // Values per pixel, in quarters.
+        // The number of values per pixel, times 4.
         let quarters = match self {
             Self::L1 | Self::L2 => 12,
             Self::LaplacianPyramid => 16,
@@ -197,7 +199,8 @@ impl DistanceConfig {
         Some((quarters * height * width) as u64)
     }
 
-    /// Returns the weights of VGG16, if the distance or a term of it compares its features.
+    /// Returns the file with the weights of VGG16, if the distance or one of its terms compares VGG16
+    /// features.
     pub fn vgg16_weights(&self) -> Option<&Path> {
         match self {
             Self::Lpips {
@@ -213,7 +216,7 @@ impl DistanceConfig {
     /// Returns whether the distance is a squared Euclidean distance between features.
     pub(crate) fn is_euclidean(&self) -> bool {
         match self {
-            // The search asks a distance of the program's own.
+            // The search itself asks a custom distance whether it is Euclidean.
             Self::L2 | Self::Lpips { .. } | Self::Custom(_) => true,
             Self::L1 | Self::LaplacianPyramid => false,
             Self::Sum(terms) => terms.iter().all(|term| term.distance.is_euclidean()),

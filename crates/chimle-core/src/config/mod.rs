@@ -1,4 +1,4 @@
-//! Everything needed to repeat a run, as it is in the run's `config.toml`.
+//! The configuration of a run: all settings needed to repeat the run, as stored in its `config.toml`.
 
 mod data;
 mod distance;
@@ -23,7 +23,7 @@ pub use training::{BatchOrder, Measure, SearchConfig, TrainingConfig};
 
 /// The format of a run folder that this version writes.
 ///
-/// Format 1 (version 0.1.0 and before) drew other rounds, codes and held-out inputs from the same
+/// Format 1 (version 0.1.0 and before) draws different rounds, codes and held-out inputs from the same
 /// seed. A run of format 1 can be sampled, evaluated and shown, but not resumed.
 pub(crate) const FORMAT: u32 = 2;
 
@@ -38,12 +38,12 @@ pub struct RunConfig<C = GeneratorConfig> {
     /// The version of the run folder's format.
     #[serde(default = "first_format")]
     pub format: u32,
-    /// What the generator is asked to do.
+    /// The task that the generator learns, such as colorization.
     pub task: TaskHandle,
     /// The seed of all randomness.
     pub seed: u64,
-    /// The run or the file of weights from which training starts. Without it, the generator starts
-    /// with fresh weights.
+    /// The run or the file of weights from which training starts. Without it, training starts from
+    /// random weights.
     #[serde(
         default,
         with = "crate::path_text::option",
@@ -63,7 +63,7 @@ pub struct RunConfig<C = GeneratorConfig> {
 }
 
 impl<C: NetworkConfig> RunConfig<C> {
-    /// Returns the same run with another generator.
+    /// Returns the same configuration with another generator.
     pub fn with_generator<D: NetworkConfig>(self, generator: D) -> RunConfig<D> {
         RunConfig {
             format: self.format,
@@ -78,16 +78,16 @@ impl<C: NetworkConfig> RunConfig<C> {
         }
     }
 
-    /// Reads a configuration.
+    /// Reads a configuration from a TOML file and [validates](Self::validate) it.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is not TOML, has a key that is unknown or missing, or says
-    /// something impossible. The error names the file and the key.
+    /// If the file cannot be read, is not TOML, has an unknown or missing key, or has a value that is not
+    /// allowed. The error names the file and the key.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
         let config: Self = toml::from_str(&text).map_err(|e| {
-            // The first line says where, the rest draws a picture of it.
+            // The message alone, without the excerpt of the file that `toml` prints around it.
             let place = e
                 .span()
                 .map(|span| text[..span.start].matches('\n').count() + 1);
@@ -106,16 +106,16 @@ impl<C: NetworkConfig> RunConfig<C> {
         Ok(config)
     }
 
-    /// Returns the text of a `config.toml`.
+    /// Returns the configuration as the text of a `config.toml`.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a configuration is plain data")
     }
 
-    /// Checks that a run can be made of the configuration.
+    /// Checks that the configuration describes a possible run.
     ///
     /// # Errors
     ///
-    /// Names the field and what it must be.
+    /// If a field has a value that is not allowed. The error names the field and the allowed values.
     pub fn validate(&self) -> Result<(), Error> {
         if self.format > FORMAT {
             return Err(Error::Setting {
@@ -160,13 +160,15 @@ impl<C: NetworkConfig> RunConfig<C> {
             .with_neighbors(self.search.neighbors.clone())
     }
 
-    /// Loads the examples to validate on, without augmentation. An example that cannot be read is
-    /// left out. They come from `data.validation` or are held out of `data.source`. In a set too small
-    /// to hold any out, this is its first input.
+    /// Loads the examples to validate on, without augmentation.
+    ///
+    /// The examples come from `data.validation`, or are held out of `data.source`. If the data set is too
+    /// small to hold any input out, the examples of its first input are returned. An example that cannot
+    /// be read is skipped.
     ///
     /// # Errors
     ///
-    /// As [`dataset`](Self::dataset); also if none can be read.
+    /// As [`dataset`](Self::dataset); also if no example can be read.
     pub fn held_out(&self) -> Result<Vec<Example>, Error> {
         let seed = derive(self.seed, Stream::Validation, 0);
         let (mut examples, mut last) = (Vec::new(), None);
@@ -194,7 +196,7 @@ impl<C: NetworkConfig> RunConfig<C> {
         }
     }
 
-    /// Divides the inputs of the data set into those to train on and those held out.
+    /// Splits the inputs of the data set into training inputs and held-out inputs.
     pub(crate) fn split(&self, dataset: &Dataset) -> Split {
         if self.data.validation.is_some() {
             Split::none_held_out(dataset)
@@ -205,7 +207,7 @@ impl<C: NetworkConfig> RunConfig<C> {
         }
     }
 
-    /// Opens the data set. The examples to train on and those held out are both in it.
+    /// Opens the data set. It contains both the training examples and the held-out examples.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Schedules that suit the presets of the network.
+//! The schedules for the presets of the network.
 
 use chimle_data::{Sizes, TaskHandle};
 use chimle_imle::{Neighbors, Objective, Strategy};
@@ -19,8 +19,8 @@ fn coarsest_side(preset: Preset) -> usize {
 }
 
 impl RunConfig {
-    /// Returns a preset's network with the schedule that suits it, on the procedural set, with the
-    /// Laplacian-pyramid distance.
+    /// Returns a configuration with the network and the schedule of a preset. The data are procedural
+    /// scenes, and the distance is the Laplacian pyramid.
     pub fn new(task: impl Into<TaskHandle>, preset: Preset) -> Self {
         let task = task.into();
         let mut generator = GeneratorConfig::preset(preset, architecture(&*task));

@@ -10,16 +10,16 @@ use crate::error::Error;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchConfig {
-    /// Hierarchical (CHIMLE) with its pools, or flat (cIMLE).
+    /// Hierarchical (CHIMLE) with a pool per level, or flat (cIMLE).
     pub strategy: Strategy,
-    /// The largest number of candidates evaluated in one batch. Fewer are, where memory is short.
+    /// The largest number of candidates evaluated in one batch. If memory is short, batches are smaller.
     pub chunk: usize,
-    /// How the nearest candidate of a pool is found. The default is exact.
+    /// How the nearest candidate of a pool is found. The default is the exact search.
     #[serde(default)]
     pub neighbors: Neighbors,
-    /// The number of candidates per level that follow each other and share the global part of their codes:
-    /// see [`GroupedPool`](chimle_imle::GroupedPool). The default is empty: all candidates differ in both
-    /// parts.
+    /// For each level, the number of consecutive candidates that share the global part of their codes; see
+    /// [`GroupedPool`](chimle_imle::GroupedPool). The default is empty: then every candidate has its own
+    /// global part and its own local part.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locals: Vec<usize>,
 }
@@ -28,23 +28,26 @@ pub struct SearchConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// The number of steps in all. With `passes`, it follows from the data.
+    /// The total number of steps. If `passes` is set, the number is computed from `passes` and the size of
+    /// the data set, and this field is ignored.
     pub steps: u64,
-    /// The number of passes over the data. Each has one search and `steps_per_search` steps per round.
-    /// (The authors' release: 20.) If it is absent, `steps` counts alone.
+    /// The number of passes over the data. A pass has one search and `steps_per_search` steps for each
+    /// round. (The authors' release: 20.) If it is absent, `steps` is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passes: Option<u64>,
-    /// The number of inputs in a round: they are drawn and searched together, each with all its
-    /// observed outputs, and then trained on. (The authors' release: 400.) The last round of a pass
-    /// over the data has what is left.
+    /// The number of inputs in a round. The inputs of a round are drawn and searched together, each with
+    /// all its observed outputs, and then trained on. (The authors' release: 400.) The last round of a
+    /// pass over the data has the remaining inputs.
     #[serde(alias = "share")]
     pub round: usize,
-    /// The number of steps between two searches. The codes are held. (The authors' release: 10,000.)
+    /// The number of steps between two searches. The chosen codes are held fixed during these steps. (The
+    /// authors' release: 10,000.)
     pub steps_per_search: u64,
     /// The number of examples in a step.
     pub batch: usize,
-    /// The number of parts in which a step's examples are evaluated, one after the other, to save
-    /// memory. The gradients are those of the whole batch, up to rounding.
+    /// The number of parts into which a step's examples are divided to save memory. The parts are evaluated
+    /// one after the other. The sum of their gradients equals the gradients of the whole batch up to
+    /// rounding.
     #[serde(default = "one")]
     pub accumulate: usize,
     /// The order in which the examples of a round make up its batches.
@@ -52,47 +55,48 @@ pub struct TrainingConfig {
     pub order: BatchOrder,
     /// The learning rate of Adam.
     pub learning_rate: f64,
-    /// The mapping networks learn at this multiple of the rate.
+    /// The learning rate of the mapping networks as a multiple of `learning_rate`.
     pub mapping_rate: f64,
-    /// The steps after which the rate is multiplied by `decay`.
+    /// The steps after which the learning rate is multiplied by `decay`.
     pub milestones: Vec<u64>,
-    /// The factor of the rate at each milestone.
+    /// The factor of the learning rate at each milestone.
     pub decay: f64,
-    /// The standard deviation of the noise added to chosen codes at every step; 0 for none.
+    /// The standard deviation of the noise added to the chosen codes at every step. 0 adds no noise.
     pub perturbation: f64,
-    /// Which levels count in the loss.
+    /// Which levels contribute to the loss.
     pub objective: Objective,
-    /// The decay of an exponential moving average of the weights, below 1. The average is what a
-    /// model of the run is made of. Without it, this is the newest weights.
+    /// The decay of an exponential moving average of the weights, at least 0 and below 1. A model of the
+    /// run has the averaged weights. Without this field, it has the newest weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average: Option<f64>,
-    /// The measure of the validation by which the best model is kept.
+    /// The validation measure that decides which model is kept as the best one.
     #[serde(default)]
     pub best_by: Measure,
-    /// The type of the local stream's maps: f32 or bf16.
+    /// The number type of the local stream's feature maps: f32 or bf16.
     #[serde(default)]
     pub precision: Precision,
-    /// Whether the backward pass computes the maps of each RRDB again instead of keeping them.
+    /// Whether the backward pass recomputes the feature maps of each RRDB instead of keeping them in
+    /// memory.
     #[serde(default)]
     pub recompute: bool,
     /// The number of steps between two checkpoints.
     pub checkpoint_every: u64,
     /// The number of steps between two validations.
     pub validate_every: u64,
-    /// The number of newest checkpoints that are kept.
+    /// The number of newest checkpoints that are kept. Older checkpoints are deleted.
     pub keep: usize,
 }
 
-/// The most steps of a run, and of anything counted in steps.
+/// The largest number of steps of a run, and of every interval counted in steps.
 pub(super) const MOST_STEPS: u64 = 1_000_000_000_000;
 
-/// The most examples of a step, and the most candidates evaluated at once.
+/// The largest number of examples in a step, and of candidates evaluated at once.
 pub(super) const MOST_ROWS: u64 = 1 << 16;
 
-/// The most examples of a round or of a procedural set, and the most candidates of a search.
+/// The largest number of inputs in a round, of procedural scenes, and of candidates in a pool.
 pub(super) const MOST_EXAMPLES: u64 = 10_000_000;
 
-/// Checks that a count is within its bounds.
+/// Checks that a count is from `least` to `most`.
 pub(super) fn check_count(
     field: &'static str,
     count: u64,
@@ -109,7 +113,7 @@ pub(super) fn check_count(
 }
 
 impl SearchConfig {
-    /// Checks that the numbers are possible.
+    /// Checks that all numbers are within their bounds.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         check_count("search.chunk", self.chunk as u64, 1, MOST_ROWS)?;
         let (field, largest) = match &self.strategy {
@@ -127,7 +131,7 @@ impl SearchConfig {
         };
         match &self.strategy {
             _ if self.locals.is_empty() => Ok(()),
-            Strategy::Flat { .. } => refuse("is for the hierarchical search alone"),
+            Strategy::Flat { .. } => refuse("can only be used with the hierarchical search"),
             Strategy::Hierarchical { pools } if pools.len() != self.locals.len() => {
                 refuse("must have one number per level")
             }
@@ -150,10 +154,11 @@ fn one() -> usize {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BatchOrder {
-    /// All examples are visited in a random order, then all of them again in another one.
+    /// All examples are visited in a random order. Each repetition has a new random order.
     #[default]
     Shuffled,
-    /// All examples are visited in the order in which the round drew them, again and again.
+    /// All examples are visited in the order in which the round drew them. Each repetition has the same
+    /// order.
     AsDrawn,
 }
 
@@ -161,18 +166,18 @@ pub enum BatchOrder {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
-    /// The distance of the nearest sample to the truth.
+    /// The distance from the nearest sample to the true image.
     #[default]
     Best,
-    /// The mean distance of the samples to the truth.
+    /// The mean distance from the samples to the true image.
     Mean,
     /// The Frechet distance, if it is measured; see [`SetValues`](crate::SetValues).
     Frechet,
 }
 
 impl TrainingConfig {
-    /// Changes the length of the schedule. The milestones are scaled with it. A schedule of no steps
-    /// keeps its milestones, so it can be made longer again.
+    /// Changes the length of the schedule and scales its milestones. With `steps` 0 the milestones stay as
+    /// they are, so the schedule can be made longer again.
     pub fn set_steps(&mut self, steps: u64) {
         if steps > 0 && self.steps > 0 {
             for milestone in &mut self.milestones {
@@ -184,8 +189,8 @@ impl TrainingConfig {
         self.passes = None;
     }
 
-    /// Computes the number of steps for a data set of `inputs` inputs to train on: with `passes`, as
-    /// many as they take.
+    /// Computes the number of steps for a data set with `inputs` training inputs: the steps of all
+    /// `passes` if that field is set, and `steps` otherwise.
     pub fn steps_for(&self, inputs: usize) -> u64 {
         let Some(passes) = self.passes else {
             return self.steps;
@@ -196,7 +201,7 @@ impl TrainingConfig {
             .saturating_mul(self.steps_per_search)
     }
 
-    /// Returns the learning rate of a step, counted from 0: multi-step decay.
+    /// Returns the learning rate of a step, counted from 0, by multi-step decay.
     pub fn rate_at(&self, step: u64) -> f64 {
         let passed = self
             .milestones
@@ -206,7 +211,7 @@ impl TrainingConfig {
         self.learning_rate * self.decay.powi(passed as i32)
     }
 
-    /// Checks that the numbers are possible.
+    /// Checks that all numbers are within their bounds.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         if self.precision == Precision::F16 {
             return Err(Error::Setting {
@@ -214,7 +219,7 @@ impl TrainingConfig {
                 reason: "must be f32 or bf16: gradients are too small for f16".to_owned(),
             });
         }
-        // What is above these numbers is a mistake. The sums of all of them fit 64 bits.
+        // A count above its bound is a mistake. The sum of all bounds fits into 64 bits.
         let counts = [
             ("training.round", self.round as u64, MOST_EXAMPLES),
             (
@@ -250,7 +255,7 @@ impl TrainingConfig {
         if self.accumulate > self.batch {
             return Err(Error::Setting {
                 field: "training.accumulate",
-                reason: format!("must be at most the batch, {}", self.batch),
+                reason: format!("must be at most the batch size, {}", self.batch),
             });
         }
         if let Some(decay) = self.average.filter(|decay| !(0.0..1.0).contains(decay)) {

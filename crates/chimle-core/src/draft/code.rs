@@ -1,4 +1,4 @@
-//! How the code of one level is made.
+//! Descriptions of how the code of one level is made.
 
 use burn::tensor::backend::Backend;
 use chimle_imle::{Candidate, CodePool, ExampleId, SeededPool};
@@ -7,61 +7,63 @@ use serde::{Deserialize, Serialize};
 use super::mask::Mask;
 use crate::error::Error;
 
-/// How the code of one level is made: drawn, or made from other codes.
+/// A description of how the code of one level is made: drawn, or made from other codes.
 ///
-/// It is a description. The values follow from it and from the seed, so a [`Recipe`](crate::Recipe) holds
-/// descriptions alone. A code has a global part, which acts on the whole picture (tone), and a local part,
-/// a map over the picture (texture); see [`Vary`](crate::Vary).
+/// The values of the code are computed from the description and the seed, so a [`Recipe`](crate::Recipe)
+/// contains only descriptions. A code has two parts. The global part acts on the whole picture (tone). The
+/// local part is a map over the picture (texture). See also [`Vary`](crate::Vary).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Code {
-    /// The candidate of this index in the pool of the level: the code that sample number `index` of
-    /// [`Model::sample`](crate::Model::sample) has with the same seed.
+    /// The candidate with this index in the pool of the level. Output number `index` of
+    /// [`Model::sample`](crate::Model::sample) with the same seed has the same code.
     Drawn(u64),
     /// The global part of one code and the local part of another.
     Parts {
-        /// Gives the global part: the tone.
+        /// The code that provides the global part (tone).
         global: Box<Code>,
-        /// Gives the local part: the texture.
+        /// The code that provides the local part (texture).
         local: Box<Code>,
     },
-    /// The local part of `inside` where a region touches the map, and the rest of `outside`.
+    /// The code `outside`, with the local part of `inside` where a region touches the map.
     Region {
         /// The region, in pixels of the picture.
         mask: Mask,
-        /// Gives the local part within the region.
+        /// The code that provides the local part inside the region.
         inside: Box<Code>,
-        /// Gives the global part, and the local part outside the region.
+        /// The code that provides the global part, and the local part outside the region.
         outside: Box<Code>,
     },
-    /// A code on the great circle between two codes (spherical interpolation), each part by itself.
+    /// A code on the great circle between two codes (spherical interpolation). The global part and the local
+    /// part are interpolated separately.
     Between {
         /// The code at `share` 0.
         from: Box<Code>,
         /// The code at `share` 1.
         to: Box<Code>,
-        /// How far to go, in [0, 1].
+        /// The position between the two codes, in [0, 1].
         share: f32,
     },
-    /// A code near the mean of some codes and away from that of others, varied by a drawn one.
+    /// A code near the mean of the codes in `like` and away from the mean of the codes in `unlike`, moved
+    /// toward the code `varied`.
     Mixed {
-        /// The codes to be like. At least one.
+        /// The codes that the result resembles. At least one.
         like: Vec<Code>,
-        /// The codes to be unlike.
+        /// The codes that the result differs from.
         unlike: Vec<Code>,
-        /// The code of the variation.
+        /// The code toward which the result is moved, for variation.
         varied: Box<Code>,
-        /// How far the variation goes, in [0, 1]: at 0 there is none.
+        /// How far the result is moved toward `varied`, in [0, 1]. At 0 there is no variation.
         share: f32,
     },
 }
 
-/// The weight of the codes to be unlike.
+/// The weight of the codes in `unlike` relative to the codes in `like`.
 const UNLIKE: f64 = 0.5;
 
-/// The most descriptions that one code may be made of.
+/// The largest number of descriptions that one code may consist of.
 const MOST_PARTS: usize = 1000;
-/// How deep descriptions may be nested.
+/// The largest depth of nested descriptions.
 const MOST_DEPTH: usize = 32;
 
 impl Code {
@@ -71,7 +73,7 @@ impl Code {
         Self::Parts { global, local }
     }
 
-    /// Returns the code with the local part of `inside` where `mask` touches the map.
+    /// Returns the code `outside`, with the local part of `inside` where `mask` touches the map.
     pub fn within(mask: Mask, inside: Self, outside: Self) -> Self {
         let (inside, outside) = (Box::new(inside), Box::new(outside));
         Self::Region {
@@ -81,18 +83,18 @@ impl Code {
         }
     }
 
-    /// Returns the code that lies `share` of the way from one code to another.
+    /// Returns the code at position `share` on the great circle between two codes.
     pub fn between(from: Self, to: Self, share: f32) -> Self {
         let (from, to) = (Box::new(from), Box::new(to));
         Self::Between { from, to, share }
     }
 
-    /// Checks numbers and sizes.
+    /// Checks the shares and the size of the description.
     ///
     /// # Errors
     ///
-    /// [`Error::Recipe`] if a share is not in [0, 1], there is nothing to be like, or the description is
-    /// made of more than 1000 others or nested more than 32 deep.
+    /// [`Error::Recipe`] if a share is not in [0, 1], if a `Mixed` code has an empty `like`, or if the
+    /// description consists of more than 1000 descriptions or is nested more than 32 levels deep.
     pub fn validate(&self) -> Result<(), Error> {
         let mut parts = 0;
         self.validate_at(MOST_DEPTH, &mut parts)
@@ -106,7 +108,9 @@ impl Code {
         };
         *parts += 1;
         if depth == 0 || *parts > MOST_PARTS {
-            return refused("a code is made of too many others: start again from a drawn one");
+            return refused(
+                "a code is made of too many other codes: start again from a drawn code",
+            );
         }
         let mut each = |code: &Self| code.validate_at(depth - 1, parts);
         let share = match self {
@@ -141,13 +145,13 @@ impl Code {
             }
         };
         if !(0.0..=1.0).contains(share) {
-            return refused(&format!("a share is {share}, it must be from 0 to 1"));
+            return refused(&format!("a share is {share}, but must be from 0 to 1"));
         }
         Ok(())
     }
 }
 
-/// Where the values of a level's codes come from.
+/// The source of the values of a level's codes.
 pub(crate) struct Values<'a, B: Backend> {
     pub(crate) pool: SeededPool,
     /// The level, from 0.
@@ -156,7 +160,7 @@ pub(crate) struct Values<'a, B: Backend> {
     pub(crate) len: usize,
     /// The number of global values at the beginning of a code.
     pub(crate) global: usize,
-    /// Height and width of the local map.
+    /// The height and the width of the local map.
     pub(crate) map: (usize, usize),
     pub(crate) device: &'a B::Device,
 }
@@ -166,7 +170,7 @@ impl<B: Backend> Values<'_, B> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if a region is asked for and the local part of the model's codes is no map.
+    /// [`Error::Setting`] if the code has a region, but the local part of the model's codes is not a map.
     pub(crate) fn of(&self, code: &Code) -> Result<Vec<f32>, Error> {
         Ok(match code {
             Code::Drawn(index) => self.drawn(ExampleId(0), *index),
@@ -187,7 +191,7 @@ impl<B: Backend> Values<'_, B> {
                 if !(self.len - self.global).is_multiple_of(touched.len()) {
                     return Err(Error::Setting {
                         field: "region",
-                        reason: "cannot be used: the local codes of this model are no maps"
+                        reason: "cannot be used: the local codes of this model are not maps"
                             .to_owned(),
                     });
                 }
@@ -227,7 +231,7 @@ impl<B: Backend> Values<'_, B> {
         })
     }
 
-    /// Draws the candidate of an index for an example.
+    /// Draws the candidate with an index for an example.
     pub(crate) fn drawn(&self, example: ExampleId, index: u64) -> Vec<f32> {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         let candidate = Candidate { example, index };
@@ -236,7 +240,7 @@ impl<B: Backend> Values<'_, B> {
         drawn.into_data().iter::<f32>().collect()
     }
 
-    /// Makes the global part, then the local part.
+    /// Makes the global part and the local part separately, and joins them.
     fn by_part(&self, codes: &[&[f32]], make: impl Fn(&[&[f32]]) -> Vec<f32>) -> Vec<f32> {
         let parts = [0..self.global, self.global..self.len];
         let made = parts.map(|part| {
@@ -252,8 +256,8 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
     products.sum()
 }
 
-/// Spherical interpolation (Shoemake 1985): a standard normal code turns into another, and every code on
-/// the way is about as probable as the two.
+/// Interpolates between two vectors on the great circle between them (spherical interpolation, Shoemake
+/// 1985). If both vectors are standard normal codes, the interpolated code is about as probable as they are.
 fn slerp(from: &[f32], to: &[f32], share: f32) -> Vec<f32> {
     let share = f64::from(share);
     let norms = (dot(from, from) * dot(to, to)).sqrt();
@@ -264,7 +268,7 @@ fn slerp(from: &[f32], to: &[f32], share: f32) -> Vec<f32> {
     };
     let angle = cosine.clamp(-1.0, 1.0).acos();
     let (first, second) = match angle.sin() {
-        // Of the same or of opposite direction: there is no great circle, or no single one.
+        // If both vectors have the same or opposite directions, the great circle between them is not unique.
         sine if sine < 1e-6 => (1.0 - share, share),
         sine => (
             ((1.0 - share) * angle).sin() / sine,
@@ -277,8 +281,8 @@ fn slerp(from: &[f32], to: &[f32], share: f32) -> Vec<f32> {
         .collect()
 }
 
-/// The mean of some codes less a part of the mean of others, as long as a standard normal code of its size
-/// is on average.
+/// Computes the mean of the codes in `like` minus [`UNLIKE`] times the mean of the codes in `unlike`. The
+/// result is scaled to the square root of its number of values, the typical norm of a standard normal code.
 fn direction(like: &[&[f32]], unlike: &[&[f32]]) -> Vec<f32> {
     let len = like[0].len();
     let mut sum = vec![0f64; len];

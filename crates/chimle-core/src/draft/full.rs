@@ -1,4 +1,4 @@
-//! A picture at the full size of its input.
+//! Making a draft's picture at the full size of its input.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -11,34 +11,36 @@ use crate::error::Error;
 use crate::generator::{ImageGenerator, NetworkConfig as _};
 use crate::model::Model;
 
-/// Rows of a photograph that are recolored at once.
+/// The number of rows of a photograph that are recolored at once.
 const STRIP: u32 = 64;
 
 impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
-    /// Makes a picture at the full size of its input.
+    /// Makes a draft's picture at the full size of its input.
     ///
-    /// If the input was not [brought down](super::DraftConfig::largest), this is the draft's picture. The
-    /// same is true of an input that was made by degrading a photograph. Otherwise it depends on the task:
+    /// If the input was not [brought down](super::DraftConfig::largest), or if it was made by degrading a
+    /// photograph, the result is the draft's own picture. Otherwise the result depends on the task:
     ///
-    /// - In colorization the colors of the draft are put on the lightness of the input; see
-    ///   [`Recoloring`]. The colors are those that were chosen.
-    /// - In other tasks all levels are evaluated for the whole input. The global codes are the same. The
-    ///   local codes are maps of the larger size, made so that their mean over each position of the small
-    ///   map follows the chosen code, and are standard normal as a whole. The picture resembles the chosen
-    ///   one, but is not the same in detail.
+    /// - In colorization, the colors of the draft are combined with the lightness of the input; see
+    ///   [`Recoloring`]. The colors stay the chosen ones.
+    /// - In other tasks, all levels are evaluated again for the whole input. The global codes stay the same.
+    ///   The local codes become larger maps. The mean of a larger map over each position of the chosen map
+    ///   follows the chosen code, and the larger map is standard normal. The picture therefore resembles
+    ///   the chosen one, but differs in detail. If the draft is not finished, its picture is enlarged
+    ///   instead.
     ///
-    /// `input` is what the draft was [begun](Model::draft) with. A draft does not keep it, because it can be
-    /// large.
+    /// `input` must be the image that the draft was [begun](Model::draft) with. A draft does not keep this
+    /// image, because it can be large.
     ///
-    /// A draft that is not finished is made at full size as far as it is: its picture is enlarged.
-    ///
-    /// `most_bytes` bounds the estimate of the memory. `watch` is told what is done, of how much, and
-    /// returns whether to go on.
+    /// `most_bytes` is the largest memory that the picture may take by the estimate of
+    /// [`bytes_per_sample`](Self::bytes_per_sample). `watch` is called with the number of finished parts and
+    /// the number of all parts. If it returns false, the work stops.
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`] if `watch` says so, [`Error::Setting`] if the input has another size or the picture would need more memory than
-    /// `most_bytes`, and as [`advance`](Self::advance).
+    /// - [`Error::Stopped`] if `watch` returns false.
+    /// - [`Error::Setting`] if the input has a different size, or if the picture would need more memory than
+    ///   `most_bytes`.
+    /// - Otherwise as [`advance`](Self::advance).
     pub fn finish(
         &self,
         draft: &Draft<B, G::State>,
@@ -54,7 +56,8 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         if !begun.input.has_size(input.dimensions()) {
             return Err(Error::Setting {
                 field: "input",
-                reason: "is not what the picture was begun with: its size differs".to_owned(),
+                reason: "is not the input that the picture was begun with: its size differs"
+                    .to_owned(),
             });
         }
         if begun.config.degrade || begun.worked == input.dimensions() {
@@ -76,7 +79,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
             return Err(Error::Setting {
                 field: "size",
                 reason: format!(
-                    "is {width}x{height}, for which about {} MiB of memory are needed, and {} MiB may be used",
+                    "is {width}x{height}, which needs about {} MiB of memory, but at most {} MiB may be used",
                     bytes >> 20,
                     most_bytes >> 20
                 ),
@@ -119,13 +122,13 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
                 };
                 let mut code = values(small).of(code)?;
                 let chosen = code.split_off(global);
-                // Example 0 is the input of the small maps.
+                // The chosen codes were drawn for example 0, so the fresh values are drawn for example 1.
                 let fresh = values(large).drawn(ExampleId(1), 0).split_off(global);
                 code.extend(finer(&chosen, small, fresh, large));
                 if code.len() != len {
                     return Err(Error::Setting {
                         field: "size",
-                        reason: "cannot be changed: the local codes of this model are no maps"
+                        reason: "cannot be changed: the local codes of this model are not maps"
                             .to_owned(),
                     });
                 }
@@ -168,10 +171,11 @@ fn recolored(
     Ok(RgbImage::from_raw(width, height, bytes).expect("three bytes for each pixel"))
 }
 
-/// A standard normal map of a larger size whose means follow a small one.
+/// Computes a larger standard normal map whose local means follow a small map.
 ///
-/// The mean of n independent standard normal values has variance 1/n. So the fresh values above each small
-/// position are moved until their mean is the small value divided by the root of n.
+/// Each position of the small map covers n positions of the larger map. The mean of n independent standard
+/// normal values has variance 1/n. The n fresh values are therefore shifted so that their mean is the small
+/// map's value divided by the square root of n.
 fn finer(
     small_values: &[f32],
     small: (usize, usize),
@@ -226,7 +230,7 @@ mod tests {
             mean.abs() < 0.15 && (0.8..1.2).contains(&variance),
             "{mean} {variance}"
         );
-        // Each small position has 5 x 3 positions.
+        // Each position of the small map covers 5 x 3 positions of the larger map.
         let block: f32 = (0..5)
             .flat_map(|y| (0..3).map(move |x| (y, x)))
             .map(|(y, x)| finer[y * 24 + x])

@@ -1,15 +1,15 @@
-//! Regions of a picture, painted by a person.
+//! Regions of a picture that a person paints.
 
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// A region of a picture: which of its pixels belong to it.
+/// A set of pixels of a picture.
 ///
-/// It is kept, and written into a [`Recipe`](crate::Recipe), as the lengths of runs: row by row from the
-/// upper left corner, first a run of pixels outside the region (which may be 0), then one inside, and so
-/// on in turn.
+/// A mask is stored, and written into a [`Recipe`](crate::Recipe), as the lengths of runs. The runs go row
+/// by row from the upper left corner. The first run counts pixels outside the mask and may be 0. The next
+/// run counts pixels inside, and so on in turn.
 ///
 /// # Examples
 ///
@@ -33,7 +33,7 @@ pub struct Mask {
     inside: Vec<bool>,
 }
 
-/// A mask as it is written.
+/// The serialized form of a mask.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -50,18 +50,19 @@ impl TryFrom<Written> for Mask {
     }
 }
 
-/// The most pixels of a mask.
+/// The largest number of pixels of a mask.
 const MOST_PIXELS: u64 = 1 << 26;
 
-/// What full weight is in [`Mask::softened`].
+/// The full weight in [`Mask::softened`].
 const WHOLE: u32 = 256;
 
 impl Mask {
-    /// Makes a mask from the lengths of its runs.
+    /// Creates a mask from the lengths of its runs.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if the mask has no pixels or more than 2^26, or the runs do not add up to them.
+    /// [`Error::Setting`] if the mask has no pixels or more than 2^26 pixels, or if the sum of the runs is
+    /// not the number of pixels.
     pub fn new(width: u32, height: u32, runs: Vec<u32>) -> Result<Self, Error> {
         let setting = |reason| Error::Setting {
             field: "mask",
@@ -70,13 +71,13 @@ impl Mask {
         let pixels = u64::from(width) * u64::from(height);
         if pixels == 0 || pixels > MOST_PIXELS {
             return Err(setting(format!(
-                "has {width}x{height} pixels, it must have 1 to {MOST_PIXELS}"
+                "has {width}x{height} pixels, but must have 1 to {MOST_PIXELS}"
             )));
         }
         let sum: u64 = runs.iter().map(|&run| u64::from(run)).sum();
         if sum != pixels {
             return Err(setting(format!(
-                "has runs of {sum} pixels in all, but {width}x{height} are {pixels}"
+                "has runs of {sum} pixels in total, but {width}x{height} is {pixels} pixels"
             )));
         }
         let mut inside = Vec::with_capacity(pixels as usize);
@@ -86,7 +87,7 @@ impl Mask {
         Ok(Self::from_pixels(width, height, inside))
     }
 
-    /// Makes a mask of the pixels (x, y) for which `inside` returns true.
+    /// Creates a mask from the pixels (x, y) for which `inside` returns true.
     ///
     /// # Panics
     ///
@@ -131,7 +132,7 @@ impl Mask {
     ///
     /// # Panics
     ///
-    /// If the mask does not have the pixel.
+    /// If the pixel lies outside the picture.
     pub fn contains(&self, x: u32, y: u32) -> bool {
         assert!(x < self.width && y < self.height, "a pixel of the mask");
         self.inside[y as usize * self.width as usize + x as usize]
@@ -142,8 +143,8 @@ impl Mask {
         self.runs.len() == 1
     }
 
-    /// Returns which cells of a coarser (or finer) grid over the same picture the region touches, row by
-    /// row.
+    /// Returns, for each cell of a grid over the same picture, whether the mask touches the cell. The grid
+    /// may be coarser or finer than the pixels. The cells are in row-major order.
     pub(crate) fn touched(&self, height: usize, width: usize) -> Vec<bool> {
         let mut touched = vec![false; height * width];
         let span = |cell: usize, cells: usize, pixels: usize| {
@@ -162,7 +163,7 @@ impl Mask {
         touched
     }
 
-    /// Returns the same region of a picture of another size.
+    /// Returns the same mask for a picture of a different size.
     pub(crate) fn resized(&self, width: u32, height: u32) -> Self {
         let place = |index: u32, of: u32, from: u32| {
             (u64::from(index) * u64::from(from) / u64::from(of)) as u32
@@ -172,9 +173,9 @@ impl Mask {
         })
     }
 
-    /// Returns the weight of each pixel: 0 outside and on the edge of the region, growing to 256 within
-    /// `radius` pixels of the edge. The region also ends softly where it is narrow. It does not end at
-    /// the border of the picture.
+    /// Returns the weight of each pixel. The weight is 0 outside and on the edge of the mask, and grows to
+    /// 256 within `radius` pixels of the edge. Narrow parts of the mask have soft edges too. The border of
+    /// the picture is not an edge.
     fn softened(&self, radius: u32) -> Vec<u32> {
         let (width, height) = (self.width as usize, self.height as usize);
         if radius == 0 {
@@ -184,7 +185,7 @@ impl Mask {
                 .map(|&inside| if inside { WHOLE } else { 0 })
                 .collect();
         }
-        // How many pixels of a window are inside: the sums of rows, then of columns.
+        // The number of inside pixels in the window around each pixel: sums along rows, then along columns.
         let counts: Vec<u32> = self.inside.iter().map(|&inside| inside.into()).collect();
         let radius = radius as usize;
         let mut by_row = vec![0; counts.len()];
@@ -212,12 +213,12 @@ impl Mask {
     }
 }
 
-/// The number of pixels within `radius` of `at` in a line.
+/// Returns the number of pixels within `radius` of `at` in a line of `len` pixels.
 fn extent(at: usize, len: usize, radius: usize) -> u64 {
     ((at + radius + 1).min(len) - at.saturating_sub(radius)) as u64
 }
 
-/// The sum of the values within `radius` of each place.
+/// Computes, for each position, the sum of the values within `radius`.
 fn windowed(values: &[u32], radius: usize, sums: &mut [u32]) {
     let mut sum: u32 = values[..radius.min(values.len())].iter().sum();
     for (at, written) in sums.iter_mut().enumerate() {
@@ -231,13 +232,13 @@ fn windowed(values: &[u32], radius: usize, sums: &mut [u32]) {
     }
 }
 
-/// A region with a soft edge, in which a new picture replaces an old one.
+/// A region of a picture, with a soft edge, in which a new picture replaces the old one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Region {
-    /// The region, in pixels of the picture.
+    /// The pixels of the region.
     pub mask: Mask,
-    /// How far inside its edge the new picture begins to show in full, in pixels.
+    /// The distance from the edge, in pixels, at which the new picture has full weight.
     pub softness: u32,
 }
 
@@ -245,7 +246,7 @@ pub struct Region {
 const MOST_SOFTNESS: u32 = 512;
 
 impl Region {
-    /// Makes a region whose edge has a softness of 1/32 of the picture's shorter side.
+    /// Creates a region whose edge has a softness of 1/32 of the picture's shorter side.
     pub fn new(mask: Mask) -> Self {
         let softness = (mask.width.min(mask.height) / 32).clamp(1, MOST_SOFTNESS);
         Self { mask, softness }
@@ -255,26 +256,28 @@ impl Region {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if the region is empty or of another size, or its edge too soft.
+    /// [`Error::Setting`] if the region is empty, if its size differs from the picture's size, or if its
+    /// edge is too soft.
     pub fn validate(&self, width: u32, height: u32) -> Result<(), Error> {
         let setting = |field, reason| Err(Error::Setting { field, reason });
         if self.mask.size() != (width, height) {
             let (mask_width, mask_height) = self.mask.size();
-            let reason =
-                format!("has {mask_width}x{mask_height} pixels, the picture {width}x{height}");
+            let reason = format!(
+                "has {mask_width}x{mask_height} pixels, but the picture has {width}x{height}"
+            );
             return setting("region.mask", reason);
         }
         if self.mask.is_empty() {
-            return setting("region.mask", "holds no pixel".to_owned());
+            return setting("region.mask", "contains no pixels".to_owned());
         }
         if self.softness > MOST_SOFTNESS {
-            let reason = format!("is {}, the most is {MOST_SOFTNESS}", self.softness);
+            let reason = format!("is {}, but must be at most {MOST_SOFTNESS}", self.softness);
             return setting("region.softness", reason);
         }
         Ok(())
     }
 
-    /// Returns the same region of a picture of another size.
+    /// Returns the same region for a picture of a different size.
     pub(crate) fn resized(&self, width: u32, height: u32) -> Self {
         let softness = u64::from(self.softness) * u64::from(width) / u64::from(self.mask.width);
         Self {
@@ -283,8 +286,8 @@ impl Region {
         }
     }
 
-    /// Puts `new` into `old` within the region. All other pixels of `old` stay as they are. Both have the
-    /// region's size.
+    /// Returns `old` with the region replaced by `new`. All other pixels of `old` keep their values. Both
+    /// pictures have the region's size.
     pub(crate) fn composite(&self, old: &RgbImage, new: &RgbImage) -> RgbImage {
         let mut composite = old.clone();
         let weights = self.mask.softened(self.softness);
@@ -312,7 +315,7 @@ mod tests {
         let json = serde_json::to_string(&mask).unwrap();
         assert_eq!(json, r#"{"width":5,"height":3,"runs":[6,3,6]}"#);
         assert_eq!(serde_json::from_str::<Mask>(&json).unwrap(), mask);
-        // Runs of no length are allowed and disappear.
+        // Runs of length 0 are accepted and removed.
         assert_eq!(Mask::new(5, 3, vec![6, 2, 0, 1, 6]).unwrap(), mask);
     }
 
@@ -341,7 +344,7 @@ mod tests {
     fn pixels_outside_stay_and_pixels_well_inside_are_new() {
         let old = RgbImage::from_pixel(40, 40, Rgb([10, 20, 30]));
         let new = RgbImage::from_pixel(40, 40, Rgb([210, 220, 230]));
-        // It reaches the left border.
+        // The mask reaches the left border.
         let mask = Mask::from_fn(40, 40, |x, y| x < 20 && (10..30).contains(&y));
         let region = Region { mask, softness: 4 };
         let composite = region.composite(&old, &new);

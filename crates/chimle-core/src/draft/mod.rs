@@ -1,9 +1,9 @@
-//! Pictures made level by level, by choice: what a person does in the place of the search.
+//! Pictures that a person makes level by level. The person chooses a candidate at each level, in place of
+//! the latent search.
 //!
-//! [`Model::draft`] begins a picture. [`Model::advance`] continues it by one level, with as many codes as
-//! there are candidates to choose from. A [`Draft`] keeps the generator's state, so what was chosen is
-//! never evaluated again. [`Draft::recipe`] writes down how a picture was made, and [`Model::follow`]
-//! makes it again.
+//! [`Model::draft`] begins a picture. [`Model::advance`] continues a picture by one level and returns one
+//! candidate for each code. A [`Draft`] keeps the generator's state, so the levels below are not evaluated
+//! again. [`Draft::recipe`] records how a picture was made, and [`Model::follow`] makes the picture again.
 
 mod code;
 mod full;
@@ -41,38 +41,40 @@ pub use recipe::{Layer, Recipe, RecipeInput};
 pub struct DraftConfig {
     /// The seed of the drawn codes.
     pub seed: u64,
-    /// The longer side in pixels to which larger inputs are brought down. `None` takes them as they are.
-    /// In colorization the generator sees the input at the size of its training anyway
-    /// ([`Scale`](crate::Scale)), and this is the size of the pictures.
-    /// [`Model::finish`] makes the picture at the size of the input.
+    /// The largest length of the longer side in pixels. Larger inputs are brought down to it. With `None`,
+    /// inputs keep their size.
+    ///
+    /// In colorization, this is the size of the draft's pictures; the generator still evaluates the input
+    /// at the size that the [`Scale`](crate::Scale) sets. [`Model::finish`] makes the picture at the full
+    /// size of the input.
     pub largest: Option<u32>,
-    /// Whether the input is a true photograph of which the task's input is to be made first: compressed,
-    /// or brought down. [`largest`](Self::largest) then bounds the photograph.
+    /// Whether the input is a true photograph that must first be degraded to an input of the task, such as
+    /// by compression. [`largest`](Self::largest) then bounds the photograph.
     pub degrade: bool,
 }
 
 /// A picture that is made level by level.
 ///
-/// A draft is cheap to clone: the input and its conditioning are shared. `S` is the state of the
+/// A draft is cheap to clone, because clones share the input and its conditioning. `S` is the state of the
 /// generator.
 #[derive(Clone, Debug)]
 pub struct Draft<B: Backend, S = State<B>> {
     begun: Arc<Begun<B>>,
-    /// At least one. The first makes the picture, each of the others a region of it.
+    /// At least one strand. The first strand makes the whole picture. Each of the others makes a region.
     strands: Vec<Strand<S>>,
     picture: Arc<RgbImage>,
 }
 
-/// What all drafts of one input share.
+/// The data that all drafts of one input share.
 #[derive(Debug)]
 struct Begun<B: Backend> {
     config: DraftConfig,
-    /// What recipes say of the input.
+    /// The description of the input in recipes.
     input: RecipeInput,
-    /// The size to which it was brought, before it was degraded.
+    /// The size (width, height) to which the input was brought down, before it was degraded.
     worked: (u32, u32),
     conditioned: Conditioned<B>,
-    /// The input as a picture, of the size of an output.
+    /// The input as a picture, at the size of an output.
     shown: RgbImage,
     levels: usize,
     task: String,
@@ -84,9 +86,9 @@ struct Begun<B: Backend> {
 struct Strand<S> {
     state: S,
     codes: Vec<Code>,
-    /// Where its picture shows; `None` for the first strand.
+    /// The region where the strand's picture is visible. `None` for the first strand.
     region: Option<Region>,
-    /// Its own picture, of the size of an output.
+    /// The strand's own picture, at the size of an output.
     picture: Arc<RgbImage>,
 }
 
@@ -101,27 +103,26 @@ impl<B: Backend, S: Clone> Draft<B, S> {
         self.level() == self.begun.levels
     }
 
-    /// Returns the code of each level so far. Of a picture with regions these are the codes of the newest
-    /// region.
+    /// Returns the code of each level evaluated so far. If the picture has regions, these are the codes of
+    /// the newest region.
     pub fn codes(&self) -> &[Code] {
         &self.strands[self.strands.len() - 1].codes
     }
 
-    /// Returns whether the picture has regions that were made by themselves; see
-    /// [`within`](Self::within).
+    /// Returns whether the picture has regions with codes of their own; see [`within`](Self::within).
     pub fn has_regions(&self) -> bool {
         self.strands.len() > 1
     }
 
-    /// Returns the picture as far as it is made, at the size of the finished one.
+    /// Returns the picture of the newest level, at the size of the finished picture.
     ///
-    /// The output of a coarse level is enlarged. In colorization its colors are put on the lightness of the
-    /// input in full resolution. Before the first level it is the input.
+    /// The output of a coarse level is enlarged. In colorization, its colors are combined with the lightness
+    /// of the input at the size of the finished picture. Before the first level, the picture is the input.
     pub fn picture(&self) -> &RgbImage {
         &self.picture
     }
 
-    /// Returns the input as a picture, at the size of the finished one.
+    /// Returns the input as a picture, at the size of the finished picture.
     pub fn input(&self) -> &RgbImage {
         &self.begun.shown
     }
@@ -131,20 +132,21 @@ impl<B: Backend, S: Clone> Draft<B, S> {
         self.begun.config
     }
 
-    /// Shows another picture of the same level within a region. All pixels outside the region stay exactly
-    /// as they are.
+    /// Replaces a region of the picture with the same region of `other`. All pixels outside the region keep
+    /// their values exactly.
     ///
-    /// If local codes are drawn again in a region only ([`Code::within`]), the network's picture also
-    /// changes outside of it: a little, because instance normalization takes its mean over the whole
-    /// picture and because convolutions reach across the edge. So the two pictures are made by themselves
-    /// and then put together, the new one with a soft edge that lies inside the region. The recipe has the
-    /// codes of both, and the region.
+    /// [`Code::within`] alone cannot do this. If only the local codes of a region change, the network's
+    /// picture also changes a little outside the region: instance normalization takes its mean over the
+    /// whole picture, and convolutions reach across the edge of the region. This function therefore
+    /// composites two complete pictures, with a soft edge that lies inside the region. The recipe records
+    /// the region and the codes of both pictures.
     ///
-    /// If the draft is continued, both are.
+    /// When the draft is advanced, both pictures are advanced.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if `other` is of another input or level, or the region does not fit the picture.
+    /// [`Error::Setting`] if the two drafts have different inputs or levels, if no level is evaluated yet,
+    /// if the picture already has 63 regions, or if the region does not fit the picture.
     pub fn within(&self, region: Region, other: &Self) -> Result<Self, Error> {
         let setting = |reason: &str| {
             Err(Error::Setting {
@@ -159,7 +161,7 @@ impl<B: Backend, S: Clone> Draft<B, S> {
             return setting("must be filled with a picture of the same level");
         }
         if self.strands.len() >= MOST_REGIONS {
-            return setting("cannot be added: a picture has at most 64");
+            return setting("cannot be added: a picture has at most 63 regions");
         }
         region.validate(self.picture.width(), self.picture.height())?;
         let newest = &other.strands[other.strands.len() - 1];
@@ -176,12 +178,12 @@ impl<B: Backend, S: Clone> Draft<B, S> {
         })
     }
 
-    /// Writes down how the picture was made.
+    /// Returns a recipe, which records how the picture was made.
     pub fn recipe(&self) -> Recipe {
         Recipe::new(&self.begun, self.layers())
     }
 
-    /// Returns the layers of the recipe: the picture, and the regions of it.
+    /// Returns the layers of the recipe: first the whole picture, then its regions.
     pub fn layers(&self) -> Vec<Layer> {
         let layer = |strand: &Strand<S>| Layer {
             codes: strand.codes.clone(),
@@ -191,26 +193,26 @@ impl<B: Backend, S: Clone> Draft<B, S> {
     }
 }
 
-/// The most regions of a picture, and the whole.
+/// The largest number of layers: the whole picture and its regions.
 const MOST_REGIONS: usize = 64;
 
-/// The draft of a model.
+/// The draft type of a model.
 type DraftOf<B, G> = Draft<B, <G as chimle_imle::StagedGenerator<B>>::State>;
 
 impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
-    /// Begins a picture for an input. Nothing is chosen yet.
+    /// Begins a picture for an input. No level is evaluated yet.
     ///
-    /// `input` is what [`sample`](Self::sample) takes, or a photograph with
-    /// [`DraftConfig::degrade`].
+    /// `input` is an input of the task, as in [`sample`](Self::sample). With [`DraftConfig::degrade`] it is
+    /// a true photograph.
     ///
     /// # Errors
     ///
     /// As [`sample`](Self::sample); also if the input is so small that the coarsest level would have a
-    /// single pixel, or inputs of the task cannot be made from photographs.
+    /// single pixel, or if `degrade` is set for a task whose inputs cannot be made from photographs.
     ///
     /// # Examples
     ///
-    /// Eight candidates of the coarsest level, and eight continuations of the third of them:
+    /// Eight candidates for the coarsest level, and eight continuations of the third candidate:
     ///
     /// ```
     /// use burn_flex::Flex;
@@ -283,15 +285,17 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         })
     }
 
-    /// Continues a picture by one level: one draft for each code. The levels below are not evaluated again.
+    /// Continues a picture by one level and returns one draft for each code. The levels below are not
+    /// evaluated again.
     ///
-    /// With the codes `Drawn(k)` at every level the finished picture is output number k of
+    /// If the code of every level is `Drawn(k)`, the finished picture equals output k of
     /// [`sample`](Self::sample) with the same seed, bit for bit.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if the draft is finished, [`Error::Recipe`] if a code is impossible, and
-    /// [`Error::OutOfMemory`].
+    /// - [`Error::Setting`] if the draft is finished.
+    /// - [`Error::Recipe`] if a code is not [valid](Code::validate).
+    /// - [`Error::OutOfMemory`] if the device cannot hold a single candidate.
     pub fn advance(
         &self,
         draft: &Draft<B, G::State>,
@@ -326,7 +330,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         Ok(drafts.into_iter().map(of_strands).collect())
     }
 
-    /// Continues a picture by several levels, one code for each.
+    /// Continues a picture by one level for each code.
     ///
     /// # Errors
     ///
@@ -401,7 +405,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         Ok(strands)
     }
 
-    /// The input that the task makes of a photograph.
+    /// Degrades a photograph to an input of the task.
     fn degraded(&self, photograph: &RgbImage) -> Result<Planes, Error> {
         let task = self.task();
         if task.is_paired() {
@@ -420,17 +424,18 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         let levels = self.config().levels();
         let sizes = Sizes::new(&**task, levels, height as usize, width as usize)?;
         let degraded = task.degrade(&photograph, &sizes, self.degradation_seed())?;
-        // As a program that reads the degraded picture would have it.
+        // Rounded to 8 bits, like a degraded picture that is read from a file.
         Ok(task.input_of_picture(&degraded.to_rgb())?)
     }
 
-    /// A random degradation is always the same one, as `chimle sample --degrade` has it.
+    /// Returns the seed of random degradations. It is constant, so an input is always degraded in the same
+    /// way, which is also the way of `chimle sample --degrade`.
     fn degradation_seed(&self) -> u64 {
         0
     }
 
-    /// Checks that the coarsest level has more than a single pixel, of which instance normalization leaves
-    /// nothing.
+    /// Checks that the coarsest level has more than one pixel. Instance normalization turns a single pixel
+    /// into 0.
     fn check_size(&self, input: &Planes) -> Result<(), Error> {
         let coarsest = match self.task().input_size() {
             InputSize::Reduced => 1,
@@ -444,14 +449,14 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     }
 }
 
-/// How outputs become pictures.
+/// The conversion of a level's outputs to pictures.
 struct Showing<'a> {
     task: &'a TaskHandle,
     /// The conditioning images.
     planes: &'a [Planes],
     /// (height, width) of an output of the last level.
     output: (usize, usize),
-    /// (height, width) to which outputs are cut.
+    /// (height, width) to which outputs are cropped.
     cut: (usize, usize),
     /// The input at the size of the picture.
     input: &'a RgbImage,
@@ -472,15 +477,16 @@ impl<'a> Showing<'a> {
         }
     }
 
-    /// Returns the output of a level, from 0, as it is shown: at the size of the finished picture.
+    /// Converts an output of a level to a picture at the size of the finished picture. Levels are counted
+    /// from 0.
     fn picture(&self, level: usize, output: Planes) -> RgbImage {
-        // A task sees the conditioning as far as the level has it.
+        // The task is given only the conditioning images up to this level.
         let seen = match self.task.input_size() {
             InputSize::Reduced => self.planes,
             InputSize::SameAsOutput => &self.planes[..=level],
         };
         let shown = self.task.show(seen, output);
-        // The part of a coarse output that belongs to the cut picture.
+        // The part of a coarse output that corresponds to the cropped picture.
         let part = |side: usize, cut: usize, all: usize| (side * cut).div_ceil(all).max(1);
         let small = crop(
             &shown,
@@ -510,7 +516,7 @@ fn too_small((width, height): (u32, u32), needed: u32) -> Error {
     })
 }
 
-/// The height and width of the local code of a level, from 0.
+/// Returns the height and the width of a level's local code. Levels are counted from 0.
 fn map_size(input_size: InputSize, sizes: &Sizes, level: usize) -> (usize, usize) {
     let (height, width) = sizes.targets()[level];
     match input_size {
@@ -519,7 +525,7 @@ fn map_size(input_size: InputSize, sizes: &Sizes, level: usize) -> (usize, usize
     }
 }
 
-/// The size of a picture whose longer side is brought down to `largest`.
+/// Returns the size of a picture after its longer side is brought down to `largest`.
 fn size_within((width, height): (u32, u32), largest: u32) -> (u32, u32) {
     let longer = width.max(height);
     if longer <= largest {
@@ -541,7 +547,7 @@ fn brought_down(picture: &RgbImage, largest: u32) -> Result<RgbImage, Error> {
     Ok(downsample(picture, width, height)?)
 }
 
-/// A picture at another size, smoothed.
+/// Resizes a picture with a smooth filter.
 fn enlarged(picture: &RgbImage, (width, height): (u32, u32)) -> RgbImage {
     if picture.dimensions() == (width, height) {
         return picture.clone();

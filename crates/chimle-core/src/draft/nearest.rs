@@ -1,4 +1,4 @@
-//! The picture nearest to a reference: the latent search, continued from a draft.
+//! The latent search from a draft: finding the picture nearest to a reference.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -13,35 +13,38 @@ use crate::error::Error;
 use crate::generator::ImageGenerator;
 use crate::model::{Model, extend};
 
-/// Candidates that are compared between two calls of `watch`.
+/// The number of candidates that are compared between two calls of `watch`.
 const AT_ONCE: usize = 8;
 
-/// What was found at one level.
+/// The result of the search at one level.
 #[derive(Clone, Debug)]
 pub struct Nearest<D> {
     /// The draft that continues with the nearest candidate.
     pub draft: D,
     /// The index of the candidate in the pool of the level.
     pub candidate: u64,
-    /// Its distance from the reference at the level's resolution.
+    /// The candidate's distance from the reference at the level's resolution.
     pub distance: f32,
 }
 
 impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
-    /// Continues a draft to the picture nearest to a reference, by the hierarchical search.
+    /// Continues a draft to the picture nearest to a reference, by hierarchical search. Returns the chosen
+    /// draft of each remaining level.
     ///
-    /// It is the search of training ([`Search`]) for one input and one observed output. At each level the
-    /// candidates 0 to `pools[level]` are compared, and the nearest is the prefix of the next level. `pools`
-    /// has a number for each level that is left. `reference` is brought to the size of the picture; if its
-    /// shape differs, the middle of it is taken.
+    /// This is the [`Search`] of training for one input and one observed output. `pools` has the number of
+    /// candidates for each remaining level. At each level, all candidates of the pool are compared with the
+    /// reference, and the nearest candidate is continued at the next level. `reference` is resized to the
+    /// size of the picture. If its aspect ratio differs, it is first cropped around its center.
     ///
-    /// `watch` is told how many candidates have been compared, of how many, and returns whether to go on.
-    /// The results are the chosen drafts, one for each level.
+    /// `watch` is called with the number of candidates compared so far and the number of all candidates. If
+    /// it returns false, the search stops.
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`] if `watch` says so, [`Error::Setting`] for a draft with regions,
-    /// [`Error::Search`] if there are not as many pools as levels left, a pool is empty, or a distance is not finite.
+    /// - [`Error::Stopped`] if `watch` returns false.
+    /// - [`Error::Setting`] if the draft has regions.
+    /// - [`Error::Search`] if the number of pools differs from the number of remaining levels, if a pool is
+    ///   empty, or if a distance is not finite.
     pub fn nearest<D>(
         &self,
         draft: &Draft<B, G::State>,
@@ -56,7 +59,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         if draft.has_regions() {
             return Err(Error::Setting {
                 field: "draft",
-                reason: "has regions: a search continues a picture without them".to_owned(),
+                reason: "has regions: only a picture without regions can be searched".to_owned(),
             });
         }
         let begun = &draft.begun;
@@ -113,7 +116,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         Ok(found)
     }
 
-    /// The reference at the resolution of each level.
+    /// Returns the reference at the resolution of each level.
     fn targets_of(
         &self,
         draft: &Draft<B, G::State>,
@@ -126,12 +129,12 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     }
 }
 
-/// The middle of a picture in another shape and size.
+/// Crops a picture around its center to the aspect ratio of `(width, height)`, and resizes it to this size.
 fn covering(picture: &RgbImage, (width, height): (u32, u32)) -> Result<RgbImage, Error> {
     let (w, h) = picture.dimensions();
     let (w, h) = (u64::from(w), u64::from(h));
     let (wide, high) = (u64::from(width), u64::from(height));
-    // The largest part of the wanted shape.
+    // The largest part with the target's aspect ratio.
     let (part_w, part_h) = match w * high >= h * wide {
         true => ((h * wide / high).max(1), h),
         false => (w, (w * high / wide).max(1)),
@@ -145,7 +148,8 @@ fn covering(picture: &RgbImage, (width, height): (u32, u32)) -> Result<RgbImage,
     Ok(downsample(&part, width, height)?)
 }
 
-/// The next level of a generator, as a generator of one level whose conditioning is the state below.
+/// A generator with one level: the next level of another generator. Its conditioning is the other generator's
+/// state.
 struct OneLevel<'a, G> {
     generator: &'a G,
 }
@@ -181,7 +185,7 @@ impl<B: Backend, G: StagedGenerator<B>> StagedGenerator<B> for OneLevel<'_, G> {
     }
 }
 
-/// The candidates of a level from a given one.
+/// The candidates of a level from index `start` on.
 struct Later {
     pool: SeededPool,
     level: usize,

@@ -1,4 +1,4 @@
-//! How a picture was made, to make it again.
+//! Recipes: records of how a picture was made, from which it can be made again.
 
 use burn::tensor::backend::Backend;
 use image::RgbImage;
@@ -15,10 +15,10 @@ use crate::model::Model;
 /// The format of recipes that this version writes and reads.
 const FORMAT: u32 = 1;
 
-/// How a picture was made: the model, the input, and the code of each level.
+/// A record of how a picture was made: the model, the input, and the code of each level.
 ///
-/// It is plain data, a JSON file of a few kilobytes. [`Model::follow`] makes the same picture of it again,
-/// bit for bit on the CPU.
+/// A recipe is plain data, such as a JSON file of a few kilobytes. [`Model::follow`] makes the same picture
+/// from the recipe and the input. On the CPU, the picture is the same bit for bit.
 ///
 /// # Examples
 ///
@@ -49,11 +49,12 @@ pub struct Recipe {
     pub model: Option<String>,
     /// The name of the task.
     pub task: String,
-    /// What the picture was made of.
+    /// The input of the picture.
     pub input: RecipeInput,
     /// The seed of the drawn codes.
     pub seed: u64,
-    /// The first layer makes the picture. Each of the others makes a region of it, in this order.
+    /// The layers, in the order in which they are composited. The first layer makes the whole picture. Each
+    /// of the others makes a region.
     pub layers: Vec<Layer>,
 }
 
@@ -61,15 +62,15 @@ pub struct Recipe {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecipeInput {
-    /// The SHA-256 of the decoded pixels in hexadecimal: three bytes each, row by row.
+    /// The SHA-256, in hexadecimal, of the decoded pixels: three bytes per pixel, row by row.
     pub sha256: String,
     /// The width in pixels.
     pub width: u32,
     /// The height in pixels.
     pub height: u32,
-    /// [`DraftConfig::largest`].
+    /// The value of [`DraftConfig::largest`].
     pub largest: Option<u32>,
-    /// [`DraftConfig::degrade`].
+    /// The value of [`DraftConfig::degrade`].
     pub degrade: bool,
 }
 
@@ -90,13 +91,13 @@ impl RecipeInput {
     }
 }
 
-/// A picture, or a region of one.
+/// One layer of a recipe: the whole picture, or a region.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layer {
     /// How the code of each level is made, coarse to fine.
     pub codes: Vec<Code>,
-    /// Where the layer shows. The first layer has no region: it shows everywhere.
+    /// The region where the layer is visible. The first layer has no region and covers the whole picture.
     pub region: Option<Region>,
 }
 
@@ -112,22 +113,22 @@ impl Recipe {
         }
     }
 
-    /// Checks that the recipe is whole and is for a model of `levels` levels.
+    /// Checks that the recipe is complete and fits a model with `levels` levels.
     ///
     /// # Errors
     ///
-    /// [`Error::Recipe`], naming what is wrong.
+    /// [`Error::Recipe`] with the reason.
     pub fn validate(&self, levels: usize) -> Result<(), Error> {
         let refused = |reason: String| Err(Error::Recipe { reason });
         if self.format != FORMAT {
             return refused(format!(
-                "its format is {}, this version reads {FORMAT}",
+                "its format is {}, but this version reads format {FORMAT}",
                 self.format
             ));
         }
         if self.layers.is_empty() || self.layers.len() > MOST_REGIONS {
             return refused(format!(
-                "it has {} layers, it must have 1 to {MOST_REGIONS}",
+                "it has {} layers, but must have 1 to {MOST_REGIONS}",
                 self.layers.len()
             ));
         }
@@ -135,13 +136,14 @@ impl Recipe {
             let found = layer.codes.len();
             if found == 0 || found > levels || found != self.layers[0].codes.len() {
                 return refused(format!(
-                    "layer {} has codes of {found} levels, the model has {levels}",
+                    "layer {} has codes for {found} levels: all layers must have the same number of levels, \
+                     from 1 to the model's {levels}",
                     index + 1
                 ));
             }
             if layer.region.is_some() != (index > 0) {
                 return refused(format!(
-                    "layer {}: all layers but the first have a region",
+                    "layer {}: every layer except the first must have a region, and the first must not",
                     index + 1
                 ));
             }
@@ -151,27 +153,27 @@ impl Recipe {
     }
 }
 
-/// The SHA-256 of the pixels of an image.
+/// Computes the SHA-256 of an image's pixels.
 fn checksum_of_pixels(image: &RgbImage) -> String {
     let digest = Sha256::digest(image.as_raw());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
-    /// Makes the picture of a recipe, at the full size that [`finish`](Self::finish) gives it.
+    /// Makes the picture of a recipe at full size, as [`finish`](Self::finish) does.
     ///
-    /// On the CPU it is the same picture bit for bit. On a GPU values can differ by rounding.
+    /// On the CPU, the picture is the same bit for bit. On a GPU, values can differ by rounding.
     ///
     /// # Errors
     ///
-    /// [`Error::Recipe`] if the recipe is for another model or another input, or damaged; otherwise as
+    /// [`Error::Recipe`] if the recipe is damaged, or belongs to a different model or input; otherwise as
     /// [`finish`](Self::finish).
     pub fn follow(&self, recipe: &Recipe, input: &RgbImage) -> Result<RgbImage, Error> {
         let draft = self.draft_of(recipe, input)?;
         self.finish(&draft, input, u64::MAX, &mut |_, _| true)
     }
 
-    /// Makes the draft of a recipe, to be looked at or continued.
+    /// Makes the draft of a recipe, which can be inspected or continued.
     ///
     /// # Errors
     ///
@@ -181,12 +183,16 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         recipe.validate(self.config().levels())?;
         if recipe.task != self.task().name() {
             let task = self.task();
-            return refused(format!("it is for {}, the model for {task}", recipe.task));
+            return refused(format!(
+                "its task is {}, but the model's task is {task}",
+                recipe.task
+            ));
         }
         match (&recipe.model, self.checksum()) {
             (Some(needed), Some(found)) if needed != found => {
                 return refused(format!(
-                    "it was made with another model: the SHA-256 of its file is {needed}, of this one {found}"
+                    "it was made with a different model: the SHA-256 of that model's file is {needed}, but \
+                     that of this model's file is {found}"
                 ));
             }
             _ => {}
@@ -194,14 +200,16 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         if !recipe.input.has_size(input.dimensions()) {
             let ((width, height), needed) = (input.dimensions(), &recipe.input);
             return refused(format!(
-                "it was made of another input: of {}x{} pixels, this one has {width}x{height}",
+                "it was made from a different input: that input has {}x{} pixels, but this one has \
+                 {width}x{height}",
                 needed.width, needed.height
             ));
         }
         let found = checksum_of_pixels(input);
         if found != recipe.input.sha256 {
             return refused(format!(
-                "it was made of another input: the SHA-256 of its pixels is {}, of this one {found}",
+                "it was made from a different input: the SHA-256 of its pixels is {}, but that of this input \
+                 is {found}",
                 recipe.input.sha256
             ));
         }
@@ -214,12 +222,12 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         self.remake(&start, &recipe.layers)
     }
 
-    /// Makes the layers of a picture from the beginning, for example to free the memory of drafts and make
-    /// them again when they are needed.
+    /// Makes a draft again from its layers, beginning at `start`. A program can thus free the memory of
+    /// drafts that it keeps, and make them again when they are needed.
     ///
     /// # Errors
     ///
-    /// [`Error::Recipe`] if there are no layers, otherwise as [`advance`](Self::advance) and
+    /// [`Error::Recipe`] if there are no layers; otherwise as [`advance`](Self::advance) and
     /// [`within`](Draft::within).
     pub fn remake(
         &self,

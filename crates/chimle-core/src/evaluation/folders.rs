@@ -1,4 +1,4 @@
-//! Two folders of images, made by any program.
+//! Comparing two folders of images, made by any program.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -18,26 +18,28 @@ use super::tally::{Column, Figures};
 use super::{Evaluation, EvaluationConfig, Instruments, NO_EXTRACTOR};
 use crate::error::Error;
 
-/// Images read at once, and described together where they have one size.
+/// The largest number of images read at once. If they have the same size, their features are computed in one
+/// batch.
 const AT_ONCE: usize = 16;
 
-/// The most pixels of the images read at once, unless one image alone has more: 3 GiB as 32-bit numbers.
+/// The largest total number of pixels of the images read at once, unless a single image has more. They take
+/// 3 GiB as 32-bit numbers.
 const PIXELS_READ: u64 = 1 << 28;
 
-/// The most pixels described together.
+/// The largest number of pixels in a batch for which features are computed.
 const PIXELS_AT_ONCE: usize = 1 << 21;
 
-/// The true images that others are compared with.
+/// The true images with which other images are compared.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RealImages {
-    /// A folder, subfolders included.
+    /// A folder of images, including its subfolders.
     Folder(PathBuf),
-    /// A file of their statistics. Without the images there are no pairs.
+    /// A file with the statistics of the true images. Pairs of images cannot be compared then.
     Statistics(PathBuf),
 }
 
 impl RealImages {
-    /// What a path names: a folder, or a file of statistics.
+    /// Returns [`Statistics`](Self::Statistics) if `path` is a file, and [`Folder`](Self::Folder) otherwise.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         if path.is_file() {
@@ -48,21 +50,24 @@ impl RealImages {
     }
 }
 
-/// Measures the images of a folder beside true ones.
+/// Measures the images of the folder `fake` by comparing them with true images.
 ///
-/// All of them are compared as sets, each at its own size (the extractor may resize them). Those
-/// that have the name and size of a true image (the extension may differ) are also compared with it.
-/// There can be several samples for each true image: `NAME-1.png`, `NAME-2.png` and so on for a true
-/// image `NAME.jpg`, with any number of digits. Then other images of the folder are left out, every
-/// true image has as many samples as the one with the fewest, and the diversity and the
-/// faithfulness-weighted variance are measured too.
+/// All images are compared as sets, each image at its own size (the extractor may resize it). An image that
+/// has the name and the size of a true image is also compared with this true image. The file extension may
+/// differ.
 ///
-/// Images that cannot be read are passed over and listed. `progress` is called with the images done
-/// and their number.
+/// There can be several samples for each true image: `NAME-1.png`, `NAME-2.png` and so on for a true image
+/// `NAME.jpg`, with any number of digits. In this case, the diversity and the faithfulness-weighted variance
+/// are measured too. All other images of the folder are left out. The number of samples used per true image is
+/// the smallest number that any of them has.
+///
+/// Images that cannot be read are skipped and listed in the report. `progress` is called with the number of
+/// images done and the number of all images.
 ///
 /// # Errors
-/// If a folder holds no image, or fewer than two that can be read; if the statistics cannot be
-/// read or are another extractor's; if there is neither an extractor nor a pair.
+///
+/// If a folder has fewer than two images that can be read; if the statistics cannot be read or were computed
+/// with another extractor; if there is neither an extractor nor a pair.
 pub fn evaluate_folders<B: Kernels>(
     real: &RealImages,
     fake: &Path,
@@ -90,8 +95,8 @@ pub fn evaluate_folders<B: Kernels>(
         return Err(Error::Setting {
             field: "folders",
             reason: format!(
-                "{} and {} have no file names in common, and no weights of a network that gives \
-                 their features were named: there is nothing to measure",
+                "have nothing to measure: {} and {} have no file names in common, and there are no weights \
+                 of a network that computes features",
                 real_path.display(),
                 fake.display()
             ),
@@ -141,7 +146,7 @@ pub fn evaluate_folders<B: Kernels>(
     let similarity = found.similarity(figures);
     if real_folder.is_some() && similarity.is_none() {
         notes.push(
-            "Measures of pairs (PSNR and the like) are absent: no image has the name and size of a true one."
+            "Measures of pairs (PSNR and others) are absent: no image has the name and size of a true image."
                 .to_owned(),
         );
     }
@@ -180,11 +185,11 @@ pub fn evaluate_folders<B: Kernels>(
 /// The images of a folder.
 struct Folder {
     path: PathBuf,
-    /// Paths below it, in order.
+    /// The paths of the images relative to the folder, in order.
     files: Vec<PathBuf>,
-    /// The number of files that are compared as a set: the first ones.
+    /// The number of files, counted from the first, that are compared as a set.
     in_sets: usize,
-    /// Why some of the folder could not be looked at.
+    /// The reasons why parts of the folder could not be read.
     lost: Vec<String>,
 }
 
@@ -212,11 +217,11 @@ impl Folder {
         Ok(Planes::from_rgb(&image))
     }
 
-    /// Returns how many of the first files are read at once, by what their headers say.
+    /// Returns how many of the first files are read at once, by the sizes in their headers.
     fn at_once(&self, files: &[PathBuf]) -> usize {
         let mut pixels = 0u64;
         let fitting = files.iter().take(AT_ONCE).take_while(|file| {
-            // A file that cannot be read takes nothing.
+            // A file that cannot be read takes no memory.
             let size = image_size(self.path.join(file)).unwrap_or((0, 0));
             pixels += u64::from(size.0) * u64::from(size.1);
             pixels <= PIXELS_READ
@@ -224,8 +229,8 @@ impl Folder {
         fitting.count().max(1)
     }
 
-    /// Reads the images of the set and hands them on as `[n, 3, h, w]`, those of one size that follow one
-    /// another together. Returns how many could be read.
+    /// Reads the images of the set and passes them to `take` in batches `[images, 3, height, width]`.
+    /// Consecutive images of the same size are in one batch. Returns the number of images that could be read.
     fn each<B: Backend>(
         &self,
         device: &B::Device,
@@ -260,7 +265,7 @@ impl Folder {
             return Err(Error::Setting {
                 field: "folders",
                 reason: format!(
-                    "{} holds {count} image{} that can be read, and two are needed",
+                    "must each have at least two readable images, but {} has {count} readable image{}",
                     self.path.display(),
                     if count == 1 { "" } else { "s" }
                 ),
@@ -269,9 +274,10 @@ impl Folder {
         Ok(count)
     }
 
-    /// Finds the samples in another folder for the images here, by their paths without the extension.
+    /// Finds the samples in another folder for the images of this folder, by their paths without the
+    /// extension.
     ///
-    /// If the other folder holds several samples for some image, its list keeps the samples alone.
+    /// If the other folder holds several samples for some image, only the samples stay in its list of files.
     fn pairs(&self, other: &mut Self, notes: &mut Vec<String>) -> Vec<Pair> {
         let several = self.pairs_of_several(other);
         if several.is_empty() {
@@ -301,8 +307,8 @@ impl Folder {
         let left_out = other.files.len() - kept.len();
         if left_out > 0 {
             notes.push(format!(
-                "{left_out} images of {} are left out: they have no true image of their name, or are more than {fewest} \
-                 samples of one.",
+                "{left_out} images of {} are left out: there is no true image of their name, or they exceed the \
+                 {fewest} samples used per true image.",
                 other.path.display()
             ));
         }
@@ -311,8 +317,8 @@ impl Folder {
         pairs
     }
 
-    /// Finds samples `NAME-1`, `NAME-2` and so on for the images `NAME` here. Nothing is found unless some image
-    /// has two.
+    /// Finds samples `NAME-1`, `NAME-2` and so on for the images `NAME` of this folder. Returns nothing unless
+    /// some image has at least two samples.
     fn pairs_of_several(&self, other: &Self) -> Vec<Pair> {
         let own = self.by_stem();
         let mut samples: BTreeMap<usize, Vec<(u64, usize)>> = BTreeMap::new();
@@ -341,8 +347,8 @@ impl Folder {
         pairs.take(self.in_sets.max(1)).collect()
     }
 
-    /// The first files of another folder, and those here with the same path but for the extension,
-    /// where it is the only one.
+    /// Pairs the first `in_sets` files of another folder with the files of this folder that have the same
+    /// path except for the extension. A path that several files of one folder share is not paired.
     fn pairs_of_one(&self, other: &Self) -> Vec<Pair> {
         let others = other.by_stem();
         let mut pairs: Vec<Pair> = self
@@ -359,7 +365,8 @@ impl Folder {
         pairs
     }
 
-    /// `None` for a stem that several files have.
+    /// Returns the index of the file with each stem (path without the extension). It is `None` for a stem
+    /// that several files have.
     fn by_stem(&self) -> HashMap<PathBuf, Option<usize>> {
         let mut stems = HashMap::new();
         for (index, file) in self.files.iter().enumerate() {
@@ -373,13 +380,13 @@ impl Folder {
     }
 }
 
-/// A true image and its samples, by their places in the lists of files.
+/// A true image and its samples, as indices into the lists of files.
 struct Pair {
     truth: usize,
     samples: Vec<usize>,
 }
 
-/// What is measured of pairs, image by image.
+/// The values measured on pairs, image by image.
 #[derive(Default)]
 struct Found {
     distance: Column,
@@ -418,7 +425,7 @@ impl Found {
     }
 }
 
-/// Compares samples with the true images of their names.
+/// Compares samples with the true images of the same names.
 fn measure_pairs<B: Kernels>(
     (real, fakes, pairs): (&Folder, &Folder, &[Pair]),
     instruments: &Instruments<'_, B>,
@@ -441,7 +448,7 @@ fn measure_pairs<B: Kernels>(
         };
         let (truth, samples) = match read() {
             Ok(read) => read,
-            // What cannot be read was listed when the sets were gone through, or is here.
+            // With an extractor, an unreadable image was already listed when the sets were read.
             Err(reason) => {
                 if instruments.extractor.is_none() {
                     notes.push(format!("A pair is left out: {reason}"));
@@ -488,7 +495,7 @@ fn measure_pairs<B: Kernels>(
     }
     if other_size > 0 {
         notes.push(format!(
-            "{other_size} images have the name of a true one but another size, and are not compared with it."
+            "{other_size} images have the name of a true image but a different size. They are not compared with it."
         ));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The measures of the samples for one input, whatever made them.
+//! Measuring the samples for one input, from a model or from another program.
 
 use burn::tensor::{Tensor, backend::Backend};
 use chimle_data::{Example, Planes, Sizes, TaskHandle, downsample_planes, stack};
@@ -13,10 +13,10 @@ use super::similarity::ImageSimilarity;
 use crate::error::Error;
 use crate::memory::{Rows as AtOnce, USUAL_BYTES, USUAL_ROWS};
 
-/// The bytes that the largest built-in distance, LPIPS on VGG16, takes for one pixel at its peak.
+/// The number of bytes per pixel that the largest built-in distance, LPIPS on VGG16, takes at its peak.
 const LARGEST_PER_PIXEL: usize = 1000;
 
-/// Measures the samples of one input after another.
+/// The distance and the settings for measuring the samples of one input after another.
 pub(super) struct Measurer<'a, B: Backend, D> {
     pub(super) task: &'a TaskHandle,
     pub(super) distance: &'a D,
@@ -27,15 +27,15 @@ pub(super) struct Measurer<'a, B: Backend, D> {
 
 /// The measures of the samples of one input.
 pub(super) struct SampleMeasures {
-    /// The distance to the truth of each sample, and last of the baseline.
+    /// The distance to the true image: of each sample, and as the last value of the baseline.
     pub(super) distances: Vec<f64>,
-    /// The similarity to the truth of each sample, and last of the baseline.
+    /// The similarity to the true image: of each sample, and as the last value of the baseline.
     pub(super) similarity: Vec<ImageSimilarity>,
-    /// PSNR in dB of each sample, degraded once more, to the input, and last of the baseline. `None`
-    /// for tasks that do not check outputs in this way.
+    /// The PSNR in dB between the input and the degraded sample: of each sample, and as the last value of
+    /// the baseline. `None` for tasks that do not check outputs in this way.
     pub(super) consistency: Vec<Option<f64>>,
     pub(super) diversity: f64,
-    /// At [`FAITHFULNESS_SIGMAS`].
+    /// The faithfulness-weighted variance at each of [`FAITHFULNESS_SIGMAS`].
     pub(super) faithfulness: [f64; FAITHFULNESS_SIGMAS.len()],
     pub(super) modes: Option<ModesFound>,
 }
@@ -45,7 +45,7 @@ where
     B: Backend,
     D: Distance<B, Output = Tensor<B, 4>>,
 {
-    /// Measures with a distance, for outputs of these sizes.
+    /// Creates a measurer with a distance, for outputs of the given sizes.
     pub(super) fn new(
         task: &'a TaskHandle,
         sizes: Sizes,
@@ -110,12 +110,12 @@ where
     }
 }
 
-/// Returns how many images of the usual size are measured at once.
+/// Returns the default limits for the number of images that are measured at once.
 pub(super) fn usually_at_once() -> AtOnce {
     AtOnce::new(USUAL_ROWS, USUAL_BYTES)
 }
 
-/// Computes the distance's features of images of one size, as many at once as memory holds.
+/// Computes the distance's features of images of one size, as many at once as fit into memory.
 pub(super) fn features<B: Backend, D: Distance<B, Output = Tensor<B, 4>>>(
     distance: &D,
     pictures: &[Planes],
@@ -130,7 +130,7 @@ pub(super) fn features<B: Backend, D: Distance<B, Output = Tensor<B, 4>>>(
         let (count, found) = at_once.attempt::<B, _>(device, bytes, |rows| {
             let part = &pictures[done..(done + rows).min(pictures.len())];
             let found = distance.features(stacked(part, device));
-            // A failure of the device comes out here.
+            // Waits for the device, so that its failure is reported here.
             B::sync(device).map_err(Error::device)?;
             Ok((part.len(), found))
         })?;
@@ -140,17 +140,19 @@ pub(super) fn features<B: Backend, D: Distance<B, Output = Tensor<B, 4>>>(
     Ok(Rows::concat(features))
 }
 
-/// How far samples of one input are from its truth and from each other.
+/// The distances of the samples of one input from the true image and from each other.
 pub(super) struct Distances {
+    /// The distance of each sample from the true image.
     pub(super) to_truth: Vec<f64>,
-    /// The faithfulness-weighted variance at [`FAITHFULNESS_SIGMAS`].
+    /// The faithfulness-weighted variance at each of [`FAITHFULNESS_SIGMAS`].
     pub(super) faithfulness: [f64; FAITHFULNESS_SIGMAS.len()],
     /// The mean distance between two samples.
     pub(super) diversity: f64,
 }
 
 impl Distances {
-    /// Compares samples `images`, `[n, 3, h, w]` with n of at least 2, of which there are the features.
+    /// Compares at least two samples, `images`, `[samples, 3, height, width]`. `features` are the features of
+    /// the samples, and `truth` those of the true image.
     pub(super) fn of<B: Backend, D: Distance<B, Output = Tensor<B, 4>>>(
         distance: &D,
         features: &D::Features,
@@ -176,8 +178,8 @@ fn numbers<B: Backend>(tensor: Tensor<B, 1>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
 }
 
-/// Returns how near an output, degraded as its input was, comes to the input: PSNR in dB. `None` if
-/// the task does not check outputs in this way.
+/// Degrades an output in the way its input was degraded, and returns the PSNR in dB between the result and the
+/// input. Returns `None` if the task does not check outputs in this way.
 fn consistency(
     task: &TaskHandle,
     sizes: &Sizes,
@@ -189,7 +191,7 @@ fn consistency(
     Ok(found.transpose()?)
 }
 
-/// Stacks images of one size, `[n, 3, h, w]`.
+/// Stacks images of one size to a tensor `[images, 3, height, width]`.
 pub(super) fn stacked<B: Backend>(images: &[Planes], device: &B::Device) -> Tensor<B, 4> {
     stack(&images.iter().collect::<Vec<_>>(), device)
 }

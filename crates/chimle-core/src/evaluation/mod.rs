@@ -1,8 +1,12 @@
-//! Measures of a model, or of any program's images: how near samples come to the truth, how much they
-//! differ, and how similar all of them are to true images.
+//! Measuring a model, or the images of any program: how near samples come to the true images, how much
+//! samples differ from each other, and how similar the set of all samples is to the set of true images.
 //!
-//! [`evaluate`] measures a model on a data set, and [`evaluate_samples`] samples that any program made
-//! for it. [`evaluate_folders`] compares two folders of images. All give a [`Report`] in which every figure has its interval over images.
+//! - [`evaluate`] measures a model on a data set.
+//! - [`evaluate_samples`] measures samples that any program made for a data set.
+//! - [`evaluate_folders`] compares two folders of images.
+//!
+//! Each function returns an [`Evaluation`] with a [`Report`]. Every figure of a report has a bootstrap
+//! interval over images.
 
 mod folders;
 mod measured;
@@ -43,26 +47,28 @@ pub use sampled_input::SampledInput;
 pub use sets::SetMeasuresConfig;
 pub use table::format_figure;
 
-/// Resamples for the interval of a mean over images.
+/// The number of bootstrap resamples for the interval of a mean over images.
 pub const RESAMPLES: usize = 1000;
 
-/// How an evaluation samples and measures.
+/// The settings of an evaluation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EvaluationConfig {
-    /// Samples for each image. (Of folders there is one.)
+    /// The number of samples for each image. [`evaluate_folders`] does not use it.
     pub samples: usize,
-    /// Seed of the codes, of the modes drawn from procedural scenes, and of the intervals.
+    /// The seed of the codes, of the modes drawn from procedural scenes, and of the intervals.
     pub seed: u64,
-    /// The most images measured; all if `None`.
+    /// The largest number of images to measure. With `None`, all images are measured.
     pub limit: Option<usize>,
-    /// Inputs whose samples are kept to be looked at, the first ones. (Of folders there are none.)
+    /// The number of inputs whose samples are returned in [`Evaluation::kept`]. The first inputs are kept.
+    /// [`evaluate_folders`] does not use it.
     pub keep: usize,
-    /// Measures of sets.
+    /// The settings of the measures of sets.
     pub sets: SetMeasuresConfig,
 }
 
 impl EvaluationConfig {
-    /// All images, none kept, with the usual settings of the measures of sets.
+    /// Creates settings that measure all images, keep no samples, and use the default settings for measures
+    /// of sets.
     pub fn new(samples: usize, seed: u64) -> Self {
         Self {
             samples,
@@ -81,37 +87,38 @@ impl EvaluationConfig {
     }
 }
 
-/// What images are measured with. `D` is the distance.
+/// The distance and the feature extractor of an evaluation. `D` is the distance.
 #[derive(Debug)]
 pub struct Instruments<'a, B: Backend, D = ImageDistance<B>> {
-    /// The distance of an image from another.
+    /// The distance between two images.
     pub distance: &'a D,
     /// The distance's name in the report; see [`DistanceConfig::name`](crate::DistanceConfig::name).
     pub distance_name: &'a str,
-    /// What describes images to the measures of sets. Without it these are left out.
+    /// The network whose features the measures of sets compare. Without it, measures of sets are left out.
     pub extractor: Option<&'a Extractor<B>>,
 }
 
-/// What an evaluation gives.
+/// The result of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// The figures.
     pub report: Report,
-    /// The statistics of the true images, if they were gathered: to be saved, and given again.
+    /// The statistics of the true images, if this evaluation computed them. They can be saved and used as
+    /// the reference of another evaluation.
     pub statistics: Option<Statistics>,
-    /// The inputs that were to be kept, with the samples measured.
+    /// The first [`EvaluationConfig::keep`] inputs, with their samples.
     pub kept: Vec<SampledInput>,
 }
 
-/// Samples a model for the examples of a data set, and measures the samples.
+/// Samples a model for the examples of a data set and measures the samples.
 ///
-/// The data set should not be augmented. The measures of sets compare all samples with all true
-/// images, or with `reference`, the statistics of other ones. `progress` is called with the number
-/// of images done and the number of all.
+/// The data set should not be augmented. The measures of sets compare all samples with all true images of the
+/// data set. With `reference`, they compare all samples with the statistics of other images. `progress` is
+/// called with the number of images measured so far and the number of all images.
 ///
 /// # Errors
 ///
-/// If no example can be read, there are fewer than two samples, or the reference was made with
+/// If no example can be read, if there are fewer than two samples per image, or if the reference was made with
 /// another extractor.
 pub fn evaluate<B, G, D>(
     model: &Model<B, G>,
@@ -143,7 +150,7 @@ where
     )
 }
 
-/// The examples that are measured: some of a data set.
+/// The examples of a data set that are measured.
 #[derive(Clone, Debug)]
 pub struct Measured<'a> {
     /// The data set. It should not be augmented.
@@ -153,7 +160,7 @@ pub struct Measured<'a> {
 }
 
 impl<'a> Measured<'a> {
-    /// Takes the first examples of a data set; all of them without a limit.
+    /// Selects the first `limit` examples of a data set. Without a limit, selects all examples.
     pub fn first(dataset: &'a Dataset, limit: Option<usize>) -> Self {
         let count = limit.map_or(dataset.len(), |limit| limit.min(dataset.len()));
         Self {
@@ -162,7 +169,7 @@ impl<'a> Measured<'a> {
         }
     }
 
-    /// Takes `count` examples at equal distances over the whole data set, so that every folder of
+    /// Selects `count` examples at equal intervals over the whole data set, so that every folder of
     /// photographs is represented.
     pub fn spread(dataset: &'a Dataset, count: usize) -> Self {
         let count = count.min(dataset.len());
@@ -175,14 +182,14 @@ impl<'a> Measured<'a> {
 
 /// Measures samples that any program made for examples of a data set; otherwise as [`evaluate`].
 ///
-/// `samples` returns the samples for one example: [`EvaluationConfig::samples`] pictures of the size
-/// of the example's truth, RGB in [0, 1], `[3, h, w]`. It is called once per example that can be
-/// read, in order. [`EvaluationConfig::limit`] does not apply.
+/// `samples` is called once for each example that can be read, in order. It must return
+/// [`EvaluationConfig::samples`] pictures of the size of the example's true image, RGB in [0, 1],
+/// `[3, height, width]`. [`EvaluationConfig::limit`] is not used.
 ///
 /// # Errors
 ///
-/// As [`evaluate`]; [`Error::Setting`] if `samples` returns another number of pictures, or pictures
-/// of another size; and what `samples` returns.
+/// As [`evaluate`]; [`Error::Setting`] if `samples` returns a wrong number of pictures, or pictures of a wrong
+/// size; and the errors that `samples` returns.
 pub fn evaluate_samples<B, D>(
     samples: &mut dyn FnMut(&Example) -> Result<Vec<Planes>, Error>,
     measured: &Measured<'_>,
@@ -276,20 +283,20 @@ where
     })
 }
 
-/// Checks that there are as many pictures for an example as were asked for, each of its size.
+/// Checks the number and the size of the pictures for an example.
 fn check_samples(example: &Example, pictures: &[Planes], samples: usize) -> Result<(), Error> {
     let shape = |planes: &Planes| [planes.channels, planes.height, planes.width];
     let truth = shape(example.truth());
     let reason = if pictures.len() != samples {
         format!(
-            "of {} are {}, and {samples} are needed",
+            "for {}: {} pictures were returned, but {samples} are needed",
             example.name,
             pictures.len()
         )
     } else if let Some(other) = pictures.iter().map(shape).find(|other| *other != truth) {
         let [_, height, width] = other;
         format!(
-            "of {} have {width}x{height} pixels, and {}x{} are needed",
+            "for {} have {width}x{height} pixels, but {}x{} are needed",
             example.name, truth[2], truth[1]
         )
     } else {
@@ -301,6 +308,6 @@ fn check_samples(example: &Example, pictures: &[Planes], samples: usize) -> Resu
     })
 }
 
-/// Why there are no measures of sets.
-const NO_EXTRACTOR: &str = "Measures of sets (Frechet and kernel distance, precision and the like) are absent: \
-     no weights of a network that gives their features were named.";
+/// The note that explains why there are no measures of sets.
+const NO_EXTRACTOR: &str = "Measures of sets (Frechet distance, kernel distance, precision and others) are absent: \
+     they need the weights of a network that computes features.";

@@ -1,26 +1,28 @@
-//! Which of an input's known outputs its samples find.
+//! Counting the known outputs (modes) of an input that its samples find.
 
 use chimle_data::{MODES, Planes, nearest_mode};
 use chimle_metrics::{mode_coverage, mode_radius};
 
 use crate::error::Error;
 
-/// How many known outputs are found.
+/// The number of known outputs of an input that its samples find. Distances are the root mean square over
+/// values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ModesFound {
-    /// By a sample nearer to it than half the smallest distance between two of them.
+    /// The number of known outputs that are the nearest known output of some sample, and lie within the mode
+    /// radius of this sample. The mode radius is half the smallest distance between two known outputs.
     pub(crate) covered: usize,
-    /// By a sample whose nearest it is, at whatever distance.
+    /// The number of known outputs that are the nearest known output of some sample, at any distance.
     pub(crate) nearest: usize,
-    /// The mean distance of the samples from the known output nearest to each: the root mean square
-    /// over values.
+    /// The mean distance between a sample and its nearest known output.
     pub(crate) distance: f64,
 }
 
 impl ModesFound {
-    /// Of the known outputs `modes`, by the root mean square over values.
+    /// Compares samples with the known outputs `modes` of their input.
     ///
     /// # Errors
+    ///
     /// If the images differ in shape.
     pub(crate) fn of(samples: &[Planes], modes: &[Planes]) -> Result<Self, Error> {
         let nearest = samples
@@ -44,7 +46,7 @@ impl ModesFound {
         })
     }
 
-    /// Whether all but at most one are some sample's nearest.
+    /// Returns whether all known outputs, except at most one, are the nearest known output of some sample.
     pub(crate) fn mostly(&self) -> bool {
         self.nearest + 1 >= MODES
     }
@@ -66,7 +68,7 @@ mod tests {
             let found = ModesFound::of(&samples, &modes).unwrap();
             (found.covered, found.nearest)
         };
-        // The radius is an eighth.
+        // The mode radius is 1/8.
         assert_eq!(of(&[0.0, 0.24, 0.5, 0.9]), (4, 4));
         assert_eq!(of(&[0.0, 0.0, 0.1, 0.05]), (1, 1));
         assert_eq!(of(&[0.125]), (0, 1));

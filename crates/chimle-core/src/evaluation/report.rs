@@ -1,123 +1,125 @@
-//! What an evaluation found, as `report.json` holds it.
+//! The report of an evaluation, which is written as `report.json`.
 
 use std::path::PathBuf;
 
 use chimle_metrics::{Better, Bootstrap, Subsets};
 use serde::Serialize;
 
-/// The version of the report's layout: raised when a field changes its meaning or goes.
+/// The version of the report's layout. It is raised when a field changes its meaning or is removed.
 pub const REPORT_FORMAT: u32 = 1;
 
-/// Everything that an evaluation measured.
+/// The results of an evaluation.
 ///
-/// Serialized, it is `report.json`. What was not measured has no field (see
-/// [`notes`](Self::notes) for why); a number that is infinite (PSNR of equal images) or undefined is
-/// `null`.
+/// Its serialized form is `report.json`. A measure that was not taken has no field, and
+/// [`notes`](Self::notes) gives the reason. A number that is infinite (such as the PSNR of equal images) or
+/// undefined is written as `null`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// [`REPORT_FORMAT`].
+    /// The version of the layout, [`REPORT_FORMAT`].
     pub format: u32,
-    /// What was measured.
+    /// The model or the folders that were measured.
     pub measured: Subject,
-    /// Images measured: of a model, inputs; of two folders, images of the second.
+    /// The number of images measured. For a model, this is the number of examples. For two folders, it is the
+    /// number of images of the measured folder.
     pub images: usize,
-    /// Samples for each image.
+    /// The number of samples for each image.
     pub samples: usize,
-    /// Images that could not be read, with the reason.
+    /// The images that could not be read, each with the reason.
     pub skipped: Vec<String>,
-    /// How the intervals of means over images were found. (Those of measures of sets took fewer
-    /// resamples: [`SetMeasures::resamples`].)
+    /// The bootstrap settings of the intervals of means over images. The measures of sets use fewer
+    /// resamples: [`SetMeasures::resamples`].
     pub intervals: Bootstrap,
-    /// The name of the distance; numbers of two distances are not comparable.
+    /// The name of the distance. Values of different distances must not be compared.
     pub distance: String,
-    /// How near samples come to their truths.
+    /// The similarity of samples and true images.
     #[serde(rename = "likeness", skip_serializing_if = "Option::is_none")]
     pub similarity: Option<Similarity>,
-    /// Mean distance between two samples of one image; with LPIPS, the LPIPS diversity.
+    /// The mean distance between two samples of one image. If the distance is LPIPS, this is the LPIPS
+    /// diversity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diversity: Option<Figure>,
-    /// Faithfulness-weighted variance under the distance, at several bandwidths.
+    /// The faithfulness-weighted variance with the distance, at several bandwidths.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub faithfulness_weighted_variance: Vec<FaithfulnessAtSigma>,
-    /// Procedural scenes: how many of their known outputs the samples find.
+    /// The number of known outputs that the samples find. Only for procedural scenes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modes: Option<ModeCoverage>,
-    /// How alike all samples are to all true images.
+    /// The similarity of the set of all samples and the set of all true images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sets: Option<SetMeasures>,
-    /// What a reader should know of the numbers, and why some are missing.
+    /// Remarks about the numbers, and the reasons why some are missing.
     pub notes: Vec<String>,
 }
 
-/// What was measured.
+/// The model or the folders that were measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// A model, on the examples of a data set.
     Model {
-        /// The task, as in "colorization".
+        /// The task, such as "colorization".
         task: String,
-        /// Height and width of the outputs.
+        /// The height and the width of the outputs.
         size: [usize; 2],
     },
-    /// Images made by any program, beside true ones.
+    /// Images made by any program, compared with true images.
     Folders {
         /// The folder of true images, or the file of their statistics.
         #[serde(with = "crate::path_text")]
         real: PathBuf,
-        /// The folder measured.
+        /// The folder of images that were measured.
         #[serde(with = "crate::path_text")]
         fake: PathBuf,
     },
 }
 
-/// One number, and how far it may be trusted.
+/// One number with its interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Figure {
     /// The number.
     pub value: f64,
-    /// The 95% interval of bootstrap resampling of the images, `[low, high]`.
+    /// The 95% bootstrap interval over images, `[low, high]`.
     pub interval: [f64; 2],
-    /// Images it is of.
+    /// The number of images that the number was computed from.
     pub images: usize,
-    /// Samples for each image that it is of.
+    /// The number of samples per image that the number was computed from.
     pub samples: usize,
-    /// Which values are better; `null` if neither.
+    /// Whether higher or lower values are better. `null` if neither is.
     pub better: Option<Better>,
 }
 
-/// How near samples come to their truths, image by image.
+/// The similarity of samples and true images.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Similarity {
-    /// The distance to the truth.
+    /// The distance to the true image.
     pub distance: SampleStatistics,
     /// PSNR in dB.
     pub psnr: SampleStatistics,
-    /// SSIM. Absent if the images are smaller than its window of 11 pixels.
+    /// SSIM. Absent if the images are smaller than the window of SSIM, 11 pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssim: Option<SampleStatistics>,
     /// MS-SSIM. Absent if the images are smaller than 176 pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ms_ssim: Option<SampleStatistics>,
-    /// PSNR in dB of the output, degraded as the task does it, to the input: super-resolution and
+    /// The PSNR in dB between the input and the output degraded by the task. Only for super-resolution and
     /// decompression.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<SampleStatistics>,
 }
 
-/// A measure over the samples of each image, averaged over images. With one sample an image there
-/// is the mean alone.
+/// Statistics of a measure over the samples of each image, averaged over images. With one sample per image,
+/// `best` and `deviation` are absent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SampleStatistics {
-    /// Of the best of each image's samples.
+    /// The value of each image's best sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<Figure>,
-    /// Of each image's samples on average.
+    /// The mean over each image's samples.
     pub mean: Figure,
     /// The standard deviation over each image's samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deviation: Option<Figure>,
-    /// Of the baseline: the input itself, as a picture of the output's size.
+    /// The value of the baseline, which is the input itself as a picture of the output's size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Figure>,
 }
@@ -127,69 +129,75 @@ pub struct SampleStatistics {
 pub struct FaithfulnessAtSigma {
     /// The bandwidth.
     pub sigma: f64,
-    /// Its value.
+    /// The variance.
     #[serde(flatten)]
     pub figure: Figure,
 }
 
-/// How many of the known outputs of procedural scenes are found.
+/// The number of known outputs (modes) of procedural scenes that the samples find. Distances are the root mean
+/// square over values.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ModeCoverage {
-    /// Known outputs that are some sample's nearest and lie within the radius of it: half the
-    /// smallest distance (root mean square) between two of the scene's known outputs.
+    /// The number of known outputs that are the nearest known output of some sample, and lie within the mode
+    /// radius of this sample. The mode radius is half the smallest distance between two known outputs of the
+    /// scene.
     pub covered: Figure,
-    /// Known outputs that are some sample's nearest, at whatever distance.
+    /// The number of known outputs that are the nearest known output of some sample, at any distance.
     pub nearest: Figure,
-    /// The share of scenes where that is so for all but at most one.
+    /// The fraction of scenes in which all known outputs, except at most one, are the nearest known output of
+    /// some sample.
     pub mostly_nearest: Figure,
-    /// The mean distance (root mean square) of the samples from the known output nearest to each.
+    /// The mean distance between a sample and its nearest known output.
     pub distance: Figure,
-    /// Known outputs of a scene.
+    /// The number of known outputs of a scene.
     pub of: usize,
-    /// What a perfect sampler would find on average.
+    /// The number of known outputs that a perfect sampler would cover on average.
     pub expected: f64,
 }
 
-/// How alike two sets of images are by the features of one extractor. Numbers of two extractors are
-/// not comparable.
+/// The similarity of two sets of images by the features of one extractor. Values of different extractors must
+/// not be compared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SetMeasures {
     /// The extractor's name.
     pub extractor: String,
-    /// Numbers that it gives of an image.
+    /// The number of features per image.
     pub dimension: usize,
-    /// Whether it is the Inception-v3 that FID and KID are defined on.
+    /// Whether the extractor is the Inception-v3 that defines FID and KID.
     pub is_inception: bool,
-    /// True images.
+    /// The number of true images.
     pub real_images: usize,
-    /// Images or samples compared with them.
+    /// The number of images or samples that are compared with the true images.
     pub generated_images: usize,
-    /// Resamples of the intervals of the Frechet and the kernel distance.
+    /// The number of resamples for the intervals of the Frechet distance and the kernel distance.
     pub resamples: usize,
-    /// The Frechet distance: on Inception-v3, the FID. Its interval is for the true images as they
-    /// are.
+    /// The Frechet distance. On Inception-v3, it is the FID. Its interval resamples only the generated images
+    /// and keeps the set of true images fixed.
     pub frechet_distance: Figure,
-    /// The kernel distance (unbiased, cubic kernel): on Inception-v3, the KID.
+    /// The kernel distance (unbiased, cubic kernel). On Inception-v3, it is the KID.
     pub kernel_distance: Figure,
-    /// The subsets that the kernel distance is a mean over; `null` if it is of the whole sets.
+    /// The subsets over which the kernel distance is averaged. `null` if it compares the whole sets.
     pub subsets: Option<Subsets>,
     /// Precision, recall, density and coverage. Absent if there are too few images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neighborhoods: Option<NeighborhoodFigures>,
 }
 
-/// How far the sets cover each other. Intervals are for the neighbourhoods as they are: of
-/// precision and density over the generated images, of recall and coverage over the real ones.
+/// Precision, recall, density and coverage, which measure how far two sets of images cover each other.
+///
+/// The neighborhood of an image reaches to its k-th nearest neighbor in its own set. The intervals keep the
+/// neighborhoods fixed. Those of precision and density are over the generated images, and those of recall and
+/// coverage are over the true images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct NeighborhoodFigures {
-    /// Neighbours that a neighbourhood reaches to.
+    /// The number k of neighbors.
     pub neighbors: usize,
-    /// The share of generated images near a real one.
+    /// The fraction of generated images that lie in the neighborhood of a true image.
     pub precision: Figure,
-    /// The share of real images near a generated one.
+    /// The fraction of true images that lie in the neighborhood of a generated image.
     pub recall: Figure,
-    /// Real neighbourhoods that a generated image lies in, divided by `neighbors`.
+    /// The mean number of neighborhoods of true images that a generated image lies in, divided by k.
     pub density: Figure,
-    /// The share of real images with a generated one in their neighbourhood.
+    /// The fraction of true images whose neighborhood contains a generated image.
     pub coverage: Figure,
 }

@@ -1,23 +1,24 @@
-//! The inputs of an evaluation whose samples are kept to be looked at.
+//! The inputs of an evaluation whose samples are kept for inspection.
 
 use chimle_data::{Example, InputId, Planes, TaskHandle};
 use image::RgbImage;
 
-/// An input, and the samples for it that were measured.
+/// An input with the samples that were measured for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampledInput {
     /// The name of the input in the data set.
     pub name: String,
-    /// The input as a picture, of the size that the model was given.
+    /// The input as a picture, at the size that the model was given.
     pub input: RgbImage,
-    /// The true outputs: all known outputs of a procedural scene, the observed ones of other inputs.
+    /// The true outputs. For a procedural scene these are all known outputs, and for other inputs the
+    /// observed outputs.
     pub truths: Vec<RgbImage>,
-    /// The samples, in the order drawn.
+    /// The samples, in the order in which they were drawn.
     pub samples: Vec<RgbImage>,
 }
 
-/// Keeps the first few inputs of an evaluation. Observed outputs of one input follow each other and
-/// are kept as one input.
+/// A collector of the first inputs of an evaluation. Consecutive examples with the same input are kept as one
+/// input with several true outputs.
 pub(super) struct Keeper {
     most: usize,
     task: TaskHandle,
@@ -35,7 +36,7 @@ impl Keeper {
         }
     }
 
-    /// Takes in an example and the samples for its input.
+    /// Adds an example and the samples for its input.
     pub(super) fn push(&mut self, example: &Example, samples: &[Planes]) {
         let truths = example.truths().iter().map(Planes::to_rgb);
         if self.last == Some(example.input) {

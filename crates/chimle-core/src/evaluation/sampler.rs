@@ -1,4 +1,4 @@
-//! Samples drawn of a model for one input after another.
+//! Drawing samples from a model for one input after another.
 
 use burn::tensor::backend::Backend;
 use chimle_data::{Batch, Example, Planes, Sizes, planes_from_tensor};
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::generator::ImageGenerator;
 use crate::model::{Model, draw};
 
-/// Draws the samples of one input after another.
+/// A model with the settings for drawing samples of one input after another.
 pub(super) struct Sampler<'a, B: Backend, G> {
     pub(super) model: &'a Model<B, G>,
     pub(super) pool: &'a SeededPool,
@@ -17,8 +17,8 @@ pub(super) struct Sampler<'a, B: Backend, G> {
 }
 
 impl<B: Backend, G: ImageGenerator<B>> Sampler<'_, B, G> {
-    /// Draws the samples of an example's input, as many at once as memory holds, and returns them as
-    /// they are shown.
+    /// Draws the samples for an example's input, as many at once as fit into memory, and returns them as
+    /// pictures.
     pub(super) fn draw(&self, example: &Example) -> Result<Vec<Planes>, Error> {
         let device = self.model.device();
         let task = self.model.task();

@@ -1,4 +1,4 @@
-//! Measures of sets of images, on the features of one extractor.
+//! Measures of sets of images, computed on the features of one extractor.
 
 use burn::tensor::Tensor;
 use chimle_metrics::{
@@ -12,20 +12,23 @@ use super::report::{Figure, NeighborhoodFigures, SetMeasures};
 use super::tally::Figures;
 use crate::error::Error;
 
-/// How measures of sets are taken.
+/// The settings of the measures of sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetMeasuresConfig {
-    /// Neighbours that the neighbourhoods of precision and the like reach to.
+    /// The number k of neighbors for precision, recall, density and coverage. The neighborhood of an image
+    /// reaches to its k-th nearest neighbor.
     pub neighbors: usize,
-    /// Random subsets for the kernel distance (KID) in place of the whole sets.
+    /// The random subsets on which the kernel distance (KID) is computed. With `None`, the whole sets are
+    /// used.
     pub subsets: Option<Subsets>,
-    /// Resamples for the intervals of the Frechet and the kernel distance. Each costs as much as
-    /// the distance: at 2048 features, and as many images or more, about two seconds on two cores.
+    /// The number of resamples for the intervals of the Frechet distance and the kernel distance. Each
+    /// resample costs as much as the distance itself. With 2048 features and at least as many images, this
+    /// is about two seconds on two cores.
     pub resamples: usize,
 }
 
 impl Default for SetMeasuresConfig {
-    /// 5 neighbors, the whole sets, 200 resamples.
+    /// Returns settings with 5 neighbors, the whole sets and 200 resamples.
     fn default() -> Self {
         Self {
             neighbors: 5,
@@ -35,24 +38,26 @@ impl Default for SetMeasuresConfig {
     }
 }
 
-/// The features of both sets as they come. Features are kept (4 bytes a number), images are not.
+/// The features of both sets, collected batch by batch. Features are kept in memory (4 bytes per number), but
+/// images are not.
 pub(super) struct FeatureSets<'a, B: Kernels> {
     extractor: &'a Extractor<B>,
     real: Real<'a>,
     generated: Statistics,
 }
 
-/// The true images' features: those given, or those that come.
+/// The features of the true images: given in advance, or collected from images.
 enum Real<'a> {
     Given(&'a Statistics),
     Gathered(Statistics),
 }
 
 impl<'a, B: Kernels> FeatureSets<'a, B> {
-    /// No images yet; `given` are the statistics of the real ones, if they need not come.
+    /// Creates empty sets. `given` are the statistics of the true images, if they are already known.
     ///
     /// # Errors
-    /// If the given statistics are another extractor's.
+    ///
+    /// If the given statistics were computed with another extractor.
     pub(super) fn new(
         extractor: &'a Extractor<B>,
         given: Option<&'a Statistics>,
@@ -63,7 +68,7 @@ impl<'a, B: Kernels> FeatureSets<'a, B> {
                 return Err(Error::Setting {
                     field: "reference statistics",
                     reason: format!(
-                        "are of features of {}, but the extractor is {}",
+                        "were computed from features of {}, but the extractor is {}",
                         statistics.extractor(),
                         extractor.name()
                     ),
@@ -79,12 +84,13 @@ impl<'a, B: Kernels> FeatureSets<'a, B> {
         })
     }
 
-    /// Whether true images are to come.
+    /// Returns whether true images must be passed to [`push_real`](Self::push_real).
     pub(super) fn needs_real(&self) -> bool {
         matches!(self.real, Real::Gathered(_))
     }
 
-    /// Takes in true images `[n, 3, h, w]`, RGB in [0, 1], unless their statistics were given.
+    /// Adds true images, `[images, 3, height, width]`, RGB in [0, 1]. Does nothing if the statistics of the
+    /// true images were given.
     pub(super) fn push_real(&mut self, images: Tensor<B, 4>) -> Result<(), Error> {
         if let Real::Gathered(statistics) = &mut self.real {
             statistics.push(&features(self.extractor, images))?;
@@ -92,13 +98,13 @@ impl<'a, B: Kernels> FeatureSets<'a, B> {
         Ok(())
     }
 
-    /// Takes in images to be compared with them, of the same form.
+    /// Adds generated images, in the same form as in [`push_real`](Self::push_real).
     pub(super) fn push_generated(&mut self, images: Tensor<B, 4>) -> Result<(), Error> {
         let features = features(self.extractor, images);
         Ok(self.generated.push(&features)?)
     }
 
-    /// The true images' features, if they were gathered here.
+    /// Returns the statistics of the true images, if they were collected from images.
     pub(super) fn into_gathered(self) -> Option<Statistics> {
         match self.real {
             Real::Gathered(statistics) => Some(statistics),
@@ -106,10 +112,12 @@ impl<'a, B: Kernels> FeatureSets<'a, B> {
         }
     }
 
-    /// The measures, or why there are none. What should be known of them is added to `notes`.
+    /// Computes the measures of sets. Returns `None` if there are too few images. Remarks for the reader of
+    /// the report are added to `notes`.
     ///
-    /// With `samples` generated images for each image; where the true images were gathered and
-    /// `paired`, each belongs to the samples in its place, and both are drawn together.
+    /// `samples` is the number of generated images for each input. If `paired` is set and the true images
+    /// were collected, the k-th true image belongs to the k-th group of samples, and the bootstrap draws
+    /// both together.
     pub(super) fn measure(
         &self,
         config: &SetMeasuresConfig,
@@ -126,7 +134,7 @@ impl<'a, B: Kernels> FeatureSets<'a, B> {
         let fewest = rows.count().min(generated.count());
         if fewest < 2 {
             notes.push(
-                "Measures of sets are absent: they need at least two images of either kind."
+                "Measures of sets are absent: they need at least two true and two generated images."
                     .to_owned(),
             );
             return Ok(None);
@@ -134,8 +142,9 @@ impl<'a, B: Kernels> FeatureSets<'a, B> {
         let dimension = self.extractor.dimension();
         if fewest <= dimension {
             notes.push(format!(
-                "{fewest} images are no more than the {dimension} features: the Frechet distance is \
-                 far above what more images would give. Compare it with ones of as many images."
+                "The smaller set has {fewest} images, which is not more than the number of features, \
+                 {dimension}. The Frechet distance is therefore far larger than it would be with more images. \
+                 Compare it only with Frechet distances of the same number of images."
             ));
         }
         let costly = Bootstrap {
@@ -187,8 +196,8 @@ fn covering(
         Ok(found) => found,
         Err(MetricsError::TooFew { found, needed }) => {
             notes.push(format!(
-                "Precision, recall, density and coverage are absent: {neighbors} neighbors need at \
-                 least {needed} images of either kind, and there are {found}."
+                "Precision, recall, density and coverage are absent: {neighbors} neighbors need at least \
+                 {needed} true and {needed} generated images, but there are {found}."
             ));
             return Ok(None);
         }

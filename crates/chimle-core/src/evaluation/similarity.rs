@@ -1,11 +1,11 @@
-//! Measures of one image compared with its truth.
+//! Measures that compare one image with the true image.
 
 use chimle_data::Planes;
 use chimle_metrics::{ImageView, MetricsError, ms_ssim, psnr, ssim};
 
 use crate::error::Error;
 
-/// The measures that need no network. `None` where the images are too small.
+/// The measures that need no network. A measure is `None` if the images are too small for it.
 pub(super) struct ImageSimilarity {
     pub(super) psnr: f64,
     pub(super) ssim: Option<f64>,

@@ -1,4 +1,4 @@
-//! A report for people: lines on a terminal, and Markdown.
+//! The report as text: aligned lines for a terminal, and Markdown.
 
 use std::fmt::{self, Write};
 
@@ -10,7 +10,7 @@ use super::report::{
 };
 
 impl Report {
-    /// The report as a Markdown page, every figure with its interval.
+    /// Returns the report as a Markdown page. Every figure has its interval.
     pub fn to_markdown(&self) -> String {
         let mut page = format!("# Evaluation\n\n{}\n", self.summary());
         for table in self.tables() {
@@ -26,8 +26,8 @@ impl Report {
         }
         let _ = write!(
             page,
-            "\nIn brackets: 95% bootstrap intervals over images ({} resamples, seed {}). ↑ higher is \
-             better, ↓ lower is better.\n",
+            "\nBrackets show 95% bootstrap intervals over images ({} resamples, seed {}). ↑: higher is \
+             better. ↓: lower is better.\n",
             self.intervals.resamples, self.intervals.seed
         );
         for note in &self.notes {
@@ -56,7 +56,7 @@ impl Report {
                 self.images, self.samples
             ),
             Subject::Folders { real, fake } => format!(
-                "{} beside {}: {} images{skipped}",
+                "{} compared with {}: {} images{skipped}",
                 fake.display(),
                 real.display(),
                 self.images
@@ -103,7 +103,7 @@ impl Report {
         tables
     }
 
-    /// Every figure with its name, as in "PSNR (dB), best of 8".
+    /// Returns every figure with its name, such as "PSNR (dB), best of 8".
     pub fn figures(&self) -> Vec<(String, Figure)> {
         let mut figures = Vec::new();
         for (name, spread) in self
@@ -219,8 +219,8 @@ fn sets_table(sets: &SetMeasures) -> Table {
     }
     Table {
         title: Some(format!(
-            "Sets: {} generated and {} true images, by {} features of {}. Compare with numbers of the \
-             same extractor alone.",
+            "Sets: {} generated and {} true images, compared by {} features of {}. Compare these values \
+             only with values of the same extractor.",
             sets.generated_images, sets.real_images, sets.dimension, sets.extractor
         )),
         head: ["measure", "value", ""].map(str::to_owned).to_vec(),
@@ -255,7 +255,8 @@ fn value(figure: &Figure) -> String {
     format!("{} [{low}, {high}]", format_figure(figure.value))
 }
 
-/// A measure as reports write it: four decimals, or four format_figure of what is smaller than 0.001.
+/// Formats a value as reports do: with four decimals, or with four significant digits if it is smaller than
+/// 0.001.
 pub fn format_figure(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-3 {
         return format!("{value:.3e}");
@@ -264,7 +265,7 @@ pub fn format_figure(value: f64) -> String {
 }
 
 impl fmt::Display for Report {
-    /// The tables of [`to_markdown`](Report::to_markdown), aligned.
+    /// Writes the tables of [`to_markdown`](Report::to_markdown) with aligned columns.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.summary())?;
         for table in self.tables() {

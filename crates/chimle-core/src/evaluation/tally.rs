@@ -1,4 +1,4 @@
-//! From one value per image to figures.
+//! Collecting one value per image and computing figures from them.
 
 use chimle_data::MODES;
 use chimle_metrics::{Better, Bootstrap, FAITHFULNESS_SIGMAS, Summary, expected_coverage};
@@ -16,7 +16,7 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// The mean of one value an image.
+    /// Computes the mean over images of one value per image, with its interval.
     pub(super) fn mean(&self, values: &[f64], better: Option<Better>) -> Figure {
         Figure {
             value: values.iter().sum::<f64>() / values.len() as f64,
@@ -28,7 +28,7 @@ impl Figures {
     }
 }
 
-/// One measure of samples, image by image.
+/// The values of one measure of samples, image by image.
 #[derive(Default)]
 pub(super) struct Column {
     best: Vec<f64>,
@@ -38,7 +38,7 @@ pub(super) struct Column {
 }
 
 impl Column {
-    /// Takes in one image's samples, and what the measure is of the baseline.
+    /// Adds the values of one image's samples, and the value of its baseline.
     pub(super) fn push(
         &mut self,
         samples: &[f64],
@@ -53,7 +53,7 @@ impl Column {
         Ok(())
     }
 
-    /// The figures, if there are any.
+    /// Computes the figures. Returns `None` if there are no values.
     pub(super) fn spread(&self, figures: Figures, better: Better) -> Option<SampleStatistics> {
         if self.mean.is_empty() {
             return None;
@@ -73,7 +73,7 @@ impl Column {
     }
 }
 
-/// Values by image.
+/// The values of all measures, image by image.
 #[derive(Default)]
 pub(super) struct Tally {
     distance: Column,
@@ -87,9 +87,10 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Takes in the measures of one example.
+    /// Adds the measures of one example.
     pub(super) fn push(&mut self, image: SampleMeasures) -> Result<(), Error> {
-        /// Values of the samples, the baseline's last; `None` where the images are too small.
+        /// Adds the values of the samples and, as the last value, of the baseline. A value is `None` if
+        /// the images are too small for the measure.
         fn add(
             column: &mut Column,
             values: impl Iterator<Item = Option<f64>>,

@@ -1,7 +1,8 @@
-//! Sums over workers: of one process by `burn-collective`, of several machines by their orchestrator.
+//! Sums over workers. `burn-collective` sums over the workers of one process, and the orchestrator sums over
+//! machines.
 //!
-//! `burn-collective` 0.21 cannot sum over machines more than once: its `SyncService::sync` clears a
-//! copy of the list of waiting machines, so the second sum waits for ever.
+//! `burn-collective` 0.21 cannot be used to sum over machines, because its second sum waits forever: its
+//! `SyncService::sync` clears a copy of the list of waiting machines instead of the list itself.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
@@ -19,17 +20,17 @@ use crate::error::Error;
 
 /// The connections between the workers of a run.
 pub(super) struct Collective {
-    /// The workers of this process. `None` for a single one.
+    /// The workers of this process. `None` for a single worker.
     local: Option<Local>,
     /// The other machines.
     nodes: Option<Membership>,
 }
 
 impl Peers {
-    /// Connects one worker per device, and with `nodes` the other machines.
+    /// Connects the workers of this process, one per device. With `nodes`, also connects the other machines.
     ///
-    /// `burn-collective` keeps one group of workers per backend and process, so a second run of the
-    /// process waits here until the first one has ended.
+    /// `burn-collective` has one group of workers per backend and process. If the process trains two runs,
+    /// the second run therefore waits here until the first run has ended.
     pub(crate) fn connect<B: Backend>(
         devices: &[B::Device],
         nodes: Option<Membership>,
@@ -51,7 +52,7 @@ impl Peers {
 }
 
 impl Collective {
-    /// See [`Peers::sum`]. `worker` is the number of the worker in this process.
+    /// See [`Peers::sum`]. `worker` is the index of the worker in this process.
     pub(super) fn sum<B: Backend>(
         &self,
         worker: usize,
@@ -61,7 +62,7 @@ impl Collective {
         let Some(nodes) = &self.nodes else {
             return Ok(values);
         };
-        // The first worker brings the sum of all machines, and the others add nothing to it.
+        // The first worker fetches the sum over all machines. The other workers add zeros to it.
         let device = values.device();
         let count = values.dims()[0];
         let total = match worker {
@@ -167,7 +168,7 @@ fn failed(error: CollectiveError) -> Error {
     }
 }
 
-/// The right to use `burn-collective`, which one run of the process has at a time.
+/// A guard for the use of `burn-collective`. Only one run of the process can hold it at a time.
 struct Session;
 
 static BUSY: Mutex<bool> = Mutex::new(false);

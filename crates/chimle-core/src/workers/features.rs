@@ -1,4 +1,4 @@
-//! The features of a round's targets, which are computed once.
+//! A cache for the features of a round's targets, so that each is computed only once.
 
 use std::collections::HashMap;
 
@@ -14,11 +14,11 @@ type FeaturesOf<B, D> = <<D as TrainableDistance<B>>::Evaluated as Distance<
     <B as AutodiffBackend>::InnerBackend,
 >>::Features;
 
-/// Features of the targets of one round. A batch of the round takes its rows from here.
+/// The features of the targets of one round. A batch of the round takes its rows from this cache.
 pub(super) struct FeatureCache<B: AutodiffBackend, D: TrainableDistance<B>> {
     round: Option<u64>,
     keeps: bool,
-    /// For each place in the round's drawing, the features at every level, one row each.
+    /// For each place in the round's drawing, the features at every level, as one row per level.
     rows: HashMap<usize, Vec<FeaturesOf<B, D>>>,
 }
 
@@ -33,7 +33,7 @@ impl<B: AutodiffBackend, D: TrainableDistance<B>> Default for FeatureCache<B, D>
 }
 
 impl<B: AutodiffBackend, D: TrainableDistance<B>> FeatureCache<B, D> {
-    /// Prepares for the examples of a round. The features of another round are dropped.
+    /// Prepares the cache for the examples of a round, and drops the features of other rounds.
     pub(super) fn begin(&mut self, round: u64, keeps: bool) {
         if self.round != Some(round) || self.keeps != keeps {
             self.rows.clear();
@@ -42,7 +42,7 @@ impl<B: AutodiffBackend, D: TrainableDistance<B>> FeatureCache<B, D> {
         }
     }
 
-    /// Returns the features of the targets of some examples.
+    /// Returns the features of the targets of the given examples.
     pub(super) fn target(
         &mut self,
         examples: &Step<'_>,

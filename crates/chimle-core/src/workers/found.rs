@@ -1,4 +1,4 @@
-//! What a search found: how workers on several machines exchange it, and how it is reported.
+//! The results of a search: how workers on several machines exchange them, and how they are reported.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use super::sum_of;
 use crate::error::Error;
 use crate::event::Event;
 
-/// What the search found for one example, as it is logged and exchanged.
+/// The result of the search for one example.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Found {
     /// The chosen candidate at each level.
     pub(crate) candidates: Vec<usize>,
-    /// Its distance, at each level compared.
+    /// The distance of the chosen candidate, at each level compared.
     nearest: Vec<f32>,
-    /// The mean distance of the candidates, at each level compared.
+    /// The mean distance of all candidates, at each level compared.
     pool: Vec<f32>,
 }
 
@@ -32,10 +32,10 @@ impl Found {
     }
 }
 
-/// How workers on several machines tell each other what they found.
+/// The exchange of search results between workers on several machines.
 ///
-/// Each worker fills its own rows of a table and leaves the others zero. The sum of these tables is the
-/// table of all workers. The index of a candidate is exact in f32 up to 2^24.
+/// Each worker fills its own rows of a table and sets all other rows to zero. The sum of these tables has
+/// the rows of all workers. The table is f32, which is exact for the index of a candidate up to 2^24.
 pub(crate) struct Exchange {
     /// The number of levels.
     pub(crate) levels: usize,
@@ -46,7 +46,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Returns what all workers found, and whether one of them was asked to stop.
+    /// Returns the results of all workers, and whether one of them was asked to stop.
     pub(crate) fn run<B: AutodiffBackend>(
         &self,
         peers: &Peers,
@@ -82,7 +82,7 @@ impl Exchange {
     }
 }
 
-/// Sums of what a search found, for its report.
+/// The sums of the results of a search, for its report.
 #[derive(Default)]
 pub(crate) struct SearchSummary {
     examples: usize,
@@ -91,7 +91,7 @@ pub(crate) struct SearchSummary {
 }
 
 impl SearchSummary {
-    /// Adds what was found for some examples.
+    /// Adds the results for some examples.
     pub(crate) fn add(&mut self, found: &[Found]) {
         for Found { nearest, pool, .. } in found {
             self.examples += 1;
@@ -106,7 +106,7 @@ impl SearchSummary {
         }
     }
 
-    /// Returns the report of the search that was made before a step.
+    /// Returns the report of the search that precedes a step.
     pub(crate) fn event(&self, step: u64, round: u64, time: Duration) -> Event {
         let mean = |sums: &[f64]| -> Vec<f32> {
             let means = sums.iter().map(|sum| sum / self.examples as f64);
@@ -123,7 +123,8 @@ impl SearchSummary {
     }
 }
 
-/// Returns the mean of the distances that were measured.
+/// Returns the mean of the distances that were measured. A candidate that was not measured has the distance
+/// NaN.
 fn mean_of_measured(distances: &[f32]) -> f64 {
     let measured = distances.iter().filter(|distance| !distance.is_nan());
     let (sum, count) = measured.fold((0.0, 0), |(sum, count), &distance| {

@@ -1,8 +1,8 @@
 //! The workers of a run: one per device, each with a replica of the generator.
 //!
 //! Each worker searches its part of a round and trains on its part of every batch. The gradients of
-//! all workers are summed ([`Peers`]), so all replicas take the same step and stay equal. With one
-//! worker nothing is exchanged.
+//! all workers are summed ([`Peers`]), so all replicas take the same step and stay equal. A single
+//! worker exchanges nothing.
 
 #[cfg(feature = "collective")]
 mod collective;
@@ -38,7 +38,7 @@ pub(crate) use nodes::{Joining, Membership};
 pub use nodes::{NodesConfig, Orchestrator};
 pub(crate) use peers::Peers;
 
-/// A device with what it needs to search and to train.
+/// One device, with the generator, the distance and the optimizer that it searches and trains with.
 pub(crate) struct Worker<B, G, D>
 where
     B: AutodiffBackend,
@@ -47,14 +47,14 @@ where
 {
     device: B::Device,
     distance: D,
-    /// Absent only while the optimizer takes a step.
+    /// The generator. It is absent only while the optimizer takes a step.
     generator: Option<G>,
     optimizer: ModuleAdam<B, G>,
     features: FeatureCache<B, D>,
     /// The generator and the distance without autodiff, during a search.
     searching: Option<(G::Evaluated, <D as TrainableDistance<B>>::Evaluated)>,
     times: Times,
-    /// The CPU threads of this worker. `None` stands for those of the whole process.
+    /// The CPU threads of this worker. With `None` the worker uses the threads of the whole process.
     threads: Option<rayon::ThreadPool>,
 }
 
@@ -82,7 +82,7 @@ where
         }
     }
 
-    /// Creates a worker on another device with a replica of this one's generator and optimizer.
+    /// Creates a worker on another device with a copy of this worker's generator and optimizer.
     #[cfg(feature = "collective")]
     pub(crate) fn replica(&self, device: B::Device, distance: D) -> Result<Self, Error> {
         let generator = self.generator().clone().fork(&device);
@@ -90,7 +90,7 @@ where
         Ok(Self::new(device, distance, generator, optimizer))
     }
 
-    /// Gives the worker `threads` CPU threads of its own.
+    /// Creates `threads` CPU threads that only this worker uses.
     #[cfg(feature = "collective")]
     pub(crate) fn set_threads(&mut self, threads: usize) -> Result<(), Error> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
@@ -100,7 +100,7 @@ where
         Ok(())
     }
 
-    /// Returns where the time of the worker went.
+    /// Returns the time that each part of this worker's work has taken.
     pub(crate) fn times(&self) -> &Times {
         &self.times
     }
@@ -123,18 +123,18 @@ where
         self.optimizer = optimizer;
     }
 
-    /// Prepares the generator for the evaluations of a search.
+    /// Prepares the generator and the distance for a search.
     pub(crate) fn prepare_search(&mut self) {
         let generator = self.generator().valid().prepared();
         self.searching = Some((generator, TrainableDistance::evaluated(&self.distance)));
     }
 
-    /// Frees what [`prepare_search`](Self::prepare_search) made.
+    /// Frees the generator and the distance of [`prepare_search`](Self::prepare_search).
     pub(crate) fn end_search(&mut self) {
         self.searching = None;
     }
 
-    /// Finds the nearest codes for some examples.
+    /// Searches the nearest codes for some examples.
     pub(crate) fn search(
         &mut self,
         search: &Search,
@@ -161,9 +161,9 @@ where
         Ok(found)
     }
 
-    /// Computes the sum of the gradients of a step's examples, and the sum of their losses at each
-    /// level. Both are divided by `examples.batch`, the number of examples of all workers.
-    /// At most `at_once` examples are evaluated together.
+    /// Computes the sum of the gradients of this worker's examples, and the sum of their losses at each
+    /// level. Both sums are divided by the batch size, which counts the examples of all workers. At most
+    /// `at_once` examples are evaluated together.
     pub(crate) fn gradients(
         &mut self,
         step: &Step<'_>,
@@ -198,7 +198,7 @@ where
                 },
                 &target,
             );
-            // The mean over the whole batch, level by level.
+            // Divided by the batch size, so that the sum over all workers is the mean over the batch.
             let weight = 1.0 / examples.training.batch as f64;
             let terms = losses.into_iter().map(|loss| loss.sum().mul_scalar(weight));
             let terms: Vec<Tensor<B, 1>> = terms.collect();
@@ -216,7 +216,7 @@ where
         Ok((gradients, levels))
     }
 
-    /// Takes a step of Adam.
+    /// Takes one step of Adam.
     pub(crate) fn step(&mut self, gradients: Gradients, rate: f64, slow_rate: f64) {
         let begun = Instant::now();
         // The generator is moved, not cloned: each old parameter is freed when it is replaced.
@@ -226,7 +226,7 @@ where
         self.times.optimizer += begun.elapsed();
     }
 
-    /// Sums this worker's results with those of the others.
+    /// Sums the gradients and the numbers of all workers.
     pub(crate) fn exchange(
         &mut self,
         index: usize,
@@ -242,7 +242,7 @@ where
         Ok(numbers)
     }
 
-    /// Sets the round whose examples come next, and whether the features of its targets are kept.
+    /// Sets the round of the next examples, and whether the features of its targets are kept.
     pub(crate) fn keep_features(&mut self, round: u64, keeps: bool) {
         self.features.begin(round, keeps);
     }
@@ -253,18 +253,18 @@ pub(crate) struct Examples<'a> {
     pub(crate) training: &'a TrainingConfig,
     pub(crate) groups: &'a Groups,
     pub(crate) noise: &'a Noise,
-    /// The examples of the batch that are the worker's.
+    /// The part of the batch that belongs to the worker.
     pub(crate) range: Range<usize>,
 }
 
-/// Does some work on every worker at the same time, each on a thread of its own, and returns the
-/// results in order.
+/// Calls `work` for all workers at the same time, each on its own thread, and returns the results in
+/// order.
 ///
-/// If one worker fails, those that wait for it are released.
+/// If one worker fails, the workers that wait for it are released with an error.
 ///
 /// # Errors
 ///
-/// The first error. A panic of a worker is [`Error::Worker`], which names the worker.
+/// The first error. A panic of a worker becomes [`Error::Worker`], which names the worker.
 pub(crate) fn together<B, G, D, R>(
     workers: &mut [Worker<B, G, D>],
     peers: &Peers,
@@ -313,7 +313,7 @@ where
     for result in results {
         match result {
             Ok(value) => done.push(value),
-            // Another worker failed first, and its error says more.
+            // Another worker failed first. Its error is more useful.
             Err(error @ Error::Collective { .. }) => released = Some(error),
             Err(error) => return Err(error),
         }
@@ -346,7 +346,7 @@ fn sum_of<B: AutodiffBackend>(
     Ok(sum.into_data().iter::<f32>().collect())
 }
 
-/// Measures how long the codes of a pool take.
+/// A pool that measures the time for drawing its codes.
 struct TimedPool<'a> {
     pool: &'a Pool,
     nanoseconds: AtomicU64,

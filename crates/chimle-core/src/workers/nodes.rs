@@ -1,8 +1,9 @@
-//! Runs on several machines: how they meet, and how they learn that one of them has failed.
+//! Runs on several machines: how the machines connect, and how they learn that one of them has failed.
 //!
-//! An [`Orchestrator`] keeps two connections to every machine. On one of them they exchange messages,
-//! which are lines of JSON. On the other one, machines send numbers, and the orchestrator answers with
-//! their sum. It adds them in the order of the machines, so a run can be repeated bit for bit.
+//! An [`Orchestrator`] keeps two connections to every machine. The first connection carries messages, which
+//! are lines of JSON. The second connection carries numbers: each machine sends numbers, and the orchestrator
+//! answers with their sum. The orchestrator always adds them in the same order of machines, so a run can be
+//! repeated bit for bit.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -20,19 +21,20 @@ use crate::error::Error;
 
 /// The time between two signs of life of a machine.
 const BEAT: Duration = Duration::from_secs(1);
-/// A machine without a sign of life for this long is gone.
+/// The time without a sign of life after which a machine counts as failed.
 const SILENCE: Duration = Duration::from_secs(15);
-/// How often a machine that waits for a sum looks whether another one has failed.
+/// The interval at which a machine that waits for a sum checks whether another machine has failed.
 const LOOK: Duration = Duration::from_millis(200);
-/// The most numbers that are added at once: 4 GiB of them.
+/// The largest count of numbers that are added at once. They take 4 GiB.
 const MOST_NUMBERS: u64 = 1 << 30;
-/// The longest message in bytes: a configuration is a few thousand.
+/// The largest length of a message in bytes. A configuration has a few thousand bytes.
 const LONGEST_MESSAGE: u64 = 1 << 20;
 
-/// The most machines of a run. Each has two connections and a thread at the orchestrator.
+/// The largest number of machines of a run. Each machine takes two connections and a thread of the
+/// orchestrator.
 const MOST_NODES: usize = 1024;
 
-/// How a machine takes part in a run on several machines.
+/// The settings with which a machine joins a run on several machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodesConfig {
     /// The address of the [`Orchestrator`], `HOST:PORT`.
@@ -41,7 +43,8 @@ pub struct NodesConfig {
     pub name: String,
 }
 
-/// What a machine says of its run when it joins. All machines of a run must agree.
+/// The description of its run that a machine sends when it joins. All fields except `name` must be equal on
+/// all machines of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Joining {
     pub(crate) name: String,
@@ -56,11 +59,12 @@ pub(crate) struct Joining {
 #[serde(rename_all = "kebab-case")]
 enum ToOrchestrator {
     Join(Box<Joining>),
-    /// This connection carries the numbers of the machine of this number.
+    /// This connection carries the numbers of the machine with the index `node`.
     Numbers {
         node: usize,
     },
-    /// A sign of life: the number of sums that the machine has begun, and whether it waits for one.
+    /// A sign of life, with the number of sums that the machine has begun, and whether the machine waits for
+    /// a sum.
     Beat {
         sums: u64,
         waits: bool,
@@ -89,7 +93,7 @@ fn receive<T: for<'de> Deserialize<'de>>(reader: &mut BufReader<TcpStream>) -> O
     serde_json::from_slice(&line).ok()
 }
 
-/// A machine's place in a run.
+/// The membership of this machine in a run.
 pub(crate) struct Membership {
     node: usize,
     nodes: usize,
@@ -106,7 +110,7 @@ struct Shared {
 }
 
 impl Membership {
-    /// Joins a run, and waits until all machines have joined.
+    /// Joins a run and waits until all machines have joined.
     pub(crate) fn join(config: &NodesConfig, joining: Joining) -> Result<Self, Error> {
         let unreachable = |error: std::io::Error| Error::Node {
             name: config.orchestrator.clone(),
@@ -116,7 +120,7 @@ impl Membership {
         send(&mut stream, &ToOrchestrator::Join(Box::new(joining))).map_err(unreachable)?;
         let mut reader = BufReader::new(stream.try_clone().map_err(unreachable)?);
         let shared = Arc::new(Shared::default());
-        // The first beats are sent while the machine waits for the others.
+        // Signs of life are sent from now on, also while this machine waits for the others to join.
         let beats = stream.try_clone().map_err(unreachable)?;
         thread::spawn({
             let shared = Arc::downgrade(&shared);
@@ -183,7 +187,8 @@ impl Membership {
         self.nodes
     }
 
-    /// Returns the sum of the numbers of all machines. Every machine calls this with as many numbers.
+    /// Returns the sum of the numbers of all machines. All machines must call this function, with the same
+    /// count of numbers.
     pub(super) fn sum(&self, numbers: Vec<f32>) -> Result<Vec<f32>, Error> {
         let _waiting = self.waits();
         let mut stream = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -191,7 +196,7 @@ impl Membership {
         bytes.extend_from_slice(&(numbers.len() as u64).to_le_bytes());
         bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
         let closed = |_: std::io::Error| {
-            // The orchestrator says why, as soon as it knows.
+            // Waits for the orchestrator to send the reason.
             thread::sleep(2 * LOOK);
             self.failure().unwrap_or_else(|| Error::Node {
                 name: "orchestrator".to_owned(),
@@ -219,7 +224,8 @@ impl Membership {
         Ok(floats(sum).collect())
     }
 
-    /// Tells the orchestrator that this machine waits for the others, until the guard is dropped.
+    /// Records that this machine waits for the others, until the guard is dropped. The signs of life carry
+    /// this to the orchestrator.
     fn waits(&self) -> Waiting<'_> {
         self.shared.sums.fetch_add(1, Ordering::Relaxed);
         self.shared.waiting.fetch_add(1, Ordering::Relaxed);
@@ -235,7 +241,7 @@ impl Membership {
             .map(|(name, reason)| Error::Node { name, reason })
     }
 
-    /// Tells the orchestrator that this machine has ended as it should.
+    /// Tells the orchestrator that this machine has ended without an error.
     pub(crate) fn done(&self) {
         if let Ok(mut stream) = self.stream.try_clone() {
             let _ = send(&mut stream, &ToOrchestrator::Done);
@@ -258,10 +264,10 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Brings the machines of one run together, and tells the others when one fails.
+/// A server that connects the machines of one run, and tells the other machines when one machine fails.
 ///
-/// It adds the machines' gradients and does no other work. Its port should be reachable by the machines
-/// of the run alone: there is neither encryption nor a password.
+/// It sums the machines' gradients and does no other computation. Only the machines of the run should be able
+/// to reach its port, because there is neither encryption nor a password.
 #[derive(Debug)]
 pub struct Orchestrator {
     listener: TcpListener,
@@ -269,7 +275,7 @@ pub struct Orchestrator {
     patience: Duration,
 }
 
-/// What reaches the orchestrator of one machine.
+/// A message or an end of the connection that the orchestrator receives from a machine.
 enum Received {
     Message(ToOrchestrator),
     /// The connection is closed.
@@ -283,18 +289,18 @@ struct Node {
     heard: Instant,
     sums: u64,
     waits: bool,
-    /// When the number of sums last grew.
+    /// The time at which the number of sums last grew.
     moved: Instant,
     done: bool,
 }
 
 impl Orchestrator {
-    /// Listens on an address, `HOST:PORT`, for `nodes` machines. A machine that the others wait for,
-    /// and that does not move for `patience`, counts as hung.
+    /// Listens on an address, `HOST:PORT`, for `nodes` machines. If the others wait for a machine, and this
+    /// machine makes no progress for `patience`, it counts as hung.
     ///
     /// # Errors
     ///
-    /// If the address cannot be listened on, or `nodes` is not from 2 to 1024.
+    /// If the orchestrator cannot listen on the address, or `nodes` is not from 2 to 1024.
     pub fn listen(address: &str, nodes: usize, patience: Duration) -> Result<Self, Error> {
         if !(2..=MOST_NODES).contains(&nodes) {
             return Err(Error::Setting {
@@ -308,7 +314,7 @@ impl Orchestrator {
         };
         let listener = listen().map_err(|error| Error::Node {
             name: address.to_owned(),
-            reason: format!("cannot be listened on: {error}"),
+            reason: format!("the orchestrator cannot listen on this address: {error}"),
         })?;
         Ok(Self {
             listener,
@@ -317,11 +323,11 @@ impl Orchestrator {
         })
     }
 
-    /// Returns the port that is listened on.
+    /// Returns the port that the orchestrator listens on.
     ///
     /// # Errors
     ///
-    /// If the operating system does not tell.
+    /// If the operating system does not report the port.
     pub fn port(&self) -> Result<u16, Error> {
         let address = self.listener.local_addr().map_err(|error| Error::Node {
             name: "orchestrator".to_owned(),
@@ -330,13 +336,14 @@ impl Orchestrator {
         Ok(address.port())
     }
 
-    /// Waits for the machines, starts their run and watches it to its end. `report` is given one line
-    /// for each thing that happens.
+    /// Waits for the machines, starts their run, and watches the run until it ends. `report` is called with
+    /// one line for each event.
     ///
     /// # Errors
     ///
-    /// [`Error::Node`] if the machines do not agree on version, configuration, data or step, or one
-    /// of them dies or hangs. The others are told first.
+    /// [`Error::Node`] if the machines do not agree on the version, the configuration, the data, the number
+    /// of devices or the step, or if a machine fails or hangs. The other machines are told before this
+    /// function returns.
     pub fn run(self, report: &dyn Fn(&str)) -> Result<(), Error> {
         let (sender, receiver) = channel();
         let patience = self.patience;
@@ -362,7 +369,7 @@ impl Orchestrator {
             let _ = send(&mut node.stream, &welcome);
         }
         report("all machines have joined");
-        // If a machine fails, its connection ends, and so does this thread.
+        // If a machine fails, its connection closes, and this thread ends.
         thread::spawn(move || add_numbers(&self.listener, count));
         let failed = watch(&mut nodes, &receiver, patience);
         match failed {
@@ -395,7 +402,7 @@ impl Orchestrator {
             let Ok((stream, address)) = self.listener.accept() else {
                 continue;
             };
-            // Whatever connects and does not join within this time is not a machine of the run.
+            // A connection that does not join within this time does not belong to the run.
             let _ = stream.set_read_timeout(Some(SILENCE));
             let Ok(clone) = stream.try_clone() else {
                 continue;
@@ -426,7 +433,7 @@ impl Orchestrator {
                 }
                 let _ = sender.send((index, Received::Closed));
             });
-            // A machine that left while others were awaited.
+            // Checks whether a machine left while the orchestrator waited for the others.
             while let Ok((index, received)) = receiver.try_recv() {
                 if matches!(received, Received::Closed) {
                     return Err(Error::Node {
@@ -444,7 +451,7 @@ impl Orchestrator {
     }
 }
 
-/// Watches a run until all machines are done, or returns the one that failed and how.
+/// Watches a run until all machines are done. If a machine fails, returns its name and the reason.
 fn watch(
     nodes: &mut [Node],
     receiver: &Receiver<(usize, Received)>,
@@ -478,7 +485,7 @@ fn watch(
             let name = node.joining.name.clone();
             if node.heard.elapsed() > SILENCE {
                 let seconds = SILENCE.as_secs();
-                return Some((name, format!("nothing was heard of it for {seconds} s")));
+                return Some((name, format!("it sent no sign of life for {seconds} s")));
             }
             if waits && !node.waits && node.moved.elapsed() > patience {
                 let seconds = patience.as_secs();
@@ -489,7 +496,7 @@ fn watch(
     None
 }
 
-/// Says what the machines do not agree on.
+/// Describes the first property that the machines do not agree on.
 fn disagreement(nodes: &[Node]) -> Option<String> {
     let (first, others) = nodes.split_first()?;
     let a = &first.joining;
@@ -516,14 +523,15 @@ fn disagreement(nodes: &[Node]) -> Option<String> {
         if a.step != b.step {
             let sentence = differs("the step of the run", &a.step, &b.step)?;
             return Some(format!(
-                "{sentence}: copy the run folder from one to the other"
+                "{sentence}: copy the run folder from one machine to the other"
             ));
         }
     }
     None
 }
 
-/// Finds the first value in which two configurations differ. Paths may differ between machines.
+/// Finds the first key at which two configurations differ. Paths may differ between machines and are not
+/// compared.
 fn difference(key: &str, a: &Value, b: &Value) -> Option<(String, String, String)> {
     const PATHS: [&str; 5] = ["source", "validation", "init", "weights", "linear"];
     if a == b {
@@ -553,14 +561,14 @@ fn difference(key: &str, a: &Value, b: &Value) -> Option<(String, String, String
     Some((key.to_owned(), a.to_string(), b.to_string()))
 }
 
-/// Accepts the second connections of all machines, and answers their numbers with sums until one of
-/// them is closed.
+/// Accepts the second connections of all machines. Then answers their numbers with sums until one of the
+/// connections is closed.
 fn add_numbers(listener: &TcpListener, nodes: usize) -> Option<()> {
     let mut streams: Vec<Option<TcpStream>> = (0..nodes).map(|_| None).collect();
     while streams.iter().any(Option::is_none) {
         let (stream, _) = listener.accept().ok()?;
         stream.set_read_timeout(Some(SILENCE)).ok()?;
-        // Read byte by byte: what follows the first line are numbers.
+        // Read byte by byte, because numbers follow the first line.
         let Some(ToOrchestrator::Numbers { node }) = receive_unbuffered(&stream) else {
             continue;
         };
@@ -576,7 +584,7 @@ fn add_numbers(listener: &TcpListener, nodes: usize) -> Option<()> {
             let mut length = [0; 8];
             stream.read_exact(&mut length).ok()?;
             let length = u64::from_le_bytes(length);
-            // All machines send as many numbers, and never more than a part of the gradients.
+            // All machines send the same count of numbers, and never more than a part of the gradients.
             if length > MOST_NUMBERS || (node > 0 && length != sum.len() as u64) {
                 return None;
             }
@@ -599,7 +607,7 @@ fn add_numbers(listener: &TcpListener, nodes: usize) -> Option<()> {
     }
 }
 
-/// Reads one message, and nothing that follows it.
+/// Reads one message and no byte after it.
 fn receive_unbuffered(mut stream: &TcpStream) -> Option<ToOrchestrator> {
     let mut line = Vec::new();
     let mut byte = [0];
@@ -645,8 +653,8 @@ mod tests {
         }
     }
 
-    /// Sends signs of life of two machines. The first one waits for a sum. The second one begins a new
-    /// sum with each sign of life if `second_moves` is set, and none otherwise.
+    /// Sends signs of life for two machines. The first machine waits for a sum. If `second_moves` is set, the
+    /// second machine begins a new sum with each sign of life. Otherwise it begins no sum.
     fn beats(sender: &Sender<(usize, Received)>, second_moves: bool, count: u64) {
         for beat in 0..count {
             let sums = if second_moves { beat } else { 0 };

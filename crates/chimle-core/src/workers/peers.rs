@@ -9,8 +9,9 @@ use crate::error::Error;
 pub(crate) struct Peers {
     /// The number of workers in this process.
     local: usize,
-    /// The number of this process among all, from 0.
+    /// The index of this process among all processes.
     node: usize,
+    /// The number of processes.
     nodes: usize,
     #[cfg(feature = "collective")]
     collective: Option<super::collective::Collective>,
@@ -53,12 +54,13 @@ impl Peers {
         self.nodes > 1
     }
 
-    /// Returns the number among all workers of a worker of this process.
+    /// Returns the index, among all workers, of a worker of this process.
     pub(crate) fn rank(&self, worker: usize) -> usize {
         self.node * self.local + worker
     }
 
-    /// Returns the sum of the values of all workers. Every worker calls this, with as many values.
+    /// Returns the sum of the values of all workers. All workers must call this function, with the same
+    /// number of values.
     ///
     /// # Errors
     ///
@@ -76,7 +78,7 @@ impl Peers {
         Ok(values)
     }
 
-    /// Tells the other machines that this one has ended as it should.
+    /// Tells the other machines that this machine has ended without an error.
     pub(crate) fn done(&self) {
         #[cfg(feature = "collective")]
         if let Some(collective) = &self.collective {
@@ -84,7 +86,7 @@ impl Peers {
         }
     }
 
-    /// Releases the workers of this process that wait for a sum, with an error.
+    /// Releases the workers of this process that wait for a sum. They get an error.
     pub(crate) fn release<B: Backend>(&self) {
         #[cfg(feature = "collective")]
         if let Some(collective) = &self.collective {

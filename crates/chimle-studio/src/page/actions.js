@@ -1,11 +1,11 @@
-// What a person does.
+// The actions of the person at the page.
 
-/** The candidates that one request asks for. */
+/** The number of candidates that one request asks for. */
 const COUNT = 8;
-/** Pictures between two. */
+/** The number of pictures between two pictures. */
 const WAY = 7;
 
-/** Chooses a picture. If it has no continuations yet, they are made. */
+/** Chooses a picture. If it has no continuations yet, makes them. */
 function choose(id) {
   const picture = state.pictures[id];
   if (id !== state.chosen) {
@@ -24,7 +24,7 @@ function continueFrom(id) {
   return work(`Level ${state.pictures[id].level + 1}`, { make: "continue", from: id, count: COUNT }, `next-${id}`, COUNT);
 }
 
-/** Makes pictures. Newer work ends older work. `take` is given each picture. */
+/** Makes pictures, and calls `take` with each one. Newer work ends older work. */
 async function work(label, request, row, count, take) {
   state.work?.controller.abort();
   const current = { controller: new AbortController() };
@@ -65,7 +65,7 @@ async function work(label, request, row, count, take) {
   return made;
 }
 
-/** Notes how long it took from the click to the pixels. */
+/** Records the time from the click to the pixels. */
 async function measure(label, begun, made) {
   const images = made.map(({ id }) => document.querySelector(`#rows .thumb[data-id="${id}"] img`));
   await Promise.all(images.map((image) => image?.decode().catch(() => {})));
@@ -95,7 +95,7 @@ function cancel() {
   if (!state.work) return;
   state.work.controller.abort();
   call(`sessions/${state.session.id}/work`, { method: "DELETE" }).catch(() => {});
-  say("Cancelled");
+  say("Canceled");
 }
 
 function toggleIn(list, id) {
@@ -122,7 +122,7 @@ function back() {
 
 // Changes.
 
-/** Makes changes of the chosen picture, and shows the first of them. */
+/** Makes changed versions of the chosen picture, and shows the first one. */
 function edit(label, request, of, count) {
   const chosenBefore = state.chosen;
   return work(label, request, `edits-${of}`, count, (node, made) => {
@@ -130,7 +130,7 @@ function edit(label, request, of, count) {
   });
 }
 
-/** Chooses a picture that was made just now, without going on from it. */
+/** Chooses a picture that was made just now, without making continuations of it. */
 function choosing(id) {
   change(() => {
     const path = pathTo(id);
@@ -201,7 +201,7 @@ async function makeNearest() {
 
 // Files.
 
-/** Has the browser save what is at an address. */
+/** Downloads from an address and saves the result as a file. */
 async function save(path, name, query) {
   const response = await call(path, { query });
   const link = make("a", { href: URL.createObjectURL(await response.blob()), download: name });
@@ -247,7 +247,7 @@ async function savePicture() {
 const saveRecipe = () =>
   save(`sessions/${state.session.id}/pictures/${state.chosen}/recipe.json`, `${fileName("recipe", state.chosen)}.json`);
 
-/** The favorites, or the last row. */
+/** Returns the favorites, or the last row if there are none. */
 function several() {
   if (state.favorites.length > 0) return state.favorites;
   const rows = rowsShown().filter((row) => row.pictures.length > 0);

@@ -1,8 +1,8 @@
-// The server's calls.
+// Calls of the server's API.
 
 const token = new URLSearchParams(location.search).get("token") ?? "";
 
-/** What went wrong, in the words of the server. */
+/** An error, with the server's message. */
 class Failure extends Error {
   constructor(message, status) {
     super(message);
@@ -10,12 +10,12 @@ class Failure extends Error {
   }
 }
 
-/** The address of a call. */
+/** Returns the address of a call. */
 const address = (path, query = {}) => `api/${path}?${new URLSearchParams({ ...query, token })}`;
 
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-/** Calls the server. While it is busy, the call is repeated. */
+/** Calls the server. Repeats the call while the server is busy. */
 async function call(path, { query, times = 20, ...options } = {}) {
   for (let attempt = 1; ; attempt++) {
     let response;
@@ -34,7 +34,7 @@ async function call(path, { query, times = 20, ...options } = {}) {
     try {
       message = (await response.json()).error;
     } catch {
-      // The number has to do.
+      // The answer is not JSON, so only its status is shown.
     }
     throw new Failure(message, response.status);
   }
@@ -48,7 +48,7 @@ const withJson = (body) => ({
   body: JSON.stringify(body),
 });
 
-/** Calls the server, and gives each line of its answer to `take` as soon as it is there. */
+/** Calls the server, and passes each line of its answer to `take` as soon as the line arrives. */
 async function stream(path, options, take) {
   const response = await call(path, options);
   const reader = response.body.getReader();

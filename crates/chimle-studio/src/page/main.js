@@ -1,4 +1,4 @@
-// From the photograph to the session, and everything that is listened to.
+// The start page, the beginning of a session, and all event listeners.
 
 function render() {
   if (!state.session) return;
@@ -48,7 +48,7 @@ function startAgain() {
   byId("pick").focus();
 }
 
-// The photograph.
+// Uploading the photograph.
 
 async function bring(file) {
   byId("photograph-size").textContent = "Reading the photograph…";
@@ -72,7 +72,7 @@ async function brought(ask) {
   byId("photograph-size").textContent = `${width} × ${height} pixels`;
   byId("notice").hidden = true;
   renderBegin();
-  say("The photograph is here");
+  say("The photograph is ready");
 }
 
 const takeExample = () => brought(() =>
@@ -130,7 +130,7 @@ async function begin(event) {
   }
 }
 
-/** Shows a session. */
+/** Shows a session. `kept` is the state that the browser kept before a reload. */
 function open(session, kept) {
   const { pictures, ...others } = session;
   Object.assign(state, { session: others, pictures });
@@ -146,7 +146,7 @@ function open(session, kept) {
   byId("main").focus();
 }
 
-// Listening.
+// Event listeners.
 
 function listenToFiles() {
   const drop = byId("drop");
@@ -182,7 +182,7 @@ function listenToFiles() {
   });
 }
 
-/** A file that was dropped or pasted is a photograph to begin with. */
+/** Begins again with a file that was dropped or pasted. */
 function takeFile(file) {
   if (!file) return;
   if (state.session) startAgain();

@@ -1,4 +1,4 @@
-// The large picture: comparing, and painting a region.
+// The large picture: comparing pictures, and painting a region.
 
 const painting = { on: false, erase: false, strokes: [], current: null, cursor: [0.5, 0.5] };
 
@@ -44,7 +44,7 @@ function compare(on) {
   if (on) byId("slider").focus();
 }
 
-/** The pictures that the chosen one can be compared with. */
+/** Returns the pictures that the chosen picture can be compared with. */
 function comparable() {
   const path = pathTo(state.chosen).slice(1, -1).reverse();
   const last = state.done.findLast((before) => before.chosen !== state.chosen)?.chosen;
@@ -88,7 +88,7 @@ function chooseTool(erase) {
   const same = painting.on && painting.erase === erase;
   painting.erase = erase;
   paint(!same);
-  if (!same) say("Paint on the picture. With the keyboard: arrow keys and Space.");
+  if (!same) say("Paint on the picture. On the keyboard, use the arrow keys and Space.");
 }
 
 function clearRegion() {
@@ -98,7 +98,7 @@ function clearRegion() {
   renderRegion();
 }
 
-/** The radius of the brush, as a part of the shorter side. */
+/** Returns the radius of the brush, as a fraction of the shorter side. */
 const radius = () => Number(byId("brush-size").value) / 200;
 
 /** Draws the strokes into a canvas of any size. */
@@ -110,7 +110,7 @@ function drawStrokes(context, width, height, color) {
     context.lineWidth = 2 * stroke.radius * side;
     context.lineCap = context.lineJoin = "round";
     const [first, ...others] = stroke.points.map(([x, y]) => [x * width, y * height]);
-    // A line to where it begins has no width.
+    // A click draws a dot, because a line of length 0 is not drawn.
     context.beginPath();
     context.arc(...first, stroke.radius * side, 0, 2 * Math.PI);
     context.fill();
@@ -131,7 +131,7 @@ function drawMask() {
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, width, height);
   drawStrokes(context, width, height, "#2f7dff");
-  // One strength, however often strokes cross.
+  // The strokes have the same opacity everywhere, even where they cross.
   context.globalCompositeOperation = "destination-in";
   context.fillStyle = "rgba(0, 0, 0, 0.5)";
   context.fillRect(0, 0, width, height);
@@ -149,7 +149,7 @@ function drawMask() {
   }
 }
 
-/** The region as the lengths of runs, outside and inside in turn. */
+/** Returns the region as run lengths, alternately outside and inside the region. */
 function regionRuns() {
   const { width, height } = state.session;
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
@@ -179,7 +179,7 @@ function renderRegion() {
   const select = byId("region-level");
   if (select.options.length !== picture.level) {
     const choices = [...Array(picture.level).keys()].map((level) => {
-      const text = level === 0 ? "Everything in it" : level + 1 === picture.level ? "The finest level only" : `From level ${level + 1}`;
+      const text = level === 0 ? "All levels" : level + 1 === picture.level ? "Only the finest level" : `From level ${level + 1}`;
       return new Option(text, level + 1);
     });
     select.replaceChildren(...choices);

@@ -1,17 +1,17 @@
-// What the page knows: the session, its pictures, what is chosen, and how it came to be.
+// The state of the page: the session, its pictures, the choices, and the history for undo.
 
 const byId = (id) => document.getElementById(id);
 
 const state = {
   models: [],
-  /** The photograph that was brought: {id, width, height}. */
+  /** The uploaded photograph: {id, width, height}. */
   photograph: null,
   session: null,
   /** All pictures of the session, by number. */
   pictures: [],
   /** The chosen picture. */
   chosen: 0,
-  /** Which continuation of a picture was chosen last: going back and forth keeps a branch. */
+  /** The continuation of each picture that was chosen last, so that going back keeps the branch. */
   lastChild: new Map(),
   favorites: [],
   liked: [],
@@ -20,13 +20,13 @@ const state = {
   reference: null,
   undone: [],
   done: [],
-  /** The work that goes on: {controller, label}. */
+  /** The work that runs at the moment: {controller}. */
   work: null,
-  /** Pictures that are awaited, by the row that they will be in. */
+  /** The number of pictures that are still awaited in each row. */
   awaited: new Map(),
 };
 
-/** Makes an element. */
+/** Creates an element. */
 function make(tag, properties = {}, ...children) {
   const { dataset, style, ...others } = properties;
   const element = document.createElement(tag);
@@ -40,7 +40,7 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Puts elements into a parent. Those that are there already are not touched, so that they keep the focus. */
+/** Sets the children of a parent. Elements that are already in place are not touched, so they keep the focus. */
 function fill(parent, elements) {
   elements.forEach((element, index) => {
     if (parent.children[index] !== element) parent.insertBefore(element, parent.children[index] ?? null);
@@ -60,18 +60,18 @@ const names = {
   texture: "Other texture",
   parts: "Combination",
   between: "Between",
-  like: "Alike",
+  like: "Similar",
   nearest: "Nearest",
 };
 
-/** What a picture is called. */
+/** Returns the name of a picture. */
 function nameOf(picture) {
   if (picture.kind === "input") return names.input;
   const number = picture.number === null ? picture.id : picture.number;
   return `${names[picture.kind]} ${number}, level ${picture.level}`;
 }
 
-/** From the photograph to a picture. */
+/** Returns the path from the photograph to a picture. */
 function pathTo(id) {
   const path = [];
   for (let at = id; at !== null; at = state.pictures[at].parent) path.unshift(at);
@@ -80,7 +80,7 @@ function pathTo(id) {
 
 const say = (text) => { byId("status").textContent = text; };
 
-/** Remembers what is chosen and marked, for undo. */
+/** Returns a copy of the choices and marks, for undo. */
 const remembered = () => ({
   chosen: state.chosen,
   lastChild: new Map(state.lastChild),
@@ -89,7 +89,7 @@ const remembered = () => ({
   unliked: [...state.unliked],
 });
 
-/** Changes what is chosen or marked, so that it can be undone. */
+/** Changes the choices or marks, in a way that can be undone. */
 function change(action) {
   state.done.push(remembered());
   if (state.done.length > 500) state.done.shift();
@@ -112,13 +112,13 @@ function goBackInTime(from, to) {
 const undo = () => goBackInTime(state.done, state.undone);
 const redo = () => goBackInTime(state.undone, state.done);
 
-/** What a reload of the page needs. */
+/** Keeps in the browser what a reload of the page needs. */
 function keepInBrowser() {
   const kept = { id: state.session.id, chosen: state.chosen, favorites: state.favorites, lastChild: [...state.lastChild] };
   try {
     sessionStorage.setItem("chimle-studio", JSON.stringify(kept));
   } catch {
-    // A browser that keeps nothing forgets the session on reload.
+    // If the browser cannot store anything, a reload loses the session.
   }
 }
 
@@ -138,7 +138,7 @@ function keptInBrowser() {
   }
 }
 
-/** Shows what went wrong, and what can be done. */
+/** Shows an error, and a button for what can be done. */
 function complain(error, label, action) {
   byId("notice-text").textContent = error.message;
   const button = byId("notice-action");

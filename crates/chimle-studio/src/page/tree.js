@@ -2,7 +2,7 @@
 
 const thumbs = new Map();
 
-/** The thumbnail of a picture in some place. It is made once. */
+/** Returns the thumbnail of a picture at a place of the page. It is created once. */
 function thumb(id, place, action, role) {
   const key = `${place}-${id}`;
   let button = thumbs.get(key);
@@ -24,11 +24,11 @@ function thumb(id, place, action, role) {
 
 const rowElements = new Map();
 
-/** The rows: the continuations of each picture on the way to the chosen one, and what was made of it. */
+/** Returns the rows: the continuations and edits of each picture on the path to the chosen picture. */
 function rowsShown() {
   const rows = [];
   const path = pathTo(state.chosen);
-  // Below the chosen picture the branch that was taken last stays in view.
+  // The branch below the chosen picture that was taken last stays visible.
   for (let at = state.chosen; state.lastChild.has(at);) {
     at = state.lastChild.get(at);
     if (path.includes(at)) break;
@@ -51,7 +51,7 @@ function rowsShown() {
 
 function renderRows() {
   const rows = rowsShown();
-  // The last row with continuations is the one to choose from; edits of the end stay large, too.
+  // The last row stays large, and so does the last row in which nothing is chosen yet.
   const last = rows.findLastIndex((row) => row.chosen === undefined);
   fill(byId("rows"), rows.map(renderRow));
   rows.forEach((row, index) => {
@@ -83,7 +83,7 @@ function renderRow(row) {
   const of = state.pictures[row.of];
   const level = of.level + 1;
   heading.textContent = row.edits ? `Changes of ${nameOf(of)}` : `Level ${level} of ${state.session.levels}`;
-  note.textContent = row.edits ? "" : level === 1 ? "The broad strokes." : level === state.session.levels ? "The details. Choose one, and it is finished." : "";
+  note.textContent = row.edits ? "" : level === 1 ? "The broad strokes." : level === state.session.levels ? "The details. Choose one to finish." : "";
   more.hidden = row.edits;
   more.setAttribute("aria-label", `More candidates of level ${level}`);
   const shown = row.pictures.map(({ id }) => {
@@ -132,7 +132,7 @@ function moveInRows(event) {
 
 // The tree.
 
-/** The pictures of the tree: those that were chosen or marked, and the ways to them. */
+/** Returns the pictures of the tree: the chosen and favorite pictures, and the paths to them. */
 function inTree() {
   const ends = [state.chosen, ...state.favorites, ...state.lastChild.keys(), ...state.lastChild.values()];
   return new Set(ends.flatMap(pathTo));
@@ -198,7 +198,7 @@ function moveInTree(event) {
 
 const items = new Map();
 
-/** The item of a list that shows a picture. It is made once, so that it keeps the focus. */
+/** Returns the list item that shows a picture. It is created once, so that it keeps the focus. */
 function listed(id, place) {
   const key = `${place}-${id}`;
   const button = thumb(id, place, choose);

@@ -1,10 +1,10 @@
-// Goes through the studio in Chromium as a person would, and says what is not as it should be.
+// Uses the studio in Chromium as a person would, and reports what fails.
 //
 //   npm ci                                        # axe-core
 //   CHIMLE=../../../../target/debug/chimle MODEL=RUN|FILE PHOTOGRAPH=FILE node check.mjs
 //
-// The model must color photographs. The photograph should be larger than 300 pixels. With SCREENSHOTS naming a folder,
-// pictures of the page are left there.
+// The model must color photographs. The photograph should be larger than 300 pixels. If SCREENSHOTS names
+// a folder, screenshots of the page are written there.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -155,12 +155,12 @@ const checks = {
     assert.equal(outside, 0);
     assert.ok(inside > 100, `${inside} pixels changed`);
     assert.equal(await page.run("state.pictures[state.chosen].kind"), "region");
-    // Undone, and done again.
+    // Undo, and redo.
     await page.click("#undo");
     assert.equal(await page.run("state.chosen"), before);
     await page.click("#redo");
     assert.notEqual(await page.run("state.chosen"), before);
-    // A recipe with a region, too.
+    // A picture with a region also has a recipe.
     for (const name of await files(/^(picture|recipe)-/)) await rm(join(folder, name));
     await page.click("#save-picture");
     const saved = await downloaded(/^picture-.*png$/);
@@ -291,7 +291,7 @@ const checks = {
     await page.click("#begin");
     await page.until("!byId('notice').hidden");
     assert.match(await page.run("byId('notice-text').textContent"), /1x1/);
-    // The browser itself notes in its console that the server refused something.
+    // The browser itself writes to its console that the server refused a request.
     page.problems.splice(0, page.problems.length, ...page.problems.filter((one) => !/status of 4\d\d/.test(one)));
     await end(page);
   },
@@ -317,7 +317,7 @@ const checks = {
   },
 };
 
-/** The pixels of a PNG, as the browser decodes it, in one number. */
+/** Returns a checksum of a PNG's pixels, as the browser decodes them. */
 async function pixels(page, png) {
   return page.run(`
     const image = new Image();

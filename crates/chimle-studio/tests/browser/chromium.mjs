@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A browser. `send` speaks to it, `page` opens a page. */
+/** Starts a browser. `send` sends it a command, and `page` opens a page. */
 export async function launch() {
   const profile = await mkdtemp(join(tmpdir(), "chimle-studio-"));
   const path = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -44,7 +44,7 @@ export async function launch() {
   return { send, close, listeners, page: (options) => openPage({ send, listeners }, options) };
 }
 
-/** A page. `problems` collects errors, messages of the console, and requests to other servers. */
+/** A page. `problems` collects errors, messages on the console, and requests to other servers. */
 async function openPage({ send, listeners }, { width = 1280, height = 900, scheme = "light", touch = false, scale = 1 } = {}) {
   const { browserContextId } = await send("Target.createBrowserContext");
   const { targetId } = await send("Target.createTarget", { url: "about:blank", browserContextId });

@@ -33,7 +33,7 @@ try {
   for (let round = 1; round <= rounds; round++) {
     for (let level = 1; level <= levels; level++) {
       const before = await page.run("state.pictures.length");
-      // A candidate that was not chosen yet: its continuations are new. The first level is continued.
+      // At level 1, more candidates are requested. At other levels, a candidate is chosen that has no continuations yet.
       if (level === 1) await page.click("#rows > section:nth-child(1) .row-head button");
       else await page.click(`#rows > section:nth-child(${level - 1}) .thumb:nth-child(${level === 2 ? round : 1})`);
       await page.until(`state.pictures.length >= ${before + 8} && ${idle}`);

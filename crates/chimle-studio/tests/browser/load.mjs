@@ -1,8 +1,8 @@
-// Many clients at once: each brings a photograph, and chooses a candidate of each level, again and again.
+// Many clients at once. Each one repeatedly uploads a photograph and chooses a candidate of each level.
 //
 //   CHIMLE=../../../../target/debug/chimle MODEL=RUN|FILE PHOTOGRAPH=FILE node load.mjs [CLIENTS] [SECONDS]
 //
-// Every answer but "busy" must be a good one. The memory of the server is printed as time goes on.
+// Every answer must be a success or "busy". The memory of the server is printed from time to time.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

@@ -23,18 +23,18 @@ enum Answer {
     Part,
     /// Sends everything, whatever was asked for.
     Whole,
-    /// Promises everything, and hangs up after so many bytes.
+    /// Promises everything, and hangs up after this many bytes.
     Broken(usize),
-    /// Something else of the same length.
+    /// Sends other bytes of the same length.
     Wrong,
-    /// The file and more, without saying how much.
+    /// Sends more than the file, without a length.
     Long,
-    /// A byte every tenth of a second.
+    /// Sends a byte every tenth of a second.
     Slow,
     Missing,
 }
 
-/// A server that answers one request after another, and gives their first bytes asked for.
+/// Starts a server that answers one request after another. Its thread returns the first byte that each request asked for.
 fn serve(answers: &'static [Answer]) -> (String, JoinHandle<Vec<usize>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}/small.pth", listener.local_addr().expect("bound"));
@@ -95,7 +95,7 @@ fn respond(mut stream: TcpStream, answer: Answer) -> io::Result<usize> {
     Ok(from)
 }
 
-/// Fetches once for each answer; what came of each, and whence each asked.
+/// Fetches once for each answer. Returns the results, and the first byte that each request asked for.
 fn fetched(answers: &'static [Answer], path: &Path) -> (Vec<Result<(), String>>, Vec<usize>) {
     let (url, server) = serve(answers);
     let results = answers
@@ -188,7 +188,7 @@ fn a_body_that_is_too_long_does_not_block_the_next_attempt() {
     assert_eq!((&results[1], &from[..]), (&Ok(()), &[0, 0][..]));
     assert_eq!(fs::read(&path).expect("a file"), CONTENT);
 
-    // One that an earlier version left.
+    // A part that an earlier version left.
     fs::remove_file(&path).expect("removed");
     fs::write(path.with_added_extension("part"), CONTENT.repeat(2)).expect("written");
     let (results, from) = fetched(&[Answer::Part], &path);
