@@ -226,7 +226,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         Sizes::enlargement(&*self.task, self.config().levels()).unwrap_or(1)
     }
 
-    /// Returns the number of which the sides of every output are multiples, before outputs are cropped.
+    /// Returns a number that divides the sides of every output before outputs are cropped.
     pub fn multiple(&self) -> usize {
         Sizes::multiple(&*self.task, self.config().levels()).unwrap_or(1)
     }

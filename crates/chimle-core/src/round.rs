@@ -60,7 +60,7 @@ impl Order {
 pub(crate) struct Round {
     index: u64,
     entries: Vec<Entry>,
-    /// The number of entries whose codes are found: the first ones.
+    /// The number of entries, counted from the first, whose codes are found.
     found: usize,
     /// The number of steps trained on the round.
     steps: u64,

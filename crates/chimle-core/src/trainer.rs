@@ -484,7 +484,7 @@ where
         self.memory = bytes;
     }
 
-    /// Adds a worker on another device, or one more on the same device. Each worker searches its part
+    /// Adds a worker on another device, or another worker on the same device. Each worker searches its part
     /// of a round and trains on its part of every batch. `distance` is the run's distance on the new
     /// device.
     ///

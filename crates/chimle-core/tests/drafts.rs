@@ -1,4 +1,4 @@
-//! Pictures made level by level, their recipes, and the nearest picture to a reference.
+//! Tests of drafts, of their recipes, and of the search for the picture nearest to a reference.
 
 use burn_flex::Flex;
 use chimle_core::data::Sizes;
@@ -27,7 +27,7 @@ fn drawn(indices: &[u64]) -> Vec<Code> {
     indices.iter().copied().map(Code::Drawn).collect()
 }
 
-/// A finished picture with a code of every kind, and a region.
+/// Makes a finished picture with a code of every kind and a region.
 fn of_every_kind(model: &Model<Flex>, start: &Draft<Flex>) -> Draft<Flex> {
     let levels = model.config().levels();
     let codes = |k: u64| -> Vec<Code> {
@@ -75,7 +75,7 @@ fn candidates_of_every_level_are_those_of_the_sampler() {
         let start = model.draft(&input, config).unwrap();
         assert_eq!(start.picture().dimensions(), samples[0].dimensions());
         for (k, sample) in samples.iter().enumerate() {
-            // Among eight at once, and by itself.
+            // Candidate k among eight at once, and then by itself.
             let mut draft = start.clone();
             while !draft.is_finished() {
                 let eight: Vec<Code> = (0..8).map(Code::Drawn).collect();
@@ -136,7 +136,7 @@ fn nothing_changes_outside_a_region_and_something_changes_within() {
         }
     }
     assert!(changed > 100, "{changed}");
-    // Regions can be begun before the last level, and both pictures go on.
+    // A region can be added before the last level. Then both pictures are advanced.
     let half_old = model.advance_by(&start, &drawn(&[1])).unwrap();
     let half_new = model.advance_by(&start, &within[..1]).unwrap();
     let half = half_old.within(Region::new(mask), &half_new).unwrap();
@@ -235,12 +235,12 @@ fn a_picture_of_a_large_input_is_finished_at_its_size() {
             .finish(&finished, &input, u64::MAX, &mut |_, _| true)
             .unwrap();
         assert_eq!(full.dimensions(), size);
-        // Its recipe makes it at this size.
+        // The recipe makes the picture at the same full size.
         assert_eq!(model.follow(&finished.recipe(), &input).unwrap(), full);
         let stopped = model.finish(&finished, &input, u64::MAX, &mut |done, _| done < 1);
         assert!(matches!(stopped, Err(Error::Stopped)));
     }
-    // What does not fit the memory is refused before it is tried.
+    // A picture that does not fit into the memory is refused before it is evaluated.
     let model = model(Decompression);
     let finished = of_every_kind(&model, &model.draft(&input, config).unwrap());
     let error = model
@@ -289,7 +289,7 @@ fn a_recipe_for_another_model_or_input_is_refused() {
     let mut other = input.clone();
     other.put_pixel(0, 0, Rgb([1, 2, 3]));
     assert!(refusal(&recipe, &other).contains("SHA-256 of its pixels"));
-    // A model that does not know its checksum follows any recipe that fits.
+    // A recipe without the checksum of a model can be followed with any model that fits.
     let mut unnamed = recipe.clone();
     unnamed.model = None;
     assert!(model.follow(&unnamed, &input).is_ok());

@@ -1,4 +1,4 @@
-//! What a run survives: damaged checkpoints, leftovers of killed processes, and a log with gaps.
+//! Tests of runs with damaged checkpoints, leftovers of killed processes, and damaged logs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ use chimle_core::{
 
 type B = Autodiff<Flex>;
 
-/// A run of six steps with checkpoints at 0, 2, 4 and 6, of which two are kept.
+/// Returns the configuration of a run of six steps, with checkpoints at 0, 2, 4 and 6. The newest two
+/// checkpoints are kept.
 fn small() -> RunConfig {
     let mut config = RunConfig::new(Colorization, Preset::Tiny);
     config.data.source = DataSource::Procedural { scenes: 12 };
@@ -30,7 +31,7 @@ fn small() -> RunConfig {
     config
 }
 
-/// A finished run, and its newest checkpoint's files.
+/// Trains a run to its end. Returns the run folder and the folder of the newest checkpoint.
 fn finished() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let mut trainer = Trainer::<B>::create(small(), folder.path(), Default::default()).unwrap();
@@ -43,7 +44,7 @@ fn resume(run: &Path) -> Result<Trainer<B>, Error> {
     Trainer::resume(run, Default::default())
 }
 
-/// Runs to the end, and returns what was warned of.
+/// Trains to the end and returns the warnings.
 fn warnings(trainer: &mut Trainer<B>) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut keep = |event: &Event| {
@@ -89,7 +90,7 @@ fn a_damaged_checkpoint_is_set_aside_and_an_older_one_takes_its_place() {
             let mut bytes = fs::read(&path).unwrap();
             let middle = bytes.len() / 2;
             match damage {
-                // In the middle of the numbers, where nothing but a checksum can tell.
+                // One bit in the middle of the numbers, which only a checksum can detect.
                 0 => bytes[middle] ^= 4,
                 1 => bytes.truncate(middle),
                 _ => bytes.clear(),
@@ -107,7 +108,8 @@ fn a_damaged_checkpoint_is_set_aside_and_an_older_one_takes_its_place() {
                 names_it && warned[0].contains("step-00000006"),
                 "{warned:?}"
             );
-            // The run ends as it did before. (The optimizer's state has no order in its file.)
+            // The run ends with the same weights. The file of the optimizer's state is not compared, because
+            // the order of its entries is not fixed.
             for (name, bytes) in FILES.iter().zip(&mut whole) {
                 let found = fs::read(newest.join(name)).unwrap();
                 if ["adam.mpk", "SHA256SUMS"].contains(name) {
@@ -118,7 +120,7 @@ fn a_damaged_checkpoint_is_set_aside_and_an_older_one_takes_its_place() {
             }
         }
     }
-    // All of them gone but the checksums.
+    // All files except the checksums are missing.
     for name in &FILES[..4] {
         fs::remove_file(newest.join(name)).unwrap();
     }
@@ -155,7 +157,7 @@ fn a_model_of_a_damaged_checkpoint_is_not_loaded() {
     );
 }
 
-/// Runs that were begun before there were checksums go on.
+/// Runs of older versions, which wrote no checksums, continue.
 #[test]
 fn a_checkpoint_without_checksums_counts_as_whole() {
     let (folder, newest) = finished();
@@ -202,14 +204,14 @@ fn without_checksums_impossible_positions_and_states_are_found_too() {
     }
     fs::write(newest.join("position.json"), position).unwrap();
 
-    // The optimizer's state with one bit changed after the other, and cut short.
+    // The optimizer's state, with one changed bit at a time, and truncated.
     let path = newest.join("adam.mpk");
     let whole = fs::read(&path).unwrap();
     for at in (0..whole.len()).step_by(whole.len() / 60) {
         let mut changed = whole.clone();
         changed[at] ^= 1 << (at % 8);
         fs::write(&path, changed).unwrap();
-        // Numbers can be changed without a trace. Everything else is found without a panic.
+        // A changed number cannot be detected. All other damage is detected without a panic.
         if let Err(error) = resume(folder.path()) {
             assert!(error.to_string().contains("adam.mpk"), "{error}");
         }
@@ -231,7 +233,7 @@ fn what_killed_processes_left_is_removed() {
         fs::create_dir(left).unwrap();
         fs::write(left.join("generator.safetensors"), b"half").unwrap();
     }
-    // Perhaps in use: a page is written without the lock.
+    // A young temporary file may be in use, because a page is written without the lock.
     let young = folder.path().join(".chimle-abc.tmp");
     fs::write(&young, b"half").unwrap();
     let _trainer = resume(folder.path()).unwrap();
@@ -244,7 +246,7 @@ fn an_old_checkpoint_that_cannot_be_removed_costs_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let mut trainer = Trainer::<B>::create(small(), folder.path(), Default::default()).unwrap();
     let checkpoints = folder.path().join("checkpoints");
-    // A file in the place of a folder cannot be removed as one.
+    // A file in the place of a checkpoint's folder cannot be removed as a folder.
     fs::create_dir(&checkpoints).unwrap();
     fs::write(checkpoints.join("step-00000001"), b"").unwrap();
     let warned = warnings(&mut trainer);
@@ -266,7 +268,7 @@ fn a_checkpoint_of_the_same_step_is_replaced() {
     let mut config = small();
     config.training.keep = 1;
     let mut trainer = Trainer::<B>::create(config, folder.path(), Default::default()).unwrap();
-    // Stopped within the first search, twice, at step 0.
+    // The run is stopped twice within the first search, at step 0.
     for _ in 0..2 {
         trainer.run_until(&|| true, &mut Silent).unwrap();
         let asked = std::cell::Cell::new(0);
@@ -278,7 +280,7 @@ fn a_checkpoint_of_the_same_step_is_replaced() {
         assert_eq!(trainer.step(), 0);
         assert_eq!(names(&folder.path().join("checkpoints")), ["step-00000000"]);
     }
-    // A process that was killed before the old one was removed leaves both. The newer one counts.
+    // A process that is killed before it removes the old checkpoint leaves both. The newer one is used.
     drop(trainer);
     let [old, new] = ["step-00000000", "step-00000000.1"]
         .map(|name| folder.path().join("checkpoints").join(name));
@@ -332,7 +334,7 @@ fn a_log_with_gaps_is_read_and_the_run_goes_on() {
         Some(Event::Finished { step: 7, .. })
     ));
 
-    // Whatever is at its place, as long as it can be written.
+    // A log without any valid line does not stop the run, as long as the run can write to it.
     fs::write(run.log_path(), vec![0xff; 5000]).unwrap();
     let mut trainer = resume(folder.path()).unwrap();
     trainer.set_steps(8).unwrap();

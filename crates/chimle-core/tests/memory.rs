@@ -1,4 +1,4 @@
-//! The estimates of memory against what is taken.
+//! Comparison of the memory estimates with the memory that is taken.
 
 use burn::tensor::{Distribution, Tensor};
 use burn_flex::Flex;
@@ -12,9 +12,9 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// What `work` takes beyond what is held before, in bytes.
+/// Measures the peak memory of `work` in bytes, without the memory that was in use before.
 fn taken<T>(work: impl Fn() -> T) -> f64 {
-    // What threads keep for their next task is not the work's own.
+    // The first call fills the buffers that threads keep for later tasks. They are not counted.
     drop(work());
     MEMORY.reset_peak_usage();
     let before = MEMORY.current_usage();
@@ -22,7 +22,7 @@ fn taken<T>(work: impl Fn() -> T) -> f64 {
     (MEMORY.peak_usage() - before) as f64
 }
 
-/// One test, as all of the process's memory is counted.
+/// There is only one test, because the memory of the whole process is counted.
 #[test]
 fn the_estimates_are_no_less_than_what_is_taken_and_at_most_twice_that() {
     let device = Default::default();

@@ -1,4 +1,4 @@
-//! Pictures that are larger than those of training.
+//! Tests of pictures that are larger than those of training.
 
 use burn_flex::Flex;
 use chimle_core::data::{Planes, grayscale_lightness};

@@ -1,4 +1,4 @@
-//! Runs: stopping, resuming, diverging, and what their folders hold.
+//! Tests of runs: stopping, resuming, diverging, and the contents of run folders.
 
 mod run;
 
@@ -25,7 +25,8 @@ fn newest_weights(run: &Path) -> Vec<u8> {
     fs::read(run.join("checkpoints/step-00000012/generator.safetensors")).unwrap()
 }
 
-/// Trains unbroken, and killed three times and resumed; gives the weights of both.
+/// Trains one run without a break, and another run that is killed and resumed three times. Returns the
+/// weights of both.
 fn whole_and_broken(config: RunConfig, folder: &Path) -> [Vec<u8>; 2] {
     let whole = folder.join("whole");
     let mut trainer = Trainer::<B>::create(config.clone(), &whole, Default::default()).unwrap();
@@ -34,7 +35,7 @@ fn whole_and_broken(config: RunConfig, folder: &Path) -> [Vec<u8>; 2] {
     let broken = folder.join("broken");
     let mut trainer = Trainer::<B>::create(config, &broken, Default::default()).unwrap();
     for stop in [2, 5, 10] {
-        // Ended at once, between two checkpoints, with nothing written on the way out.
+        // The run ends at once, between two checkpoints, and writes nothing more.
         let ended = catch_unwind(AssertUnwindSafe(|| {
             trainer.run(&mut |event: &Event| {
                 if matches!(event, Event::Step { step, .. } if *step == stop) {
@@ -43,14 +44,14 @@ fn whole_and_broken(config: RunConfig, folder: &Path) -> [Vec<u8>; 2] {
             })
         }));
         assert!(ended.is_err());
-        // What a kill in the middle of writing leaves.
+        // A process that is killed while it writes leaves such a folder.
         fs::create_dir_all(broken.join("checkpoints/.writing-abc")).unwrap();
         fs::write(
             broken.join("checkpoints/.writing-abc/generator.safetensors"),
             b"half",
         )
         .unwrap();
-        drop(trainer); // It holds the lock.
+        drop(trainer); // The trainer holds the lock.
         trainer = Trainer::resume(&broken, Default::default()).unwrap();
         assert_eq!(trainer.step(), stop / 3 * 3);
     }
@@ -78,7 +79,7 @@ fn a_run_stopped_within_a_search_ends_with_the_same_weights() {
     let mut trainer = Trainer::<B>::create(config, &broken, Default::default()).unwrap();
     let mut interrupted = 0;
     for round in 0.. {
-        // Stops at the third batch of every search, and again at once.
+        // Every search stops at its third batch, and once more at the first batch after it was resumed.
         let searched = Cell::new(0);
         let stop = || searched.get() == 3 || (round % 2 == 1 && searched.get() == 1);
         let mut count = |event: &Event| match event {
@@ -133,7 +134,7 @@ fn training_lowers_the_distance_and_finds_more_modes() {
     assert!(last < 0.75 * first, "{first} to {last}");
 }
 
-/// The parameters of a model file, by name.
+/// Reads the parameters of a model file, by name.
 fn parameters(path: &Path) -> BTreeMap<String, Vec<f32>> {
     let file = WeightFile::open(path).unwrap();
     let values = |name: String| {
@@ -143,7 +144,7 @@ fn parameters(path: &Path) -> BTreeMap<String, Vec<f32>> {
     file.names().into_iter().map(values).collect()
 }
 
-/// The mean difference between two models' parameters.
+/// Computes the mean absolute difference between the parameters of two models.
 fn mean_difference(a: &Path, b: &Path) -> f32 {
     let (a, b) = (parameters(a), parameters(b));
     assert!(a.keys().eq(b.keys()));
@@ -196,7 +197,8 @@ fn a_batch_in_parts_trains_as_the_whole_batch() {
     let untrained = folder
         .path()
         .join("1/checkpoints/step-00000003/generator.safetensors");
-    // One step of Adam. It is the whole rate even where a gradient is zero but for rounding.
+    // The size of one step of Adam. A parameter moves by the full learning rate even if its gradient is only
+    // rounding noise.
     let moved = mean_difference(&whole, &untrained);
     for parts in [2, 3, 5] {
         let apart = mean_difference(&whole, &train(parts));
@@ -290,7 +292,7 @@ fn the_mapping_networks_learn_at_a_rate_of_their_own() {
             let path = path.join(format!("checkpoints/step-{step:08}/generator.safetensors"));
             WeightFile::open(path).unwrap()
         });
-        // The largest change of a parameter, in mapping networks and elsewhere.
+        // The largest change of a parameter: in the mapping networks, and in the rest.
         let mut change = [0f32; 2];
         for name in first.names() {
             let shape = first.shape(&name).unwrap();
@@ -307,7 +309,7 @@ fn the_mapping_networks_learn_at_a_rate_of_their_own() {
     let [held, rest] = run("held", 0.0);
     assert_eq!(held, 0.0);
     assert!(rest > 0.0);
-    // Adam's first steps are about the rate, whatever the gradient.
+    // The first steps of Adam are about as large as the learning rate, for any gradient.
     let ([slow, _], [fast, _]) = (run("slow", 0.01), run("fast", 1.0));
     let ratio = fast / slow;
     assert!((70.0..140.0).contains(&ratio), "{ratio}");
@@ -327,7 +329,7 @@ fn a_run_starts_from_given_weights() {
     config.init = Some(path("first"));
     let second = path("second");
     drop(Trainer::<B>::create(config.clone(), &second, Default::default()).unwrap());
-    // Stopped before its first checkpoint, it still starts from the weights.
+    // A run that was stopped before its first checkpoint still starts from the given weights.
     let mut trainer = Trainer::<B>::resume(&second, Default::default()).unwrap();
     trainer.run_until(&|| true, &mut Silent).unwrap();
     let start = second.join("checkpoints/step-00000000/generator.safetensors");
@@ -385,7 +387,7 @@ fn a_run_of_the_first_format_is_sampled_and_not_resumed() {
     drop(trainer);
     let run = RunFolder::at(folder.path());
     let text = fs::read_to_string(run.config_path()).unwrap();
-    // As version 0.1.0 wrote it.
+    // The configuration in the form of version 0.1.0.
     let text = text
         .replace("format = 2\n", "")
         .replace("round = ", "share = ");
@@ -421,7 +423,7 @@ fn one_night_with_several_days_is_trained_on_all_of_them() {
     let mut config = small(NightToDay);
     config.data.source = DataSource::Folder(folder.path().to_owned());
     config.data.augment = true;
-    // Every night, so that every day.
+    // A round has every night, so it also has every day.
     config.training.round = 7;
 
     let mut searched = Vec::new();
@@ -491,7 +493,7 @@ fn the_log_has_every_step_once_and_half_a_line_is_mended() {
         .collect();
     assert_eq!(steps, (1..=12).collect::<Vec<_>>());
     assert_eq!(of("searched").len(), 3);
-    // At the beginning, and after steps 6 and 12.
+    // Validations are at the beginning and after steps 6 and 12.
     assert_eq!(of("validated").len(), 3);
     for searched in of("searched") {
         let mean =

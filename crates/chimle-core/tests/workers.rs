@@ -1,4 +1,4 @@
-//! Runs on several workers: they agree with one worker, resume, and end when one of them fails.
+//! Tests of runs on several workers: they agree with one worker, can be resumed, and end when a worker fails.
 
 mod run;
 
@@ -19,7 +19,7 @@ use run::small;
 
 type B = Autodiff<Flex>;
 
-/// A run whose rounds and batches do not divide evenly among workers.
+/// Returns the configuration of a run whose rounds and batches do not divide evenly among workers.
 fn uneven() -> RunConfig {
     let mut config = small(Colorization);
     config.search.chunk = 4;
@@ -41,7 +41,7 @@ fn trainer(folder: &Path, workers: usize) -> Trainer<B> {
     trainer
 }
 
-/// The chosen distances of every search, and the loss of every step.
+/// Trains to the end. Returns the chosen distances of every search, and the loss of every step.
 fn numbers(trainer: &mut Trainer<B>) -> (Vec<Vec<f32>>, Vec<f32>) {
     let (mut chosen, mut losses) = (Vec::new(), Vec::new());
     trainer
@@ -124,7 +124,7 @@ fn more_workers_than_examples_are_refused() {
     );
 }
 
-/// A distance that panics once it has been asked often enough.
+/// A distance that panics after a number of calls.
 #[derive(Clone)]
 struct Failing {
     calls_left: std::sync::Arc<AtomicUsize>,

@@ -1,14 +1,17 @@
 //! Trained CHIMLE models, as data.
 //!
-//! Each [`TrainedModel`] is a file of weights with its model card. The crate holds the bytes and nothing that
-//! computes, so it depends on no other crate. `chimle-core` with its feature `pretrained` loads a model by its name:
+//! Each [`TrainedModel`] is a file of weights with its model card. This crate contains only data, so it depends on no
+//! other crate and cannot run a model. To load and sample a model by its name, use `chimle-core` with its feature
+//! `pretrained`:
 //!
 //! ```ignore
 //! let model = chimle_core::Model::<burn_flex::Flex>::pretrained("scenes-colorization-64", &Default::default())?;
 //! let colorings = model.sample(&photograph, 8, 0)?;
 //! ```
 //!
-//! On the command line, `chimle models` lists them, and `--model NAME` takes one.
+//! On the command line, `chimle models` lists the models, and `--model NAME` selects one.
+//!
+//! [`find`] returns a model by its name, and [`ALL`] lists all models:
 //!
 //! ```
 //! let model = chimle_models::find("scenes-colorization-64").expect("the crate holds it");
@@ -22,14 +25,15 @@
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct TrainedModel {
-    /// The name by which it is found: data set, task, and the side of its training images in pixels.
+    /// The name of the model: its data set, its task, and the side of its training images in pixels.
     pub name: &'static str,
-    /// What it does, in one sentence.
+    /// What the model does, as a phrase such as "colors gray photographs of flowers".
     pub summary: &'static str,
-    /// The model card, in Markdown: data, license, training, measures, and what the model is not good for.
+    /// The model card, in Markdown. It states the data, the license, the training, the measures, and what the model is
+    /// not good for.
     pub card: &'static str,
-    /// The weights: a safetensors file of 16-bit floats with the configuration of the generator and the task in its
-    /// metadata.
+    /// The weights, as a safetensors file of 16-bit floats. Its metadata contain the configuration of the generator and
+    /// the task.
     pub weights: &'static [u8],
 }
 
@@ -56,7 +60,7 @@ pub const ALL: &[TrainedModel] = &[
     ),
 ];
 
-/// Finds a model by its name.
+/// Returns the model with a name, or `None` if there is no such model.
 pub fn find(name: &str) -> Option<&'static TrainedModel> {
     ALL.iter().find(|model| model.name == name)
 }

@@ -1,4 +1,4 @@
-//! The models are whole, small, and described.
+//! Checks that the models are complete and small, and that their cards are complete.
 
 use chimle_models::{ALL, find};
 use safetensors::{Dtype, SafeTensors};
@@ -13,7 +13,7 @@ fn every_model_is_a_small_file_of_finite_16_bit_floats() {
         for (name, view) in file.tensors() {
             assert_eq!(view.dtype(), Dtype::F16, "{}: {name}", model.name);
             let (values, _) = view.data().as_chunks::<2>();
-            // An exponent of all ones is an infinity or NaN.
+            // An exponent with all bits set means infinity or NaN.
             let finite = |value: &[u8; 2]| u16::from_le_bytes(*value) & 0x7c00 != 0x7c00;
             assert!(values.iter().all(finite), "{}: {name}", model.name);
         }

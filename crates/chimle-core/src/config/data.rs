@@ -9,11 +9,11 @@ use super::training::{MOST_EXAMPLES, check_count};
 use crate::error::Error;
 use crate::seed::{Stream, derive};
 
-/// Where examples come from, and their size.
+/// The settings of the data: where examples come from, and their size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Photographs, pairs, or the procedural set.
+    /// Where examples come from: photographs, pairs, or procedural scenes.
     pub source: DataSource,
     /// The height of the output in pixels.
     pub height: usize,

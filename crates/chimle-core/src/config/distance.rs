@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// The distance of the search and the loss.
+/// The setting of the distance that the search and the loss use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DistanceConfig {
-    /// Mean absolute difference.
+    /// The mean absolute difference.
     L1,
-    /// Mean squared difference.
+    /// The mean squared difference.
     L2,
     /// The distance between Laplacian pyramids. It needs no weights.
     LaplacianPyramid,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::generator::architecture;
 
-/// The side of the coarsest level in pixels.
+/// Returns the side of the coarsest level in pixels.
 fn coarsest_side(preset: Preset) -> usize {
     match preset {
         Preset::Tiny | Preset::Small => 8,
@@ -58,7 +58,7 @@ impl RunConfig {
     }
 }
 
-/// The pools and the schedule of a preset.
+/// Returns the pools and the schedule of a preset.
 fn schedule(preset: Preset) -> (Vec<usize>, TrainingConfig) {
     let release = TrainingConfig {
         steps: 200_000,

@@ -36,7 +36,7 @@ pub use mask::{Mask, Region};
 pub use nearest::Nearest;
 pub use recipe::{Layer, Recipe, RecipeInput};
 
-/// How a picture is begun.
+/// The settings with which a picture is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct DraftConfig {
     /// The seed of the drawn codes.
@@ -127,7 +127,7 @@ impl<B: Backend, S: Clone> Draft<B, S> {
         &self.begun.shown
     }
 
-    /// Returns how the draft was begun.
+    /// Returns the settings with which the draft was begun.
     pub fn config(&self) -> DraftConfig {
         self.begun.config
     }

@@ -136,7 +136,7 @@ impl Recipe {
             let found = layer.codes.len();
             if found == 0 || found > levels || found != self.layers[0].codes.len() {
                 return refused(format!(
-                    "layer {} has codes for {found} levels: all layers must have the same number of levels, \
+                    "layer {} has codes of {found} levels: all layers must have the same number of levels, \
                      from 1 to the model's {levels}",
                     index + 1
                 ));
@@ -184,14 +184,14 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         if recipe.task != self.task().name() {
             let task = self.task();
             return refused(format!(
-                "its task is {}, but the model's task is {task}",
+                "it is for {}, but the model is for {task}",
                 recipe.task
             ));
         }
         match (&recipe.model, self.checksum()) {
             (Some(needed), Some(found)) if needed != found => {
                 return refused(format!(
-                    "it was made with a different model: the SHA-256 of that model's file is {needed}, but \
+                    "it was made with another model: the SHA-256 of that model's file is {needed}, but \
                      that of this model's file is {found}"
                 ));
             }
@@ -200,7 +200,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         if !recipe.input.has_size(input.dimensions()) {
             let ((width, height), needed) = (input.dimensions(), &recipe.input);
             return refused(format!(
-                "it was made from a different input: that input has {}x{} pixels, but this one has \
+                "it was made from another input: that input has {}x{} pixels, but this one has \
                  {width}x{height}",
                 needed.width, needed.height
             ));
@@ -208,7 +208,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         let found = checksum_of_pixels(input);
         if found != recipe.input.sha256 {
             return refused(format!(
-                "it was made from a different input: the SHA-256 of its pixels is {}, but that of this input \
+                "it was made from another input: the SHA-256 of its pixels is {}, but that of this input \
                  is {found}",
                 recipe.input.sha256
             ));

@@ -282,7 +282,7 @@ enum Received {
     Closed,
 }
 
-/// A machine as the orchestrator sees it.
+/// The orchestrator's record of a machine.
 struct Node {
     joining: Joining,
     stream: TcpStream,

@@ -3,7 +3,7 @@
 use chimle_core::imle::Strategy;
 use chimle_core::{DataSource, Preset, RunConfig, TaskHandle};
 
-/// A run of a few seconds: three searches, two checkpoints within rounds.
+/// Returns the configuration of a run of a few seconds, with three searches and two checkpoints within rounds.
 pub fn small(task: impl Into<TaskHandle>) -> RunConfig {
     let mut config = RunConfig::new(task, Preset::Tiny);
     config.data.source = DataSource::Procedural { scenes: 20 };
