@@ -86,7 +86,7 @@ pub enum Error {
     },
     /// The device does not have enough memory for a single row of a batch.
     #[error(
-        "the device is out of memory: make the image, the batch or the network smaller, train with `recompute`, or set the precision to bf16"
+        "the device has no memory left: make the image, the batch or the network smaller, train with `recompute`, or set the precision to bf16"
     )]
     OutOfMemory,
     /// A file or folder cannot be read or written.
