@@ -89,6 +89,7 @@ def main():
     parser.add_argument("--photos", type=pathlib.Path, required=True)
     parser.add_argument("--weights", type=pathlib.Path, required=True)
     parser.add_argument("--cpu-hours", type=float, required=True)
+    parser.add_argument("--before", default="", help="what was done before this run, where it began from other weights")
     parser.add_argument("--steps", type=int, help="the step of the weights, where it is not that of the newest checkpoint")
     parser.add_argument("--model", type=pathlib.Path, help="the file of weights to take [default: the run's newest checkpoint]")
     flags = parser.parse_args()
@@ -102,7 +103,7 @@ def main():
     config = (flags.run / "config.toml").read_text()
     config = re.sub(r'"[^"]*/photos/', '"photos/', config)
     config = re.sub(r'"[^"]*/weights/', '"weights/', config)
-    config = re.sub(r'"[^"]*/run-([^/"]*)', r'"runs/\1', config)
+    config = re.sub(r'init = "[^"]*/', 'init = "', config)
     (FOLDER / f"{flags.name}.toml").write_text(config)
     log = [json.loads(line) for line in (flags.run / "log.jsonl").read_text().splitlines()]
     steps = flags.steps or max(event["step"] for event in log if event["event"] == "saved")
@@ -151,12 +152,14 @@ License: {LICENSE}
 
 ## Training
 
-{steps:,} steps in {flags.cpu_hours:.1f} hours of CPU time of one process on a server's core, with the configuration `{flags.name}.toml` beside
+{flags.cpu_hours:.1f} hours of CPU time in all. The last {steps:,} steps had the configuration `{flags.name}.toml`, which is in the folder of
 this card:
 
 ```sh
 chimle train --config {flags.name}.toml --out runs/{flags.name}
 ```
+
+{flags.before}
 
 Validations on photographs that were held out of the training part (the configuration's distance; best and mean of 4 samples):
 
