@@ -76,8 +76,11 @@ impl Command for Import {
             ),
         })?;
         let generator = config.init::<B::InnerBackend>(&device).load(&file)?;
-        self.target
-            .write(&generator, &TrainedFor::new(self.task), false)
+        let trained_for = TrainedFor {
+            task: self.task,
+            ..TrainedFor::of_file(&file, &config)?
+        };
+        self.target.write(&generator, &trained_for, false)
     }
 }
 

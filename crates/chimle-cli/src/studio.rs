@@ -91,14 +91,6 @@ impl Command for StudioCommand {
                 Err(failure) => return Err(failure),
             }
         }
-        if sources.is_empty() {
-            return Err(Failure::Flag {
-                flag: "--model",
-                reason: format!(
-                    "is needed: there is no run in `{RUNS}` or in the current folder. `chimle quickstart` makes one in a minute or two"
-                ),
-            });
-        }
         let ip = self.listen.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let address = SocketAddr::new(ip, self.port);
         let listener = TcpListener::bind(address).map_err(|error| Failure::Flag {

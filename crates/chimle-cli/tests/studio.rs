@@ -132,7 +132,6 @@ fn the_page_is_served_to_those_who_have_the_token() {
 fn what_cannot_be_served_is_said_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    chimle(folder, "studio --device cpu --no-open").fails_naming(&["--model"]);
     chimle(folder, "studio --device cpu --no-open --model nowhere").fails_naming(&["nowhere"]);
     chimle(folder, "studio --listen 0.0.0.0 --no-open").fails_with_usage("--token");
     chimle(folder, "studio --token short").fails_with_usage("--token");

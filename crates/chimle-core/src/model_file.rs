@@ -47,7 +47,12 @@ impl TrainedFor {
 
     /// Reads the task and the size from the metadata of a file. If the file names no task, the
     /// [usual task](NetworkConfig::usual_task) of the generator is returned.
-    pub(crate) fn of_file<C: NetworkConfig>(file: &WeightFile, config: &C) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the file states an unknown task or an impossible size, or if it states no task and the
+    /// generator has no usual one.
+    pub fn of_file<C: NetworkConfig>(file: &WeightFile, config: &C) -> Result<Self, Error> {
         let error = |reason| Error::Config {
             path: file.path().to_owned(),
             reason,
