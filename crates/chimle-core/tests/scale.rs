@@ -110,9 +110,16 @@ fn a_large_gray_picture_is_colored_at_the_size_of_training_and_keeps_its_lightne
     );
     let lightness = |image: &RgbImage| -> Planes { grayscale_lightness(image) };
     let (given, made) = (lightness(&input), lightness(&reduced[0]));
-    let difference = given.mean_squared_distance(&made).unwrap();
-    // Colors of an untrained generator are seldom out of gamut.
-    assert!(difference.sqrt() < 0.03, "{difference}");
+    // A color that is out of gamut is clipped, which changes its lightness.
+    let mut kept = 0;
+    for (place, pixel) in reduced[0].pixels().enumerate() {
+        if pixel.0.iter().all(|value| (1..255).contains(value)) {
+            kept += 1;
+            let difference = (given.data[place] - made.data[place]).abs();
+            assert!(difference < 0.02, "{difference} at {place}");
+        }
+    }
+    assert!(kept > 90 * 60 / 2, "{kept}");
 }
 
 #[test]
