@@ -276,7 +276,7 @@ fn a_malformed_file_is_an_error_that_names_it() {
         (
             json,
             replaced("\"latent\": 5", "\"latent\": 6"),
-            "another network",
+            "a different network",
         ),
         (
             json,
