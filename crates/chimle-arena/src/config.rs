@@ -19,14 +19,14 @@ const FIRST_UNSEEN_SCENE: u64 = 1 << 32;
 const MOST_MINUTES: f64 = 1e6;
 /// The most steps of a training.
 const MOST_STEPS: u64 = 1_000_000_000_000;
-/// The most of what is only counted, such as inputs to measure.
+/// The largest value of a setting that only counts things, such as the inputs to measure.
 const MOST: u64 = 10_000_000;
 /// The most images of a batch.
 const MOST_ROWS: u64 = 65_536;
 /// The most samples of one input. All of them are held in memory.
 const MOST_SAMPLES: u64 = 10_000;
-/// The most channels of a layer. One convolution of so many has 600 MB of weights.
-const MOST_CHANNELS: u64 = 4096;
+/// The most channels of a layer. A convolution with 4096 input and output channels has 600 MB of weights.
+pub(crate) const MOST_CHANNELS: u64 = 4096;
 /// The most layers, processes and seeds.
 const MOST_LAYERS: u64 = 1024;
 

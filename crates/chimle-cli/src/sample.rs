@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chimle_core::data::{DataError, InputSize, Sizes, downsample, image_size};
+use chimle_core::data::{DataError, InputSize, Sizes, downsample, image_size, size_within};
 use chimle_core::{
     Kernels, Model, Precision, Recipe, Scale, Sheet, TaskHandle, TrainingBackend, Vary, read_rgb,
 };
@@ -19,8 +19,8 @@ use crate::{flags, free_memory, output};
 
 /// Draws several plausible outputs for an image, or for each image of a folder.
 ///
-/// Writes NAME-01.png, NAME-02.png, ... and a contact sheet NAME-sheet.png (the input, then the outputs) for each
-/// image. An image may have any size and shape that fits in memory. The same --seed draws the same outputs again.
+/// Writes NAME-01.png, NAME-02.png, ... and a contact sheet NAME-sheet.png (the input, then the outputs, each at most
+/// 512 pixels on a side) for each image. An image may have any size and shape that fits in memory. The same --seed draws the same outputs again.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Sample {
@@ -86,6 +86,9 @@ pub struct Sample {
 /// How long an output is shown in a film, and how long it takes to turn into the next, in milliseconds.
 const HOLD: u32 = 700;
 const CHANGE: u32 = 300;
+
+/// The largest side of a picture on a sheet, in pixels.
+const THUMBNAIL: u32 = 512;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -248,7 +251,8 @@ impl Sample {
         }
         let first = picture_of_input(model, &shown)?;
         let mut sheet = Sheet::new();
-        sheet.push([first].into_iter().chain(samples).chain(truth).collect());
+        let row = [first].into_iter().chain(samples).chain(truth);
+        sheet.push(row.map(thumbnail).collect::<Result<_, _>>()?);
         output::save_png(&sheet.picture(), &file("sheet.png"))
     }
 
@@ -319,7 +323,10 @@ impl Sample {
         // The decoded image, and its copy in 8 bits.
         let decoded = 2 * 3 * u64::from(size.0) * u64::from(size.1);
         let sample = model.bytes_to_sample(height as usize, width as usize);
-        let needed = decoded.saturating_add(sample);
+        // All outputs are held until they are written, 3 bytes per pixel.
+        let pixels = u64::from(width).saturating_mul(u64::from(height));
+        let outputs = pixels.saturating_mul(3 * self.samples as u64);
+        let needed = decoded.saturating_add(sample).saturating_add(outputs);
         let available = free_memory::available();
         if needed <= available {
             return Ok(());
@@ -335,20 +342,18 @@ impl Sample {
     }
 
     /// Returns the size of an image after --size.
-    fn target_size(&self, (width, height): (u32, u32)) -> (u32, u32) {
-        let longer = width.max(height);
-        match self.size {
-            Some(limit) if longer > limit => {
-                let side = |side: u32| {
-                    (f64::from(side) * f64::from(limit) / f64::from(longer))
-                        .round()
-                        .max(1.0) as u32
-                };
-                (side(width), side(height))
-            }
-            _ => (width, height),
-        }
+    fn target_size(&self, size: (u32, u32)) -> (u32, u32) {
+        self.size.map_or(size, |limit| size_within(size, limit))
     }
+}
+
+/// Brings a picture down to at most [`THUMBNAIL`] pixels on a side.
+fn thumbnail(picture: RgbImage) -> Result<RgbImage, Failure> {
+    let (width, height) = size_within(picture.dimensions(), THUMBNAIL);
+    if (width, height) == picture.dimensions() {
+        return Ok(picture);
+    }
+    Ok(downsample(&picture, width, height)?)
 }
 
 /// Reads a recipe.

@@ -26,6 +26,18 @@ fn a_model_is_listed_described_and_sampled_by_its_name() {
 }
 
 #[test]
+fn the_sheet_of_a_large_photograph_has_small_pictures() {
+    let folder = folder();
+    photograph(folder.path().join("photo.jpg"), 900, 600);
+    let sample = "sample --model scenes-colorization-64 --input photo.jpg --samples 2 --out out";
+    chimle(folder.path(), sample).succeeds();
+    let size = |name: &str| image::image_dimensions(folder.path().join("out").join(name)).unwrap();
+    assert_eq!(size("photo-01.png"), (900, 600));
+    let (width, height) = size("photo-sheet.png");
+    assert!(width < 3 * 520 && height == 341, "{width} x {height}");
+}
+
+#[test]
 fn a_name_of_nothing_is_an_error_that_lists_the_models() {
     let folder = folder();
     photograph(folder.path().join("photo.jpg"), 40, 40);

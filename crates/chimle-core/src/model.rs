@@ -84,7 +84,7 @@ impl<B: Kernels> Model<B> {
     /// ```
     #[cfg(feature = "pretrained")]
     pub fn pretrained(name: &str, device: &B::Device) -> Result<Self, Error> {
-        Self::of_file(Path::new(name), pretrained(name)?, device)
+        Self::of_file(pretrained(name)?, None, device)
     }
 }
 
@@ -96,16 +96,20 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     /// As [`load`](Model::load); also if the task is not [registered](chimle_data::register).
     pub fn load_as(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, Error> {
         let path = path.as_ref();
-        Self::of_file(path, load_weights(path)?, device)
+        Self::of_file(load_weights(path)?, Some(path), device)
     }
 
-    fn of_file(path: &Path, file: WeightFile, device: &B::Device) -> Result<Self, Error> {
+    /// Creates a model from its weights. `path` is the run or the file that they were loaded from.
+    fn of_file(file: WeightFile, path: Option<&Path>, device: &B::Device) -> Result<Self, Error> {
         let generator: G = generator_of(&file, None, device)?;
         let checksum = match file.bytes() {
             Some(bytes) => checksum_of_bytes(bytes),
             None => checksum_of(file.path()).map_err(Error::file("read", file.path()))?,
         };
-        let trained_for = trained_for(path, &file, generator.config())?;
+        let trained_for = match path {
+            Some(path) => trained_for(path, &file, generator.config())?,
+            None => TrainedFor::of_file(&file, generator.config())?,
+        };
         let model = Self::new(generator, trained_for.task).with_checksum(checksum);
         Ok(Self {
             trained_size: trained_for.size,
@@ -267,7 +271,16 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         vary: Vary,
     ) -> Result<Vec<RgbImage>, Error> {
         let input = self.task.input_of_picture(input)?;
-        let outputs = self.vary_planes(&input, samples, seed, vary)?;
+        let draws = Draws {
+            samples,
+            seed,
+            vary,
+        };
+        self.check(vary)?;
+        if self.scale_of_input(&input)? == Scale::Reduced {
+            return self.draw_reduced(&input, draws);
+        }
+        let outputs = self.draw_planes(&input, draws)?;
         Ok(outputs.iter().map(Planes::to_rgb).collect())
     }
 
@@ -282,49 +295,50 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         samples: usize,
         seed: u64,
     ) -> Result<Vec<Planes>, Error> {
-        self.vary_planes(input, samples, seed, Vary::Everything)
+        let draws = Draws {
+            samples,
+            seed,
+            vary: Vary::Everything,
+        };
+        self.draw_planes(input, draws)
     }
 
-    fn vary_planes(
-        &self,
-        input: &Planes,
-        samples: usize,
-        seed: u64,
-        vary: Vary,
-    ) -> Result<Vec<Planes>, Error> {
-        let levels = self.config().levels();
-        let global = self.generator.config().global_values();
-        match vary {
-            Vary::Level(level) if !(1..=levels).contains(&level) => {
-                return Err(Error::Setting {
-                    field: "vary",
-                    reason: format!("names level {level}, but the model has levels 1 to {levels}"),
-                });
-            }
-            Vary::Global | Vary::Local if global == 0 => {
-                return Err(Error::Setting {
-                    field: "vary",
-                    reason: "must be everything or a level: the model's codes have no global part"
-                        .to_owned(),
-                });
-            }
-            _ => {}
-        }
+    fn draw_planes(&self, input: &Planes, draws: Draws) -> Result<Vec<Planes>, Error> {
         match self.scale_of_input(input)? {
-            Scale::Reduced => self.vary_reduced(input, samples, seed, vary),
-            Scale::Tiles => self.vary_tiles(input, samples, seed, vary),
-            Scale::Automatic | Scale::Whole => self.vary_whole(input, samples, seed, vary),
+            Scale::Reduced => {
+                let pictures = self.draw_reduced(input, draws)?;
+                Ok(pictures.iter().map(Planes::from_rgb).collect())
+            }
+            Scale::Tiles => self.draw_tiles(input, draws),
+            Scale::Automatic | Scale::Whole => self.draw_whole(input, draws),
         }
+    }
+
+    /// Checks that the model has the part of the code that is to vary.
+    fn check(&self, vary: Vary) -> Result<(), Error> {
+        let levels = self.config().levels();
+        let reason = match vary {
+            Vary::Level(level) if !(1..=levels).contains(&level) => {
+                format!("names level {level}, but the model has levels 1 to {levels}")
+            }
+            Vary::Global | Vary::Local if self.config().global_values() == 0 => {
+                "must be everything or a level: the model's codes have no global part".to_owned()
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Setting {
+            field: "vary",
+            reason,
+        })
     }
 
     /// Draws samples for an input that is evaluated as a whole.
-    pub(crate) fn vary_whole(
-        &self,
-        input: &Planes,
-        samples: usize,
-        seed: u64,
-        vary: Vary,
-    ) -> Result<Vec<Planes>, Error> {
+    pub(crate) fn draw_whole(&self, input: &Planes, draws: Draws) -> Result<Vec<Planes>, Error> {
+        let Draws {
+            samples,
+            seed,
+            vary,
+        } = draws;
         let global = self.generator.config().global_values();
         let conditioned = self.condition(input)?;
         let pool = SeededPool::new(seed);
@@ -392,6 +406,14 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         let bytes = self.bytes_per_sample(height, width);
         self.rows.attempt::<B, T>(&self.device, bytes, work)
     }
+}
+
+/// The samples to draw for one input.
+#[derive(Clone, Copy)]
+pub(crate) struct Draws {
+    pub(crate) samples: usize,
+    pub(crate) seed: u64,
+    pub(crate) vary: Vary,
 }
 
 /// An input in the form that the generator takes.

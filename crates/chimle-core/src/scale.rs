@@ -14,7 +14,7 @@ use image::RgbImage;
 
 use crate::error::Error;
 use crate::generator::{ImageGenerator, NetworkConfig};
-use crate::model::{Model, Varied, Vary, continued, crop};
+use crate::model::{Draws, Model, Varied, continued, crop};
 
 /// The ratio to the shorter side of training above which [`Scale::Automatic`] does not evaluate a picture
 /// as a whole.
@@ -134,20 +134,16 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     }
 
     /// Draws samples at the size of training and enlarges their colors.
-    pub(crate) fn vary_reduced(
+    pub(crate) fn draw_reduced(
         &self,
         input: &Planes,
-        samples: usize,
-        seed: u64,
-        vary: Vary,
-    ) -> Result<Vec<Planes>, Error> {
-        let small = self.reduced(input)?;
-        let samples = self.vary_whole(&small, samples, seed, vary)?;
+        draws: Draws,
+    ) -> Result<Vec<RgbImage>, Error> {
+        let samples = self.draw_whole(&self.reduced(input)?, draws)?;
         let photograph = self.picture_of(input)?;
-        let recolored = samples.iter().map(|sample| {
-            let recoloring = Recoloring::new(&photograph, &sample.to_rgb());
-            Planes::from_rgb(&recoloring.whole())
-        });
+        let recolored = samples
+            .iter()
+            .map(|sample| Recoloring::new(&photograph, &sample.to_rgb()).whole());
         Ok(recolored.collect())
     }
 
@@ -170,22 +166,16 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     }
 
     /// Draws samples tile by tile.
-    pub(crate) fn vary_tiles(
-        &self,
-        input: &Planes,
-        samples: usize,
-        seed: u64,
-        vary: Vary,
-    ) -> Result<Vec<Planes>, Error> {
+    pub(crate) fn draw_tiles(&self, input: &Planes, draws: Draws) -> Result<Vec<Planes>, Error> {
         let tiling = self.tiling(input)?;
-        let pool = SeededPool::new(seed);
+        let pool = SeededPool::new(draws.seed);
         let codes = Varied {
             pool: &pool,
-            vary,
+            vary: draws.vary,
             global: self.generator().config().global_values(),
         };
         let times = self.enlargement();
-        let drawn = (0..samples).map(|sample| {
+        let drawn = (0..draws.samples).map(|sample| {
             let blended = self.tiled_sample(&tiling, &codes, sample)?;
             Ok(crop(&blended, input.height * times, input.width * times))
         });
@@ -455,4 +445,63 @@ fn window(image: &Planes, corner: (usize, usize), size: (usize, usize)) -> Plane
     Planes::from_fn(image.channels, size.0, size.1, |channel, row, column| {
         image.get(channel, corner.0 + row, corner.1 + column)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_flex::Flex;
+
+    use super::*;
+
+    /// Two tiles of 16 x 16 pixels that share eight columns.
+    fn two_tiles() -> Tiling {
+        Tiling {
+            tile: (16, 16),
+            whole: (16, 24),
+            times: 1,
+            corners: vec![(0, 0), (0, 8)],
+            conditioning: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_dark_tile_fades_into_a_light_one() {
+        let tiling = two_tiles();
+        let mut canvas = Canvas::new(&tiling);
+        for (value, &corner) in [0.0, 1.0].into_iter().zip(&tiling.corners) {
+            canvas.add(&Planes::from_fn(3, 16, 16, |_, _, _| value), corner);
+        }
+        let blended = canvas.blended();
+        let row: Vec<f32> = (0..24).map(|column| blended.get(1, 5, column)).collect();
+        assert_eq!(row[..8], [0.0; 8]);
+        assert_eq!(row[16..], [1.0; 8]);
+        // The plain mean of the two tiles would have two steps of 0.5.
+        assert!(
+            row.windows(2)
+                .all(|pair| (0.0..0.25).contains(&(pair[1] - pair[0]))),
+            "{row:?}"
+        );
+    }
+
+    #[test]
+    fn tiles_have_the_same_local_codes_where_they_overlap() {
+        let tiling = two_tiles();
+        // A local value for each 4 x 4 pixels.
+        let field = Field::Divided {
+            global: vec![7.0, 8.0],
+            local: Planes::from_fn(1, 4, 6, |_, row, column| (10 * row + column) as f32),
+            tile: (4, 4),
+        };
+        let codes = field.codes::<Flex>(&tiling, &tiling.corners, &Default::default());
+        let codes: Vec<f32> = codes.into_data().into_vec().unwrap();
+        let (first, second) = codes.split_at(18);
+        assert_eq!(
+            (&first[..2], &second[..2]),
+            (&[7.0, 8.0][..], &[7.0, 8.0][..])
+        );
+        for row in 0..4 {
+            let of_row = |tile: &[f32]| tile[2 + 4 * row..][..4].to_vec();
+            assert_eq!(of_row(first)[2..], of_row(second)[..2]);
+        }
+    }
 }

@@ -72,7 +72,7 @@ pub use planes::Planes;
 pub use procedural::{MODES, nearest_mode};
 pub use read::{MAX_IMAGE_BYTES, decode_rgb, image_size, read_rgb};
 pub use recolor::Recoloring;
-pub use resample::{downsample, downsample_planes};
+pub use resample::{downsample, downsample_planes, size_within};
 pub use sizes::Sizes;
 pub use source::{ImageList, Source, list_images};
 pub use task::{InputSize, OutputSpace, Task, TaskHandle, register};

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use image::RgbImage;
+use rayon::prelude::*;
 
 use crate::color::{lightness_and_chroma, linear_of_lab, srgb_table};
 
@@ -38,6 +39,9 @@ pub struct Recoloring<'a> {
     photograph: &'a RgbImage,
     /// The lines of a* and b*.
     lines: [Line; 2],
+    /// The neighbors of each column and each row of the photograph in the small picture.
+    across: Vec<Neighbors>,
+    down: Vec<Neighbors>,
     srgb: Vec<u8>,
 }
 
@@ -68,15 +72,18 @@ impl<'a> Recoloring<'a> {
         });
         Self {
             photograph,
+            across: neighbors(lightness.width, photograph.width() as usize),
+            down: neighbors(lightness.height, photograph.height() as usize),
             lines: [a, b].map(|color| Line::fit(&lightness, &color)),
             srgb: srgb_table(),
         }
     }
 
-    /// Recolors all rows.
+    /// Recolors all rows, on all cores.
     pub fn whole(&self) -> RgbImage {
         let (width, height) = self.photograph.dimensions();
-        let bytes = self.rows(0..height);
+        let rows = (0..height).into_par_iter();
+        let bytes: Vec<u8> = rows.flat_map_iter(|row| self.rows(row..row + 1)).collect();
         RgbImage::from_raw(width, height, bytes).expect("three bytes for each pixel")
     }
 
@@ -86,15 +93,12 @@ impl<'a> Recoloring<'a> {
     ///
     /// If the photograph does not have these rows.
     pub fn rows(&self, rows: Range<u32>) -> Vec<u8> {
-        let (width, height) = self.photograph.dimensions();
-        let small = &self.lines[0].slope;
-        let across = neighbors(small.width, width as usize);
-        let down = neighbors(small.height, height as usize);
+        let width = self.photograph.width();
         let mut bytes = Vec::with_capacity(3 * rows.len() * width as usize);
         for y in rows {
             for x in 0..width {
                 let lightness = lightness_and_chroma(self.photograph.get_pixel(x, y).0)[0];
-                let (row, column) = (down[y as usize], across[x as usize]);
+                let (row, column) = (self.down[y as usize], self.across[x as usize]);
                 let [a, b] = [0, 1].map(|channel| {
                     let Line { slope, offset } = &self.lines[channel];
                     slope.between(row, column) * lightness + offset.between(row, column)
@@ -113,8 +117,8 @@ impl<'a> Recoloring<'a> {
 }
 
 impl Line {
-    /// Fits `color` over each 3 x 3 window, averages the lines of the windows that contain a pixel, and adds to
-    /// the offset what the mean line does not explain of the pixel's color.
+    /// Fits `color` by a line in `lightness` over each 3 x 3 window. The slope at a pixel is the mean slope of the
+    /// windows that contain it. The offset lets the line pass through the pixel's own color.
     fn fit(lightness: &Map, color: &Map) -> Self {
         let product = |one: &Map, other: &Map| one.map(|i| one.data[i] * other.data[i]);
         let (mean_lightness, mean_color) = (lightness.mean(), color.mean());
@@ -173,7 +177,7 @@ impl Map {
 }
 
 /// The two pixels of a small row between which a pixel of a large row lies.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Neighbors {
     first: usize,
     second: usize,

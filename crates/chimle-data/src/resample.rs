@@ -17,6 +17,20 @@ const SUPPORT: f64 = 2.0;
 /// overshoot.
 const PRECISION: u32 = 32 - 8 - 2;
 
+/// Returns the size (width, height) of a picture whose longer side is brought down to `largest`. A smaller
+/// picture keeps its size.
+pub fn size_within((width, height): (u32, u32), largest: u32) -> (u32, u32) {
+    let longer = width.max(height);
+    if longer <= largest {
+        return (width, height);
+    }
+    let side = |side: u32| {
+        let scaled = f64::from(side) * f64::from(largest) / f64::from(longer);
+        scaled.round().max(1.0) as u32
+    };
+    (side(width), side(height))
+}
+
 /// Resizes an image to `width` x `height`. The values are those of Pillow's `BICUBIC` filter.
 ///
 /// # Errors

@@ -104,10 +104,13 @@ impl<B: Backend> CodePool<B> for SeededPool {
 
 /// A pool in which candidates that follow each other share the first part of their codes.
 ///
-/// A code often has a part that acts on the whole output and a part that acts locally. If all candidates
-/// of a pool differ in both, the choice among them is made by the part with the larger effect, and the
-/// other part is noise to the generator. With groups of m, each global part is tried with m local parts,
-/// so the choice is also made among local parts. This is not in the paper.
+/// A code often has a global part, which acts on the whole output, and a local part. If all candidates of a
+/// pool differ in both parts, the search chooses by the part with the larger effect, and the generator
+/// learns to ignore the other part. With groups of m candidates, each global part is tried with m local
+/// parts, so the search also chooses among local parts. This is not in the paper.
+///
+/// The first values of a code must not depend on the number of values drawn. This is true of
+/// [`SeededPool`] and [`GivenPool`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupedPool<P> {
     pool: P,
@@ -149,7 +152,8 @@ impl<B: Backend, P: CodePool<B>> CodePool<B> for GroupedPool<P> {
                 ..*candidate
             })
             .collect();
-        let first = self.pool.draw(level, &firsts, len, device);
+        // Of the first candidates only the shared values are needed.
+        let first = self.pool.draw(level, &firsts, shared, device);
         let parts = vec![
             first.narrow(1, 0, shared),
             own.narrow(1, shared, len - shared),

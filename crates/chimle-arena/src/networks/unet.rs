@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conv::{Conv3x3, Pointwise};
 use super::pixels::{enlarge, shuffle_pixels, stack_pixels};
+use crate::config::MOST_CHANNELS;
 
 /// The largest number of groups of a group normalization.
 const GROUPS: usize = 8;
@@ -42,8 +43,6 @@ impl Default for UnetConfig {
     }
 }
 
-/// The most channels at a side. One convolution of so many has 600 MB of weights.
-const MOST_CHANNELS: usize = 4096;
 /// The most sides, residual blocks at a side, and times that pixels are stacked.
 const MOST_LAYERS: usize = 16;
 
@@ -52,7 +51,7 @@ impl UnetConfig {
     ///
     /// # Errors
     ///
-    /// Says which number is not, and its bounds.
+    /// If a number is out of bounds. The message names the number and its bounds.
     pub fn validate(&self) -> Result<(), String> {
         let layers = [
             ("multipliers", self.multipliers.len(), 1),
@@ -72,7 +71,7 @@ impl UnetConfig {
         }
         for multiplier in [1].iter().chain(&self.multipliers) {
             let channels = self.width.checked_mul(*multiplier);
-            if !channels.is_some_and(|channels| (1..=MOST_CHANNELS).contains(&channels)) {
+            if !channels.is_some_and(|channels| (1..=MOST_CHANNELS as usize).contains(&channels)) {
                 return Err(format!(
                     "`width` times a multiplier must be from 1 to {MOST_CHANNELS}, not {} times {multiplier}",
                     self.width

@@ -17,7 +17,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use chimle_data::{
     DataError, InputSize, OutputSpace, Planes, Recoloring, Sizes, TaskHandle, downsample,
-    planes_from_tensor,
+    planes_from_tensor, size_within,
 };
 use chimle_imle::{Rows as _, SeededPool, Selection};
 use chimle_nn::State;
@@ -524,20 +524,6 @@ fn map_size(input_size: InputSize, sizes: &Sizes, level: usize) -> (usize, usize
         InputSize::SameAsOutput => (height, width),
     }
 }
-
-/// Returns the size of a picture after its longer side is brought down to `largest`.
-fn size_within((width, height): (u32, u32), largest: u32) -> (u32, u32) {
-    let longer = width.max(height);
-    if longer <= largest {
-        return (width, height);
-    }
-    let side = |side: u32| {
-        let scaled = f64::from(side) * f64::from(largest) / f64::from(longer);
-        scaled.round().max(1.0) as u32
-    };
-    (side(width), side(height))
-}
-
 /// Brings a picture down until its longer side is at most `largest`.
 fn brought_down(picture: &RgbImage, largest: u32) -> Result<RgbImage, Error> {
     let (width, height) = size_within(picture.dimensions(), largest.max(1));
