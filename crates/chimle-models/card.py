@@ -35,18 +35,18 @@ LICENSE = (
 )
 TASKS = {
     "colorization": (
-        "It adds color to a gray photograph. A larger photograph is seen at 64 pixels, and the colors are enlarged along "
-        "the edges of its lightness; the photograph keeps its own lightness and sharpness.",
+        "The model adds color to a gray photograph. It sees a larger photograph at 64 pixels. The colors are then enlarged "
+        "along the edges of the photograph, which keeps its own lightness and sharpness.",
         "the gray photograph itself",
     ),
     "super-resolution": (
-        "It enlarges a photograph to 16 times its side: 4 x 4 pixels become 64 x 64. A larger input is enlarged in "
+        "The model enlarges a photograph to 16 times its side: 4 x 4 pixels become 64 x 64. A larger input is enlarged in "
         "overlapping tiles of 4 x 4 pixels.",
         "the bicubic enlargement",
     ),
     "decompression": (
-        "It takes a photograph that was compressed as JPEG of quality 1, and draws photographs that may have been "
-        "compressed so. A larger photograph is cleaned in overlapping tiles of 64 x 64 pixels.",
+        "The model takes a photograph that was compressed as JPEG of quality 1, and draws photographs that may be its "
+        "original. A larger photograph is cleaned in overlapping tiles of 64 x 64 pixels.",
         "the compressed photograph itself",
     ),
 }
@@ -56,7 +56,7 @@ UNFIT = {
 }
 UNFIT_TASK = {
     "colorization": "- Restoring what the colors were. The samples are plausible colors; the true ones may not be among them.\n"
-    "- Details of color smaller than about a sixteenth of the shorter side, such as eyes or small signs.\n",
+    "- Color details that are smaller than 1/64 of the shorter side: the model does not see them.\n",
     "super-resolution": "- Recognizing people or reading text. What it adds is made up.\n"
     "- Inputs that were not made by bicubic reduction, and inputs much larger than 4 x 4 pixels, where a tile shows no whole object.\n",
     "decompression": "- Recognizing people or reading text. What it adds is made up.\n"
@@ -103,7 +103,8 @@ def main():
     config = (flags.run / "config.toml").read_text()
     config = re.sub(r'"[^"]*/photos/', '"photos/', config)
     config = re.sub(r'"[^"]*/weights/', '"weights/', config)
-    config = re.sub(r'init = "[^"]*/', 'init = "', config)
+    # The weights from which the run began are not published.
+    config = re.sub(r"^init = .*\n", "", config, flags=re.MULTILINE)
     (FOLDER / f"{flags.name}.toml").write_text(config)
     log = [json.loads(line) for line in (flags.run / "log.jsonl").read_text().splitlines()]
     steps = flags.steps or max(event["step"] for event in log if event["event"] == "saved")
@@ -152,8 +153,8 @@ License: {LICENSE}
 
 ## Training
 
-{flags.cpu_hours:.1f} hours of CPU time in all. The last {steps:,} steps had the configuration `{flags.name}.toml`, which is in the folder of
-this card:
+{flags.cpu_hours:.1f} hours of CPU time in all. The last {steps:,} steps were taken with the configuration `{flags.name}.toml`, which is in the folder of
+this card. The command starts from fresh weights:
 
 ```sh
 chimle train --config {flags.name}.toml --out runs/{flags.name}
@@ -185,7 +186,7 @@ PSNR of the best sample: {interval(report['likeness']['psnr']['best'], 1)} dB. S
 
 ![samples]({flags.name}.png)
 
-The first photographs of each class of `val`. Left: the input. Then {SAMPLES} samples. Right: the true photograph. They were not chosen.
+The first photographs of each class of `val`, in the order of their names. Left: the input. Then {SAMPLES} samples. Right: the true photograph.
 """)
     print(flags.name, [line for line in lines])
 
