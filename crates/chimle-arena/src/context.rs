@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use chimle_core::data::Sizes;
 use chimle_core::nn::{GeneratorConfig, RrdbCount};
 use chimle_core::perceptual::{ImageDistance, Vgg16};
-use chimle_core::{DistanceConfig, Kernels, Preset, TaskHandle, architecture};
+use chimle_core::{Architecture, DistanceConfig, Kernels, Preset, TaskHandle, architecture};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -105,6 +105,11 @@ pub struct BackboneConfig {
     pub code_channels: usize,
     /// The length of a style vector.
     pub latent: usize,
+    /// The scale of the linear layers' initialization; see [`GeneratorConfig::linear_scale`].
+    pub linear_scale: f64,
+    /// The channels per level of the encoder of the conditioning image; see
+    /// [`GeneratorConfig::encoder_channels`]. `None` is the published architecture.
+    pub encoder_channels: Option<Vec<usize>>,
     /// The decay of the moving average of the weights. If it is set, samples come from the average,
     /// otherwise from the newest weights.
     pub average: Option<f64>,
@@ -120,6 +125,9 @@ impl Default for BackboneConfig {
             map_code: 8,
             code_channels: 8,
             latent: 32,
+            linear_scale: GeneratorConfig::preset(Preset::Tiny, Architecture::Colorization)
+                .linear_scale,
+            encoder_channels: None,
             average: Some(0.99),
         }
     }
@@ -141,6 +149,8 @@ impl BackboneConfig {
             map_code: self.map_code,
             code_channels: self.code_channels,
             latent: self.latent,
+            linear_scale: self.linear_scale,
+            encoder_channels: self.encoder_channels.clone(),
             ..GeneratorConfig::preset(Preset::Tiny, architecture(&**task))
         }
     }
