@@ -20,7 +20,7 @@ use crate::samples::{input_name, write_png};
 
 /// The time between two checks of the processes.
 const POLL: Duration = Duration::from_millis(200);
-/// The name of the file with the output of a process.
+/// The name of the file that receives the output of a process.
 const OUTPUT: &str = "output.txt";
 
 /// An arena in its folder.
@@ -50,8 +50,8 @@ impl Arena {
     ///
     /// # Errors
     ///
-    /// If the folder cannot be written, or holds an arena with a different configuration. Only methods and foreign folders
-    /// may be added or removed.
+    /// If the folder cannot be written, or holds an arena with a different configuration. Methods and foreign folders
+    /// may be added or removed, and `at_once` and the settings of the page may differ.
     pub fn create(config: ArenaConfig, folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = ArenaFolder::at(folder.as_ref());
         let path = folder.config_path();
@@ -59,8 +59,8 @@ impl Arena {
             let known = ArenaConfig::read(&path)?;
             if !continues(&known, &config) {
                 let reason = format!(
-                    "differs from {}, which was begun with: take another folder, or the same configuration (methods and \
-                     foreign folders can be added)",
+                    "differs from {}, with which this arena was begun: use a different folder or the same configuration \
+                     (methods and foreign folders can be added or removed)",
                     path.display()
                 );
                 return Err(Error::setting("config", reason));
@@ -127,8 +127,9 @@ impl Arena {
         for example in examples {
             let name = input_name(example);
             if !names.insert(name.clone()) {
-                let reason =
-                    format!("holds two images of the name {name}, so their samples would be mixed");
+                let reason = format!(
+                    "holds two images with the name {name}, so their samples would be mixed"
+                );
                 return Err(Error::setting("data.test", reason));
             }
             let input: Planes = self.config.task.picture_of_input(&example.conditioning);
@@ -269,7 +270,7 @@ impl Arena {
 }
 
 /// Returns whether an arena that was started with `known` can continue with `wanted`. Methods and foreign folders may be
-/// added or removed. Settings of the page and `at_once` may differ.
+/// added or removed. The settings of the page and `at_once` may differ.
 fn continues(known: &ArenaConfig, wanted: &ArenaConfig) -> bool {
     let mut comparable = wanted.clone();
     comparable.methods.clone_from(&known.methods);

@@ -1,4 +1,4 @@
-//! The shared generator, as used by methods with one short code.
+//! The shared generator, for methods that have one short code for all levels.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -31,9 +31,14 @@ pub fn backbone<B: TrainingBackend>(
 
 /// Evaluates the generator with one code for all levels, and returns the raw images of the levels, coarse to fine.
 ///
-/// `z` is `[n, values]`. It is the global part of every level's code, and also the local part at every position. So z
-/// enters at many layers, both by AdaIN and by concatenation. If a part has more channels than z has values, the values
-/// are repeated.
+/// The code z is the global part of every level's code, and also the local part at every position. So z enters at many
+/// layers, both by AdaIN and by concatenation. If a part has more channels than z has values, the values are repeated.
+///
+/// # Shapes
+///
+/// - `conditioning`: `[n, channels, height_k, width_k]` for each conditioning image k
+/// - `z`: `[n, values]`
+/// - output: `[n, 3, height_k, width_k]` for each level k
 pub fn generate<B: Kernels>(
     generator: &Generator<B>,
     conditioning: Vec<Tensor<B, 4>>,
@@ -61,7 +66,7 @@ pub fn generate<B: Kernels>(
     images
 }
 
-/// Takes the first `count` values of a code, and repeats the values if there are fewer.
+/// Takes the first `count` values of a code. If the code has fewer values, they are repeated.
 fn channels_of<B: Backend>(z: &Tensor<B, 2>, count: usize) -> Tensor<B, 2> {
     let [_, values] = z.dims();
     let indices: Vec<i64> = (0..count).map(|k| (k % values) as i64).collect();
@@ -69,8 +74,8 @@ fn channels_of<B: Backend>(z: &Tensor<B, 2>, count: usize) -> Tensor<B, 2> {
     z.clone().select(1, indices)
 }
 
-/// Draws samples in batches of rows. `images` makes the outputs of a batch, RGB `[rows, 3, h, w]`, from the examples of
-/// the rows and their candidates.
+/// Draws samples in batches of rows, one row per sample. `images` makes the outputs of a batch, RGB `[rows, 3, h, w]`,
+/// from the examples of the rows and their candidates.
 pub fn sample_rows<B: Backend>(
     task: &TaskHandle,
     inputs: &[&Example],

@@ -15,19 +15,19 @@ use crate::tasks::register_tasks;
 /// The number of the first procedural test scene, which is above the numbers of all training scenes.
 const FIRST_UNSEEN_SCENE: u64 = 1 << 32;
 
-/// The most minutes of CPU time: two years.
+/// The largest CPU time of training in minutes: about two years.
 const MOST_MINUTES: f64 = 1e6;
-/// The most steps of a training.
+/// The largest number of training steps.
 const MOST_STEPS: u64 = 1_000_000_000_000;
 /// The largest value of a setting that only counts things, such as the inputs to measure.
 const MOST: u64 = 10_000_000;
-/// The most images of a batch.
+/// The largest number of images in a batch.
 const MOST_ROWS: u64 = 65_536;
-/// The most samples of one input. All of them are held in memory.
+/// The largest number of samples for one input. All of them are held in memory.
 const MOST_SAMPLES: u64 = 10_000;
-/// The most channels of a layer. A convolution with 4096 input and output channels has 600 MB of weights.
+/// The largest number of channels of a layer. A convolution with 4096 input and output channels has 600 MB of weights.
 pub(crate) const MOST_CHANNELS: u64 = 4096;
-/// The most layers, processes and seeds.
+/// The largest number of layers, of processes and of seeds.
 const MOST_LAYERS: u64 = 1024;
 
 /// All settings of an arena.
@@ -71,7 +71,7 @@ pub struct ArenaConfig {
 /// A method in a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MethodConfig {
-    /// The name of the method, if it differs from the section's name. With it, one method can take part twice with
+    /// The name of the method, if it differs from the section's name. One method can then take part twice with
     /// different settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
@@ -261,7 +261,7 @@ impl ArenaConfig {
         if self.backbone.levels() == 0 {
             return Err(Error::setting(
                 "backbone.residual_channels",
-                "must name a level",
+                "must name at least one level",
             ));
         }
         let generator = self.backbone.for_task(&self.task);
@@ -379,8 +379,8 @@ fn check_count(field: &str, count: u64, least: u64, most: u64) -> Result<(), Err
     Err(Error::setting(field, reason))
 }
 
-/// Checks that no whole number among the settings of a method is too large to work with. A method checks
-/// by itself what its numbers must be otherwise.
+/// Checks that no whole number among the settings of a method is too large to work with. All other limits are checked
+/// by the method itself.
 fn check_settings(section: &str, settings: &toml::Table) -> Result<(), Error> {
     for (key, value) in settings {
         let field = format!("{section}.{key}");
@@ -399,7 +399,7 @@ fn check_settings(section: &str, settings: &toml::Table) -> Result<(), Error> {
             number => vec![number],
         };
         for number in numbers.into_iter().filter_map(toml::Value::as_integer) {
-            // Whether it may be negative, the type of the setting says.
+            // Whether a number may be negative is decided by the type of the setting.
             if u64::try_from(number).is_ok_and(|number| number > most) {
                 let reason = format!("must be at most {most}, not {number}");
                 return Err(Error::setting(field, reason));

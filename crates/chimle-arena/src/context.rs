@@ -80,7 +80,7 @@ impl<B: Backend> Context<B> {
     ///
     /// All threads of a process share the backend's random state. While the guard is held, no other method
     /// of the process is made, so the initial weights depend only on the seed.
-    #[must_use = "the guard is held while weights are made"]
+    #[must_use = "hold the guard while the weights are made"]
     pub fn seed_weights(&self) -> MutexGuard<'static, ()> {
         static BEGINNING: Mutex<()> = Mutex::new(());
         let alone = BEGINNING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,13 +105,13 @@ pub struct BackboneConfig {
     pub code_channels: usize,
     /// The length of a style vector.
     pub latent: usize,
-    /// The scale of the linear layers' initialization; see [`GeneratorConfig::linear_scale`].
+    /// The scale of the linear layers' initialization (see [`GeneratorConfig::linear_scale`]).
     pub linear_scale: f64,
-    /// The channels per level of the encoder of the conditioning image; see
-    /// [`GeneratorConfig::encoder_channels`]. `None` is the published architecture.
+    /// The channels per level of the encoder of the conditioning image (see
+    /// [`GeneratorConfig::encoder_channels`]). `None` is the published architecture.
     pub encoder_channels: Option<Vec<usize>>,
-    /// The decay of the moving average of the weights. If it is set, samples come from the average,
-    /// otherwise from the newest weights.
+    /// The decay of the moving average of the weights. If it is set, samples come from the average.
+    /// Otherwise, they come from the newest weights.
     pub average: Option<f64>,
 }
 

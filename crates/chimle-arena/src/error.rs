@@ -85,12 +85,12 @@ pub enum Error {
         /// The number of the last sample that is needed.
         last: usize,
     },
-    /// Some methods failed. The other methods are done.
+    /// Some jobs failed. The other jobs are done.
     #[error("{count} of the methods failed, and the others are done: {list}")]
     Failed {
-        /// The number of methods.
+        /// The number of jobs that failed.
         count: usize,
-        /// The names of the methods, with the reasons.
+        /// The names of these jobs, with the reasons.
         list: String,
     },
     /// The arena was interrupted.

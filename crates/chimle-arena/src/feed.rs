@@ -9,6 +9,25 @@ use crate::random::Random;
 ///
 /// Every method reads its examples from its own feed. The examples depend only on the seed and the
 /// position, so a resumed run continues with the same examples as a run without a stop.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_arena::Feed;
+/// use chimle_core::Colorization;
+/// use chimle_core::data::{Dataset, DatasetConfig, Source};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = DatasetConfig::new(Colorization, 2, 16, 16);
+/// let dataset = Dataset::open(Source::Procedural { scenes: 3 }, config)?;
+/// let mut feed = Feed::new(dataset.clone(), 0);
+/// feed.next(4)?; // the second pass has begun
+///
+/// let mut resumed = Feed::at(dataset, 0, feed.position());
+/// assert_eq!(resumed.next(1)?, feed.next(1)?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Feed {
     dataset: Dataset,

@@ -25,7 +25,7 @@ use crate::samples::write_samples;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// The CPU time between two lines of the log.
 const LOG_EVERY: Duration = Duration::from_secs(2);
-/// How long to wait for another process that works in the same folder.
+/// The longest time to wait for another process that works in the same folder.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The file name of a run's state in a checkpoint.
 const STATE: &str = "state.json";
@@ -126,7 +126,7 @@ impl Job {
         }
     }
 
-    /// Runs the job, from its newest checkpoint. `stop` is called after every training step and after
+    /// Runs the job, starting from its newest checkpoint. `stop` is called after every training step and after
     /// every sampled input.
     ///
     /// # Errors
@@ -491,7 +491,7 @@ fn read_state(path: &Path) -> Result<State, Error> {
     })
 }
 
-/// Writes a value as JSON, whole or not at all, and creates the parent folders.
+/// Writes a value as JSON, completely or not at all, and creates the parent folders.
 pub(crate) fn write_json(value: &impl Serialize, path: &Path) -> Result<(), Error> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(Error::file("make", folder))?;

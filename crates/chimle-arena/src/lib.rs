@@ -4,9 +4,10 @@
 //! Use this crate to compare your own method with CHIMLE and its rivals on your own images. The methods are scaled down to
 //! minutes of CPU time, so the results must not be compared with those of the papers.
 //!
-//! - A [`Method`] takes part. The methods of this crate are in [`Methods::built_in`]. Each is one file, which follows the
-//!   method's paper and says how the method was scaled down and what is not verified. Your own method implements [`Method`]
-//!   and is added by [`Methods::with`].
+//! - [`Method`] is the trait of everything that takes part. The methods of this crate are in [`Methods::built_in`].
+//!   Each is one file, which follows the method's paper and says how the method was scaled down and what is not
+//!   verified. Your own method implements [`Method`] and is added by [`Methods::with`]. It can use the parts of the
+//!   built-in methods, such as [`Context`], [`Feed`], [`Space`], [`Trained`] and the networks.
 //! - An [`ArenaConfig`] names the task, the images, the methods and the CPU time. It is a TOML file. Ready-made configurations
 //!   are in the folder `configs` of this crate.
 //! - An [`Arena`] is a configuration in a folder. [`Arena::run`] runs each job in its own process, because CPU time is
@@ -15,6 +16,8 @@
 //!
 //! Samples of any other program can take part too, as a folder with `INPUT-NAME/0.png`, `INPUT-NAME/1.png` and so on. The
 //! inputs and their names are in the folder `inputs` of an arena.
+//!
+//! # Examples
 //!
 //! ```no_run
 //! use burn::backend::Autodiff;

@@ -24,7 +24,7 @@ use crate::feed::Feed;
 /// use std::path::Path;
 ///
 /// use chimle_arena::{Costs, Error, Feed, Method};
-/// use chimle_core::TaskHandle;
+/// use chimle_core::{Colorization, TaskHandle};
 /// use chimle_core::data::{Example, Planes, downsample_planes};
 ///
 /// struct Copy(TaskHandle);
@@ -57,6 +57,9 @@ use crate::feed::Feed;
 ///         Ok(())
 ///     }
 /// }
+///
+/// let method = Copy(TaskHandle::new(Colorization));
+/// assert!(!method.costs().is_stochastic);
 /// ```
 pub trait Method {
     /// Takes one training step, and returns the loss. `progress` is the share of the CPU time that has been used, in

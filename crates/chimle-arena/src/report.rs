@@ -68,8 +68,8 @@ fn introduction(results: &Results) -> Vec<String> {
     let mut text = vec![format!(
         "Each method was trained for {} minutes of CPU time with each of {seeds} seed{plural}, on the same images \
          (the table of costs has the times and steps). All methods sampled the same {inputs} unseen inputs. In a table, the \
-         first line of a cell is the mean over seeds with its 95% interval over inputs; below it are the smallest and the \
-         largest value over seeds, if there are several.",
+         first line of a cell is the mean over seeds with its 95% interval over inputs. If there are several seeds, the \
+         second line has the smallest and the largest value over seeds.",
         config.cpu_minutes,
     )];
     if let Some(own) = results.frechet.iter().find(|found| found.method == "cimle") {
@@ -86,7 +86,8 @@ fn introduction(results: &Results) -> Vec<String> {
         .min_by(|a, b| a.percent_below.total_cmp(&b.percent_below));
     if let Some(best) = best {
         text.push(format!(
-            "It is {} that of {}, the best general-purpose rival here. In the paper, it is 27.5 % below that of the best rival.",
+            "CHIMLE's Frechet distance is {} that of {}, the best general-purpose rival here. In the paper, CHIMLE's FID is \
+             27.5 % below that of the best general-purpose rival.",
             below(best.percent_below),
             best.method
         ));

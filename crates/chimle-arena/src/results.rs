@@ -204,7 +204,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The name in reports of the Frechet distance on features other than Inception's.
+/// The name of the Frechet distance in reports, if its features are not those of Inception-v3.
 pub(crate) const FRECHET: &str = "Frechet distance";
 
 /// Compares CHIMLE's Frechet distance, for the smallest number of samples, with that of every other method.

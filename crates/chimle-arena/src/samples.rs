@@ -1,4 +1,4 @@
-//! Folders of samples, with several images for each input, of the arena's methods and of other programs.
+//! Folders of samples from the arena's methods and from other programs, with several images for each input.
 //!
 //! The samples of the input `forest/12.jpg` are `forest/12/0.png`, `forest/12/1.png` and so on, below the folder of a method.
 
@@ -62,7 +62,7 @@ pub fn read_samples(folder: &Path, example: &Example, count: usize) -> Result<Ve
     samples.collect()
 }
 
-/// Writes an image as PNG, whole or not at all, and creates the parent folders.
+/// Writes an image as PNG, completely or not at all, and creates the parent folders.
 ///
 /// # Errors
 ///

@@ -17,8 +17,8 @@ const CHROMA_RANGE: f32 = 127.0;
 /// The factor of a' and b' in signed values. With it, colors of photographs fill about [-1, 1], as the lightness does.
 const CHROMA_SCALE: f32 = 3.0;
 
-/// The *signed* values of an image: three channels, about in [-1, 1]. All networks except the shared generator work on
-/// them.
+/// The color space of *signed* values: three channels, about in [-1, 1]. All networks except the shared generator work
+/// on signed values.
 ///
 /// An RGB value v in [0, 1] becomes 2v - 1. In a task that adds color, an image is [2 L' - 1, 3 a', 3 b'], where L' =
 /// L/100 is the input, and a' and b' are defined as in the generator's output ([`lab_to_rgb`]).

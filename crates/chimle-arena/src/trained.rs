@@ -36,8 +36,8 @@ impl<B: TrainingBackend, M: AutodiffModule<B>> Trained<B, M> {
         }
     }
 
-    /// Keeps an exponential moving average of the weights with this decay, which then makes the
-    /// samples.
+    /// Keeps an exponential moving average of the weights with this decay. Samples then come from the
+    /// average.
     pub fn with_average(mut self, decay: f64) -> Self {
         self.average = Some(Average {
             network: self.network.valid(),

@@ -238,7 +238,7 @@ fn a_method_that_cannot_be_made_is_named_before_anything_is_trained() {
     for (section, expected) in [
         ("[methods.monce]", "weights.vgg16"),
         ("[methods.ddrm]", "ddrm does not apply to tiles"),
-        ("[methods.gan]", "`methods.gan` is no method"),
+        ("[methods.gan]", "`methods.gan` is not a method"),
         ("[methods.cimle]\nrate = 1.0", "unknown field `rate`"),
     ] {
         let text = format!("{TINY}\n{section}\n");

@@ -62,7 +62,7 @@ fn all_of_them_make_all_their_methods() {
     }
 }
 
-/// None of these may be tried: the memory for some of them does not exist.
+/// None of these numbers may be tried, because some of them would take more memory than any machine has.
 #[test]
 fn numbers_that_are_too_large_are_named_with_their_bounds() {
     let path =

@@ -1,5 +1,5 @@
-//! Tests that every method learns where it should succeed: on a mixture in two dimensions, drawn as tiny images, or on
-//! procedural scenes with one mode. A comparison with a broken rival would prove nothing.
+//! Tests that every method learns a task on which it should succeed: a mixture in two dimensions, drawn as tiny images,
+//! or procedural scenes with one mode. A comparison with a broken rival would prove nothing.
 //!
 //! Each test also saves the method, loads it into a new instance, and compares their samples.
 

@@ -61,6 +61,12 @@ pub struct Settings {
     #[arg(long, value_enum)]
     distance: Option<DistanceName>,
 
+    /// Compare candidates with this distance in the search [default: the distance that trains the network]
+    ///
+    /// A search by the Laplacian pyramid takes about a tenth of the time of a search by LPIPS.
+    #[arg(long, value_enum)]
+    search_distance: Option<DistanceName>,
+
     /// The number of examples in a training step [default: the preset's]
     #[arg(long, value_name = "N", value_parser = flags::count::<usize>(flags::ROWS))]
     batch: Option<usize>,
@@ -153,6 +159,16 @@ enum DistanceName {
     Laplacian,
 }
 
+impl DistanceName {
+    fn config(self) -> DistanceConfig {
+        match self {
+            Self::L1 => DistanceConfig::L1,
+            Self::L2 => DistanceConfig::L2,
+            Self::Laplacian => DistanceConfig::LaplacianPyramid,
+        }
+    }
+}
+
 impl Settings {
     /// Returns the configuration that the flags describe.
     ///
@@ -182,11 +198,7 @@ impl Settings {
                 }
             })?;
         }
-        let distance = self.distance.map(|name| match name {
-            DistanceName::L1 => DistanceConfig::L1,
-            DistanceName::L2 => DistanceConfig::L2,
-            DistanceName::Laplacian => DistanceConfig::LaplacianPyramid,
-        });
+        let distance = self.distance.map(DistanceName::config);
         let perceptual = lpips::distance(
             self.backbone,
             self.perceptual.as_deref(),
@@ -204,6 +216,12 @@ impl Settings {
             (perceptual, distance, _) => perceptual.or(distance),
         };
         replace(&mut config.distance, chosen);
+        if let Some(search) = self.search_distance {
+            config.distance = DistanceConfig::Separate {
+                loss: Box::new(config.distance),
+                search: Box::new(search.config()),
+            };
+        }
         let pools = self
             .pool
             .clone()

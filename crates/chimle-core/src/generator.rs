@@ -195,6 +195,11 @@ pub trait TrainableDistance<B: AutodiffBackend>:
     fn evaluated(&self) -> <Self as TrainableDistance<B>>::Evaluated {
         self.valid()
     }
+
+    /// Returns the distance with which the search compares candidates, without autodiff.
+    fn searched(&self) -> <Self as TrainableDistance<B>>::Evaluated {
+        self.for_search()
+    }
 }
 
 impl<B, D> TrainableDistance<B> for D

@@ -34,7 +34,7 @@ impl<B: Backend> Batch<B> {
     ///
     /// # Panics
     ///
-    /// As [`collate`](Self::collate).
+    /// In the cases of [`collate`](Self::collate).
     pub fn conditioning_of(examples: &[&Example], device: &B::Device) -> Vec<Tensor<B, 4>> {
         stack_levels(examples, |e| &e.conditioning, device)
     }
@@ -43,7 +43,7 @@ impl<B: Backend> Batch<B> {
     ///
     /// # Panics
     ///
-    /// As [`collate`](Self::collate).
+    /// In the cases of [`collate`](Self::collate).
     pub fn targets_of(examples: &[&Example], device: &B::Device) -> Vec<Tensor<B, 4>> {
         stack_levels(examples, |e| &e.targets, device)
     }
@@ -72,11 +72,23 @@ fn stack_levels<B: Backend>(
         .collect()
 }
 
-/// Stacks images of one shape into `[batch, channels, height, width]`.
+/// Stacks images of one shape into a tensor `[batch, channels, height, width]`.
 ///
 /// # Panics
 ///
 /// If there are no images or they differ in shape.
+///
+/// # Examples
+///
+/// ```
+/// use burn_flex::Flex;
+/// use chimle_data::{Planes, planes_from_tensor, stack};
+///
+/// let image = Planes::from_fn(3, 2, 4, |channel, row, column| (channel + row + column) as f32);
+/// let tensor = stack::<Flex>(&[&image, &image], &Default::default());
+/// assert_eq!(tensor.dims(), [2, 3, 2, 4]);
+/// assert_eq!(planes_from_tensor(tensor)[1], image);
+/// ```
 pub fn stack<B: Backend>(images: &[&Planes], device: &B::Device) -> Tensor<B, 4> {
     assert!(!images.is_empty(), "at least one image is needed");
     let shape = |image: &Planes| [image.channels, image.height, image.width];
@@ -97,7 +109,7 @@ impl Planes {
     }
 }
 
-/// Returns the images of a batch `[batch, channels, height, width]`. Waits for the device.
+/// Returns the images of a tensor `[batch, channels, height, width]`. Waits for the device.
 pub fn planes_from_tensor<B: Backend>(tensor: Tensor<B, 4>) -> Vec<Planes> {
     let [count, channels, height, width] = tensor.dims();
     let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();

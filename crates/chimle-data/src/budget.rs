@@ -27,8 +27,8 @@ impl Budget {
         }
     }
 
-    /// Takes `bytes` as soon as they are free. The calling thread must hold no other share, or two
-    /// threads could wait for each other.
+    /// Takes `bytes` as soon as they are free. The calling thread must hold no other share.
+    /// Otherwise, two threads could wait for each other.
     ///
     /// # Errors
     ///

@@ -26,6 +26,16 @@ const WHITE: [f64; 3] = [0.95047, 1.0, 1.08883];
 
 /// Converts an 8-bit sRGB image to CIE Lab: `[3, height, width]`, with L in [0, 100] and a, b in about
 /// [-128, 128].
+///
+/// # Examples
+///
+/// ```
+/// use chimle_data::lab;
+/// use image::{Rgb, RgbImage};
+///
+/// let white = lab(&RgbImage::from_pixel(1, 1, Rgb([255, 255, 255])));
+/// assert!((white.get(0, 0, 0) - 100.0).abs() < 0.01);
+/// ```
 pub fn lab(image: &RgbImage) -> Planes {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let linear = linear_table();
@@ -46,7 +56,7 @@ pub fn lab(image: &RgbImage) -> Planes {
 
 /// Computes the lightness L / 100 of an 8-bit sRGB image: `[1, height, width]` in [0, 1].
 ///
-/// It is the conditioning of colorization.
+/// The conditioning images of colorization show this lightness.
 pub fn grayscale_lightness(image: &RgbImage) -> Planes {
     let linear = linear_table();
     let data = image
@@ -78,13 +88,13 @@ pub fn gray_of_lightness(lightness: &Planes) -> Planes {
     })
 }
 
-/// L in [0, 100], a and b of an 8-bit sRGB color.
+/// Converts an 8-bit sRGB color to Lab: L in [0, 100], a and b.
 pub(crate) fn lightness_and_chroma(rgb: [u8; 3]) -> [f32; 3] {
     static LINEAR: LazyLock<[f64; 256]> = LazyLock::new(linear_table);
     lab_of_linear(rgb.map(|v| LINEAR[usize::from(v)])).map(|value| value as f32)
 }
 
-/// Linear RGB of one Lab color, outside [0, 1] where the color is out of gamut.
+/// Converts one Lab color to linear RGB. Values outside [0, 1] mean that the color is out of gamut.
 pub(crate) fn linear_of_lab([lightness, a, b]: [f32; 3]) -> [f32; 3] {
     let y = (lightness + 16.0) / 116.0;
     let expand = |t: f32| match t > 0.206_896_6 {
@@ -96,7 +106,7 @@ pub(crate) fn linear_of_lab([lightness, a, b]: [f32; 3]) -> [f32; 3] {
     RGB_FROM_XYZ.map(|row| (0..3).map(|i| row[i] as f32 * xyz[i]).sum())
 }
 
-/// The 8-bit sRGB value of evenly spaced linear values from 0 to 1.
+/// Computes the 8-bit sRGB values of evenly spaced linear values from 0 to 1.
 pub(crate) fn srgb_table() -> Vec<u8> {
     const STEPS: usize = 1 << 14;
     let byte = |step: usize| (srgb_from_linear(step as f64 / STEPS as f64) * 255.0).round() as u8;
@@ -120,7 +130,7 @@ fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
-/// The nonlinearity of CIE Lab: a cube root that continues as a line near zero.
+/// Applies the nonlinearity of CIE Lab: a cube root that continues as a line near zero.
 fn compress(t: f64) -> f64 {
     if t > 0.008856 {
         t.cbrt()
@@ -129,7 +139,7 @@ fn compress(t: f64) -> f64 {
     }
 }
 
-/// The inverse of [`compress`].
+/// Applies the inverse of [`compress`].
 fn expand(t: f64) -> f64 {
     if t > 0.2068966 {
         t.powi(3)
@@ -138,7 +148,7 @@ fn expand(t: f64) -> f64 {
     }
 }
 
-/// The transfer curve of sRGB. Its linear part extends below zero.
+/// Applies the transfer curve of sRGB. Its linear part extends below zero.
 fn srgb_from_linear(v: f64) -> f64 {
     if v > 0.0031308 {
         1.055 * v.powf(1.0 / 2.4) - 0.055
@@ -152,7 +162,7 @@ fn linear_table() -> [f64; 256] {
     std::array::from_fn(|i| linear(i as f64 / 255.0))
 }
 
-/// The inverse of [`srgb_from_linear`].
+/// Applies the inverse of [`srgb_from_linear`].
 fn linear(v: f64) -> f64 {
     if v > 0.04045 {
         ((v + 0.055) / 1.055).powf(2.4)

@@ -24,6 +24,21 @@ pub enum ChromaSubsampling {
 /// # Errors
 ///
 /// [`DataError::Jpeg`] if a side is 0 or above 65535.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_data::{ChromaSubsampling, jpeg};
+/// use image::{Rgb, RgbImage};
+///
+/// # fn main() -> Result<(), chimle_data::DataError> {
+/// let image = RgbImage::from_pixel(17, 33, Rgb([90, 160, 30]));
+/// let compressed = jpeg(&image, 95, ChromaSubsampling::Half)?;
+/// assert_eq!(compressed.dimensions(), (17, 33));
+/// assert!(compressed.get_pixel(3, 3).0[1].abs_diff(160) < 6);
+/// # Ok(())
+/// # }
+/// ```
 pub fn jpeg(
     image: &RgbImage,
     quality: u8,

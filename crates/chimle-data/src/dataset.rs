@@ -16,7 +16,7 @@ use crate::source::{Files, InputFiles, NamedFiles, list_folder, list_pairs};
 use crate::view::View;
 use crate::{DataError, Example, InputId, Sizes, Source, TaskHandle, procedural};
 
-/// The most procedural scenes. Each takes a few bytes of a list.
+/// The largest number of procedural scenes. Each scene takes a few bytes of memory.
 const MOST_SCENES: usize = 10_000_000;
 
 /// How a [`Dataset`] makes examples from its images.
@@ -38,11 +38,11 @@ pub struct DatasetConfig {
     /// ratio: above 0 and at most 1. A crop is never smaller than the output, so images of exactly
     /// the output's size are not cropped.
     pub smallest_crop: f32,
-    /// Whether augmentation may transpose an example. Photographs that have an upright direction,
-    /// such as landscapes, train better without it.
+    /// Whether augmentation may transpose an example. Training is better without it for photographs
+    /// that have an upright direction, such as landscapes.
     pub transpose: bool,
-    /// The number of the first procedural scene. Two sets with different numbers can hold different
-    /// scenes.
+    /// The number of the first procedural scene. Sets whose scenes have different numbers share no
+    /// scene.
     pub first_scene: u64,
     /// The size in bytes of the cache of decoded images. A cached image is not decoded again.
     pub cache_bytes: u64,
@@ -98,7 +98,7 @@ impl DatasetConfig {
 pub struct Skipped {
     /// The entry's name, as [`Dataset::name`] would give it.
     pub name: String,
-    /// Why the entry was skipped.
+    /// The reason why the entry was skipped.
     pub reason: DataError,
 }
 
@@ -106,6 +106,22 @@ pub struct Skipped {
 /// example from its files.
 ///
 /// A data set is cheap to clone and can be shared among threads.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_data::{Dataset, DatasetConfig, Source, SuperResolution};
+///
+/// # fn main() -> Result<(), chimle_data::DataError> {
+/// let config = DatasetConfig::new(SuperResolution, 2, 16, 16);
+/// let dataset = Dataset::open(Source::Procedural { scenes: 3 }, config)?;
+/// assert_eq!((dataset.len(), dataset.name(2).as_str()), (3, "scene-2"));
+///
+/// let example = dataset.example(2, 0)?;
+/// assert_eq!((example.conditioning[0].width, example.truth().width), (4, 16));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Dataset {
     inner: Arc<Inner>,
@@ -361,7 +377,7 @@ impl Dataset {
     /// # Errors
     ///
     /// - the errors of [`read_rgb`](crate::read_rgb). Opening a data set reads only headers, so a
-    ///   damaged or truncated file is found here; the error names the file.
+    ///   damaged or truncated file is found here. The error names the file.
     /// - the errors of the task, if the image cannot be degraded
     /// - [`DataError::Setting`] if `index` is not below [`len`](Self::len)
     pub fn example(&self, index: usize, seed: u64) -> Result<Example, DataError> {
@@ -444,7 +460,7 @@ impl Dataset {
     }
 }
 
-/// Returns the random numbers for an input and a seed.
+/// Creates the random number generator of an input and a seed.
 fn example_rng(input: InputId, seed: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());

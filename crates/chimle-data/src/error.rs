@@ -11,7 +11,7 @@ pub enum DataError {
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// The answer of the operating system.
+        /// The message of the operating system.
         reason: String,
     },
     /// The file's content has none of the supported formats. Its name is not considered.
@@ -57,7 +57,8 @@ pub enum DataError {
         /// The limit that the image exceeds.
         reason: String,
     },
-    /// The two images of a pair differ in aspect ratio, so no crop of one corresponds to a crop of the other.
+    /// The two images of a pair differ in aspect ratio, so no crop of one corresponds to a crop of the
+    /// other.
     #[error(
         "{input} and {output} are not a pair: {input_size} and {output_size} differ in aspect ratio"
     )]
@@ -84,7 +85,7 @@ pub enum DataError {
     NothingUsable {
         /// The number of files (or pairs) that were skipped.
         count: usize,
-        /// Why the first one was skipped.
+        /// The reason why the first one was skipped.
         first: Box<DataError>,
     },
     /// Some inputs have no output with the same name, or some outputs have no input.

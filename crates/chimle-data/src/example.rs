@@ -8,7 +8,7 @@ use crate::{DataError, Planes, Sizes, Task};
 
 /// The identity of an input, computed from its name.
 ///
-/// It does not change when other files are added, are removed or cannot be read.
+/// It does not change if other files are added, removed or damaged.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -84,11 +84,11 @@ impl Example {
 
 /// Downsamples a full-size output to the size of every level, coarse to fine: RGB in [0, 1].
 ///
-/// Each target is resized directly from the full size, not from the next finer target.
+/// Each target is resized directly from the full-size output, not from the next finer target.
 ///
 /// # Errors
 ///
-/// If the output cannot be resized.
+/// The errors of [`downsample`](crate::downsample).
 pub fn targets(output: &RgbImage, sizes: &Sizes) -> Result<Vec<Planes>, DataError> {
     let sizes = sizes.targets().into_iter();
     sizes

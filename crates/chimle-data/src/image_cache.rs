@@ -11,8 +11,8 @@ use crate::read::with_rgb;
 
 /// Keeps decoded images up to a number of bytes.
 ///
-/// A cached image is never evicted. A run visits every image once per pass, so no image is more likely
-/// to be needed next than another.
+/// A cached image is never evicted. A run visits every image once per pass, so all images are equally
+/// likely to be needed next.
 #[derive(Debug)]
 pub(crate) struct ImageCache {
     bytes: u64,

@@ -7,7 +7,7 @@
 //!   side by side, or [procedural scenes](procedural) that need no files and whose plausible outputs
 //!   are all known.
 //! - A [`Task`] says how a photograph becomes an input: the paper's four tasks, or one of your own
-//!   (see [`register`]). [`Sizes`] are the sizes of its images at the levels of a generator.
+//!   (see [`register`]). [`Sizes`] are the sizes of a task's images at the levels of a generator.
 //! - A [`Dataset`] makes the [`Example`]s of one task. An example holds the conditioning images and
 //!   the true image at each level, as [`Planes`] of `f32`.
 //! - A [`Loader`] makes examples ahead of time on threads, in a fixed order.

@@ -1,10 +1,21 @@
-//! A list of a data set's files and their sizes, by which a change of the data set is noticed.
+//! A list of a data set's files and their sizes. Comparing two lists shows how a data set has changed.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The files of a data set with their sizes in bytes, or the number of scenes of a procedural one.
+/// The files of a data set with their sizes in bytes. A procedural data set has one entry, the number
+/// of its scenes.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_data::Listing;
+///
+/// let before = Listing([("a.jpg".to_owned(), 10)].into());
+/// let after = Listing([("a.jpg".to_owned(), 10), ("b.jpg".to_owned(), 20)].into());
+/// assert_eq!(after.changes(&before), "1 file was added: b.jpg");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Listing(pub BTreeMap<String, u64>);

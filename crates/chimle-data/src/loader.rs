@@ -9,7 +9,7 @@ use crate::{DataError, Dataset, Example};
 
 /// An iterator over examples that worker threads decode and degrade in advance.
 ///
-/// The examples come in the order of the jobs, whatever the number of threads. If an example cannot be
+/// The examples come in the order of the jobs, for any number of threads. If an example cannot be
 /// made, its error takes its place and the next examples follow. To skip a damaged file, note the error
 /// and continue. Dropping the loader ends its threads as soon as each has finished its current example.
 #[derive(Debug)]

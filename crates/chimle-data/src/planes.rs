@@ -10,6 +10,19 @@ use crate::DataError;
 ///
 /// RGB and lightness images have values in [0, 1]. The ranges of Lab images are those of
 /// [`lab`](crate::lab).
+///
+/// # Examples
+///
+/// ```
+/// use chimle_data::Planes;
+///
+/// # fn main() -> Result<(), chimle_data::DataError> {
+/// let image = Planes::new(1, 2, 3, vec![0.0, 0.1, 0.2, 0.3, 0.4, 0.5])?;
+/// assert_eq!(image.get(0, 1, 2), 0.5);
+/// assert_eq!(image.transpose().get(0, 2, 1), 0.5);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planes {
     /// The number of channels.

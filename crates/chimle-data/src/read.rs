@@ -16,12 +16,12 @@ use crate::DataError;
 use crate::budget::{Budget, Share};
 use crate::jpeg_markers::{self, JpegHeader};
 
-/// The most memory that images may take while they are decoded, in bytes (2 GiB). All threads of the
+/// The largest memory that images may take while they are decoded, in bytes (2 GiB). All threads of the
 /// process share it. An image that needs more is rejected before it is decoded.
 pub const MAX_IMAGE_BYTES: u64 = 2 << 30;
 
-/// The most memory that the metadata of an image may take, in bytes (64 MiB). Compressed, a color profile
-/// of 1 GiB is a file of 1 MB.
+/// The largest memory that the metadata of an image may take, in bytes (64 MiB). A file of 1 MB can
+/// contain a compressed color profile of 1 GiB.
 const MAX_METADATA: u64 = 64 << 20;
 
 /// The budget that all images share while they are decoded.
@@ -60,15 +60,16 @@ pub fn read_rgb(path: impl AsRef<Path>) -> Result<RgbImage, DataError> {
     with_rgb(path.as_ref(), |image| image)
 }
 
-/// Decodes an image that is in memory, as [`read_rgb`] does one in a file. Errors call it `name`, for
-/// example "the photograph".
+/// Decodes an image that is in memory, in the same way as [`read_rgb`] decodes a file. Errors call the
+/// image `name`, for example "the photograph".
 ///
-/// `most_pixels` is compared with the size in the header, so a larger image is refused before it is
-/// decoded.
+/// `most_pixels` is the largest accepted number of pixels. It is compared with the size in the header,
+/// so a larger image is refused before it is decoded.
 ///
 /// # Errors
 ///
-/// As [`read_rgb`], with `name` in the place of the file's name.
+/// The errors of [`read_rgb`], with `name` in place of the file's name. [`DataError::TooLarge`] also if
+/// the image has more than `most_pixels` pixels.
 ///
 /// # Examples
 ///
@@ -90,14 +91,15 @@ pub fn decode_rgb(name: &str, bytes: &[u8], most_pixels: u64) -> Result<RgbImage
     catching(path, || decode(path, bytes))
 }
 
-/// Reads an image as [`read_rgb`] does, and calls `work` with it while its memory still counts as
-/// taken. `work` must not read another image.
+/// Reads an image as [`read_rgb`] does, and calls `work` with it. Meanwhile, the image's memory still
+/// counts as taken. `work` must not read another image.
 pub(crate) fn with_rgb<T>(path: &Path, work: impl FnOnce(RgbImage) -> T) -> Result<T, DataError> {
     let size = regular_file(path)?;
     if size > MAX_IMAGE_BYTES {
         return Err(too_large(path, format!("the file has {size} bytes")));
     }
-    // The header tells how much memory the image needs. It is taken before the whole file is read.
+    // The header tells how much memory the image needs. This memory is taken before the whole file is
+    // read.
     let needed = catching(path, || {
         let file = File::open(path).map_err(|error| DataError::unreadable(path, error))?;
         bytes_needed(path, BufReader::new(file))
@@ -162,7 +164,7 @@ fn bytes_needed(path: &Path, stream: impl BufRead + Seek) -> Result<Needed, Data
         color if color.has_alpha() => 7 * pixels,
         _ => 3 * pixels,
     };
-    // What decoders keep next to the image that they return.
+    // The memory that decoders take in addition to the image that they return.
     let scratch = match decoder.original_color_type() {
         ExtendedColorType::Cmyk16 => 8 * pixels,
         ExtendedColorType::Cmyk8 => 4 * pixels,
@@ -306,7 +308,7 @@ fn guess_format<R: BufRead + Seek>(path: &Path, reader: R) -> Result<ImageReader
     Ok(reader)
 }
 
-/// Limits of a decoder that may take this much memory.
+/// Returns the limits of a decoder that may take this much memory.
 fn limits(bytes: u64) -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);

@@ -1,4 +1,4 @@
-//! The colors of a small picture on a photograph of its full size.
+//! Puts the colors of a small picture onto a photograph of full size.
 
 use std::ops::Range;
 
@@ -7,18 +7,20 @@ use rayon::prelude::*;
 
 use crate::color::{lightness_and_chroma, linear_of_lab, srgb_table};
 
-/// The deviation of lightness within a window, of 100, below which colors do not follow it.
+/// The deviation of lightness (in [0, 100]) within a window below which colors hardly follow the
+/// lightness.
 const DEVIATION: f32 = 3.0;
 
-/// Puts the colors of a small picture onto a photograph: the result has the lightness of the photograph
-/// and its size.
+/// A photograph with the colors of a small picture. The result has the lightness and the size of the
+/// photograph.
 ///
-/// Where color changes together with lightness, the enlarged color changes where the lightness of the
-/// photograph does, so colors do not run over edges. For this, a* and b* are fitted by a line in L* over each
-/// 3 x 3 window of the small picture, and the line is evaluated at the lightness of the photograph. This is
-/// the guided filter (He, Sun & Tang 2013) with coefficients at low resolution (He & Sun 2015). The part of the
-/// colors that the lines do not explain is enlarged bilinearly and added. Where the two pictures have one size,
-/// the colors stay where they are.
+/// If color changes together with lightness in the small picture, the enlarged color changes at the
+/// same places as the lightness of the photograph. So colors do not run over edges. For this, a* and b*
+/// are fitted by lines in L* over each 3 x 3 window of the small picture, and the lines are evaluated
+/// at the lightness of the photograph. This is the guided filter (He, Sun & Tang 2013) with
+/// coefficients at low resolution (He & Sun 2015). The part of the colors that the lines do not explain
+/// is enlarged bilinearly and added. If the two pictures have the same size, nothing is enlarged and
+/// every color stays at its pixel.
 ///
 /// A photograph is recolored strip by strip, so that a program can show progress and stop.
 ///
@@ -37,7 +39,7 @@ const DEVIATION: f32 = 3.0;
 #[derive(Debug)]
 pub struct Recoloring<'a> {
     photograph: &'a RgbImage,
-    /// The lines of a* and b*.
+    /// The lines for a* and b*.
     lines: [Line; 2],
     /// The neighbors of each column and each row of the photograph in the small picture.
     across: Vec<Neighbors>,
@@ -87,7 +89,7 @@ impl<'a> Recoloring<'a> {
         RgbImage::from_raw(width, height, bytes).expect("three bytes for each pixel")
     }
 
-    /// Recolors some rows: their bytes, three per pixel.
+    /// Recolors some rows, and returns their bytes, three per pixel.
     ///
     /// # Panics
     ///

@@ -3,22 +3,29 @@
 //! The filter is cubic convolution with a = -0.5 (Keys 1981). When an image is reduced, the filter is
 //! widened by the scale, which prevents aliasing. Weights are fixed-point numbers with 22 fractional
 //! bits. Rows are resampled first and rounded to 8 bits, then columns. Faster resizers use a different
-//! order of the passes or a different precision of the weights, so many of their values differ in the
-//! last bit.
+//! order of the passes or a different precision of the weights. Many of their values therefore differ
+//! in the last bit.
 
 use image::RgbImage;
 
 use crate::{DataError, Planes};
 
-/// The reach of the cubic kernel, in pixels of the smaller image.
+/// The radius of the cubic kernel, in pixels of the smaller image.
 const SUPPORT: f64 = 2.0;
 
 /// The number of fractional bits of a weight. Of 32 bits, the pixel takes 8, and 2 are left for
 /// overshoot.
 const PRECISION: u32 = 32 - 8 - 2;
 
-/// Returns the size (width, height) of a picture whose longer side is brought down to `largest`. A smaller
-/// picture keeps its size.
+/// Returns the size (width, height) of a picture after its longer side is reduced to `largest`. A
+/// picture whose longer side is at most `largest` keeps its size.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(chimle_data::size_within((4000, 3000), 1000), (1000, 750));
+/// assert_eq!(chimle_data::size_within((400, 300), 1000), (400, 300));
+/// ```
 pub fn size_within((width, height): (u32, u32), largest: u32) -> (u32, u32) {
     let longer = width.max(height);
     if longer <= largest {
@@ -31,11 +38,26 @@ pub fn size_within((width, height): (u32, u32), largest: u32) -> (u32, u32) {
     (side(width), side(height))
 }
 
-/// Resizes an image to `width` x `height`. The values are those of Pillow's `BICUBIC` filter.
+/// Resizes an image to `width` x `height`, which may also be larger than the image. The values are
+/// those of Pillow's `BICUBIC` filter.
 ///
 /// # Errors
 ///
 /// [`DataError::Setting`] if a side of the image or of the result is 0.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_data::downsample;
+/// use image::{Rgb, RgbImage};
+///
+/// # fn main() -> Result<(), chimle_data::DataError> {
+/// let image = RgbImage::from_pixel(64, 32, Rgb([10, 20, 30]));
+/// let small = downsample(&image, 16, 8)?;
+/// assert_eq!(small, RgbImage::from_pixel(16, 8, Rgb([10, 20, 30])));
+/// # Ok(())
+/// # }
+/// ```
 pub fn downsample(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage, DataError> {
     if [width, height, image.width(), image.height()].contains(&0) {
         return Err(DataError::Setting {

@@ -15,6 +15,19 @@ const LARGEST_SIDE: usize = 65535;
 ///
 /// - [`InputSize::SameAsOutput`]: each level has a conditioning image of its target's size.
 /// - [`InputSize::Reduced`]: there is one conditioning image, the input, of H / 2^L x W / 2^L pixels.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_data::{Sizes, SuperResolution};
+///
+/// # fn main() -> Result<(), chimle_data::DataError> {
+/// let sizes = Sizes::new(&SuperResolution, 2, 64, 32)?;
+/// assert_eq!(sizes.input(), (16, 8));
+/// assert_eq!(sizes.targets(), [(32, 16), (64, 32)]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     input_size: InputSize,

@@ -19,12 +19,12 @@ const PAIR_FOLDERS: [(&str, &str); 5] = [
     ("night", "day"),
 ];
 
-/// Where the images of a data set come from.
+/// The source of a data set's images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A folder of photographs, including its subfolders. For tasks that are not paired.
     Photographs(PathBuf),
-    /// Two folders whose files correspond by name, whatever their extensions. For paired tasks.
+    /// Two folders whose files correspond by name. The extensions may differ. For paired tasks.
     ///
     /// An input may have several outputs. `output/NAME.jpg` and every image below the folder
     /// `output/NAME` belong to `input/NAME.jpg`.
@@ -47,9 +47,10 @@ pub enum Source {
 impl Source {
     /// Determines the source in a folder from the task and the folder's layout.
     ///
-    /// For a task that is not paired, the folder contains photographs. For a paired task, two
+    /// For a task that is not paired, the folder contains photographs. For a paired task, the
     /// subfolders `A` and `B` (or `a` and `b`), `input` and `output` (or `target`), or `night` and
-    /// `day` are two folders of pairs. Without such subfolders, the images are pairs side by side.
+    /// `day` contain the inputs and the outputs. Without such subfolders, the images are pairs side by
+    /// side.
     ///
     /// # Errors
     ///
@@ -218,7 +219,7 @@ pub struct ImageList {
 /// # Errors
 ///
 /// [`DataError::Unreadable`] if the folder cannot be read, [`DataError::EmptyFolder`] if it contains
-/// no image. If it contains only entries that cannot be read, the error is that of the first one.
+/// no image. If it contains only entries that cannot be read, the error is the reason for the first one.
 pub fn list_images(folder: &Path) -> Result<ImageList, DataError> {
     check_folder(folder)?;
     let (mut files, mut skipped) = (Vec::new(), Vec::new());

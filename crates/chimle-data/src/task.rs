@@ -32,7 +32,8 @@ pub enum OutputSpace {
     Lab,
 }
 
-/// A task: how a photograph becomes an input, how sizes relate, and how an output is shown.
+/// A task: how a photograph becomes an input, how the sizes of input and output relate, and how an
+/// output is shown.
 ///
 /// The paper's four tasks are [`Colorization`], [`SuperResolution`], [`Decompression`] and
 /// [`NightToDay`]. A program adds its own tasks by implementing this trait. After [`register`], a task
@@ -121,7 +122,7 @@ pub trait Task: fmt::Debug + Send + Sync + 'static {
     -> Result<Planes, DataError>;
 
     /// Degrades a generated output, so that the result can be compared with the input. This measures
-    /// the output's consistency, and needs a deterministic degradation. The default returns `None`:
+    /// the output's consistency, and needs a deterministic degradation. The default returns `None`, so
     /// consistency is not measured.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::{DataError, InputSize, OutputSpace, Planes, Sizes, Task, grayscale_li
 /// The JPEG quality of [`Decompression`]'s inputs, on libjpeg's scale of 1 to 100.
 pub const DECOMPRESSION_QUALITY: u8 = 1;
 
-/// Gray to color: the generator adds color to the lightness of a photograph.
+/// Colorization: the generator adds color to the lightness of a photograph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colorization;
 
@@ -52,8 +52,8 @@ impl Task for Colorization {
     }
 }
 
-/// A small image to a large one. Each level doubles the side, so four levels make it 16 times as
-/// large.
+/// Super-resolution: the generator enlarges a small image. Each level doubles the sides, so four levels
+/// make them 16 times as long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SuperResolution;
 
@@ -88,7 +88,7 @@ impl Task for SuperResolution {
     }
 }
 
-/// A JPEG of quality 1 (of 100) to an image without compression artifacts.
+/// Decompression: the generator removes the compression artifacts of a JPEG of quality 1 (of 100).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decompression;
 
@@ -111,7 +111,8 @@ impl Task for Decompression {
     }
 }
 
-/// A scene by night to the same scene by day, or any other task that is given by pairs of images.
+/// Night to day: the generator turns a scene by night into the same scene by day. The task also fits
+/// any other data set of pairs of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NightToDay;
 

@@ -351,7 +351,7 @@ fn an_example_stays_the_same_when_other_files_come_go_or_are_damaged() {
         }
     };
 
-    // Two more files: one sorts first, the other one between the existing files.
+    // Two more files: one sorts before the existing files, and one sorts between them.
     save(folder.path(), "a.png", &distinct(40, 30));
     save(folder.path(), "c.png", &distinct(40, 30));
     let more = open();

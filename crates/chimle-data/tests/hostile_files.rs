@@ -36,7 +36,8 @@ fn png_header(width: u32, height: u32, bits: u8, color: u8) -> Vec<u8> {
     png
 }
 
-/// Such an image compresses to a file of 260 kB. Decoded, it would take 2 GB, or 6 GB as RGB.
+/// A complete image of the first size compresses to a file of 260 kB. Decoded, it would take 2 GB, or
+/// 6 GB as RGB.
 #[test]
 fn an_image_that_takes_too_much_is_refused_by_its_header() {
     let folder = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! How much memory reading an image takes, measured: one test after the other.
+//! Measures how much memory reading an image takes. The tests run one after the other.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chimle_data::{Colorization, Dataset, DatasetConfig, Source, image_size, read_rgb};
 
-/// Runs some work, and returns the MiB that its peak lies above the memory before it.
+/// Runs some work, and returns by how many MiB the memory grows at its peak.
 fn growth(work: impl FnOnce()) -> u64 {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -16,7 +16,7 @@ fn growth(work: impl FnOnce()) -> u64 {
         let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
         kibibytes.parse::<u64>().unwrap() / 1024
     };
-    // The peak begins anew.
+    // Resets the recorded peak.
     fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = mebibytes("VmRSS:");
     work();

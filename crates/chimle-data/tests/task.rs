@@ -99,7 +99,7 @@ fn a_random_degradation_is_a_function_of_the_input_and_the_seed() {
     assert_ne!(conditioning(&dataset, 0, 8), first);
     assert_ne!(conditioning(&dataset, 1, 7), first);
 
-    // Another file that sorts before them changes neither example.
+    // A third file that sorts before the two files changes neither example.
     save(folder.path(), "a.png", &distinct(20, 20));
     let dataset = open();
     assert_eq!(dataset.name(1), "b.png");

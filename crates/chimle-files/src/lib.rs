@@ -8,7 +8,7 @@
 //! Use this crate for files that are written as a whole, such as checkpoints and reports. It is not meant for large
 //! files that change in small places, because every write makes a complete copy.
 //!
-//! # Example
+//! # Examples
 //!
 //! ```
 //! use std::io::Write;
@@ -32,8 +32,8 @@
 //!
 //! - If anything fails, or the closure panics, the temporary file is removed. A process that is killed can leave a
 //!   temporary file, `.chimle-*.tmp`. Such files can be deleted, and [`remove_temporary_files`] does so.
-//! - A new file has the usual permissions: on Unix 0o666 less the umask. A replaced file keeps its permissions. It
-//!   belongs to the user who writes it, and other hard links to the previous file keep the previous contents.
+//! - A new file has the usual permissions: on Unix 0o666 less the umask. A replaced file keeps its permissions. The
+//!   new file belongs to the user who writes it, and other hard links to the previous file keep the previous contents.
 //! - A file is replaced even if it is write-protected, as long as its folder can be written to.
 //! - If the path is a symbolic link, the file that it points to is replaced (or created) and the link stays.
 //! - If the path is a device or a named pipe, it is not replaced: the bytes are written straight into it.
@@ -108,8 +108,8 @@ pub fn write_with(
 
 /// Makes renames and new files in a folder survive a power failure.
 ///
-/// An empty path is the current folder. Where folders cannot be synced (on Windows, on some network file systems, or
-/// in a folder that this user cannot read), the function does nothing.
+/// An empty path is the current folder. If the folder cannot be synced (on Windows, on some network file systems, or if
+/// this user cannot read it), the function does nothing.
 ///
 /// # Errors
 ///
@@ -179,14 +179,14 @@ fn keep_permissions(file: &File, existing: &Metadata) -> io::Result<()> {
     file.set_permissions(permissions)
 }
 
-/// Returns the path to which symbolic links at `path` lead, or `path` itself if it is no link. The result need not
-/// exist.
+/// Follows symbolic links at `path` and returns the path that they lead to, or `path` itself if it is not a link. The
+/// result need not exist.
 fn follow_links(path: &Path) -> io::Result<PathBuf> {
     let mut target = path.to_owned();
     for _ in 0..=MAX_LINKS {
         match fs::read_link(&target) {
             Ok(next) => target = folder_of(&target).join(next),
-            // The path is no link, or it does not exist.
+            // The path is not a link, or it does not exist.
             Err(_) => return Ok(target),
         }
     }

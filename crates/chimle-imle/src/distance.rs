@@ -87,6 +87,12 @@ pub trait TrainingDistance<B: AutodiffBackend>: Distance<B> {
     /// Returns the same distance without autodiff.
     fn valid(&self) -> Self::Valid;
 
+    /// Returns the distance with which the search compares candidates. By default, this is
+    /// [`valid`](Self::valid). A distance that is slow can return a faster one here.
+    fn for_search(&self) -> Self::Valid {
+        self.valid()
+    }
+
     /// Turns features that were computed without autodiff into constants of a loss.
     fn constants(
         features: <Self::Valid as Distance<B::InnerBackend>>::Features,

@@ -10,7 +10,7 @@ pub enum KnnError {
     #[error("points have dimension 0")]
     ZeroDimension,
     /// The number of values is not a multiple of the dimension.
-    #[error("{values} values do not make whole points of dimension {dimension}")]
+    #[error("{values} values cannot be split into points of dimension {dimension}")]
     Ragged {
         /// The number of values given.
         values: usize,
@@ -28,7 +28,7 @@ pub enum KnnError {
         value: f32,
     },
     /// Points or queries differ in dimension from the index.
-    #[error("dimension {found} given where the index has {expected}")]
+    #[error("the dimension is {found}, but the index has dimension {expected}")]
     Dimension {
         /// The dimension of the index.
         expected: usize,
@@ -39,7 +39,7 @@ pub enum KnnError {
     #[error("the index is empty")]
     Empty,
     /// The requested number of neighbors is 0 or above the number of points.
-    #[error("{k} neighbors asked for among {points} points")]
+    #[error("{k} neighbors were requested from an index of {points} points")]
     NeighborCount {
         /// The requested number of neighbors.
         k: usize,
@@ -47,15 +47,15 @@ pub enum KnnError {
         points: usize,
     },
     /// The dimension is too high for a k-d tree.
-    #[error("dimension {dimension} is above {limit}, the highest for which a k-d tree is built")]
+    #[error("dimension {dimension} is above {limit}, the highest dimension of a k-d tree")]
     DimensionTooHigh {
         /// The dimension given.
         dimension: usize,
         /// The highest dimension possible.
         limit: usize,
     },
-    /// There are more points than the index can number.
-    #[error("{points} points are more than the {limit} that the index can number")]
+    /// There are more points than the index can hold.
+    #[error("{points} points are too many: the index can hold at most {limit}")]
     TooManyPoints {
         /// The number of points that the index would have.
         points: usize,

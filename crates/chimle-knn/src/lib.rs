@@ -1,22 +1,23 @@
 //! Nearest-neighbor search over plain `f32` points.
 //!
 //! Use this crate to find the exact nearest neighbors of many queries at once, or approximate neighbors
-//! among points with many coordinates. It has no graph index such as HNSW, no other distance than the
-//! Euclidean one, and no storage on disk.
+//! among points with many coordinates. Its only distance is the Euclidean one. It has no graph index
+//! such as HNSW, and it does not store an index on disk.
 //!
-//! [`Points`] are a view of `n x d` values, row-major. An index is built from points and queried through
-//! the trait [`NearestNeighbors`], for the `k` points nearest to one query or to each of many. The answer
-//! is a list of [`Neighbor`]s with their index and squared Euclidean distance, nearest first. Ties are
-//! ordered by index. Points can be added later through the trait [`Insert`].
+//! [`Points`] are a view of `n x d` values, row-major. An index is built from points. Through the trait
+//! [`NearestNeighbors`], it finds the `k` points nearest to one query, or to each of many queries. The
+//! answer is a list of [`Neighbor`]s, nearest first. A neighbor is the index of a point and its squared
+//! Euclidean distance. Points at equal distances are ordered by index. Points can be added later
+//! through the trait [`Insert`].
 //!
 //! | index | answer | use it for |
 //! |---|---|---|
 //! | [`Exact`] | exact | any points; many queries at the speed of a matrix product |
 //! | [`KdTree`] | exact | many points in up to about eight dimensions |
 //! | [`PrioritizedDci`] | approximate | many points with many coordinates and a low intrinsic dimension |
-//! | [`Projected`] | approximate | many coordinates: any of these, after a [`RandomProjection`] to fewer dimensions |
+//! | [`Projected`] | approximate | many coordinates: any index above, after a [`RandomProjection`] to fewer dimensions |
 //!
-//! All indices return the distances of [`squared_distance`], equal to the last bit. An exact answer is
+//! Every index returns the distances of [`squared_distance`], equal to the last bit. An exact answer is
 //! the same as that of a plain loop over [`squared_distance`], including ties. Distances that overflow
 //! are infinite and come last. All randomness comes from seeds: the same points, settings and queries
 //! give the same answer on any machine and with any number of cores. Invalid input gives a [`KnnError`].

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// A point of an index, and its distance from the query.
+/// A point that an index has found, and its distance from the query.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Neighbor {
     /// The index of the point, in the order in which points were given.
@@ -49,8 +49,8 @@ impl Nearest {
         }
     }
 
-    /// Returns the largest distance with which another point may still be taken. It is infinite while
-    /// there are fewer than `k` points.
+    /// Returns the largest distance at which a further point can still be among the nearest. It is
+    /// infinite while there are fewer than `k` points.
     pub(crate) fn worst(&self) -> f32 {
         match self.heap.peek() {
             Some(farthest) if self.heap.len() == self.k => farthest.0.distance,

@@ -1,4 +1,4 @@
-//! Points, which are a view of plain values.
+//! Points: a view of plain values.
 
 use crate::KnnError;
 
@@ -23,12 +23,12 @@ pub struct Points<'a> {
 }
 
 impl<'a> Points<'a> {
-    /// Views `values` as points of `dimension` coordinates each. There may be no points.
+    /// Views `values` as points of `dimension` coordinates each. `values` may be empty.
     ///
     /// # Errors
     ///
-    /// If the dimension is 0, the number of values is not a multiple of it, or a value is infinite or
-    /// NaN.
+    /// If the dimension is 0, the number of values is not a multiple of the dimension, or a value is
+    /// infinite or NaN.
     pub fn new(values: &'a [f32], dimension: usize) -> Result<Self, KnnError> {
         if dimension == 0 {
             return Err(KnnError::ZeroDimension);

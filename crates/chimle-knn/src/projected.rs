@@ -1,4 +1,4 @@
-//! Search among projected points, followed by a ranking of the best by their true distance.
+//! Search among projected points, followed by a ranking of the best candidates by their true distance.
 
 use rayon::prelude::*;
 
@@ -43,8 +43,8 @@ impl<I: NearestNeighbors> Projected<I> {
     ///
     /// # Errors
     ///
-    /// If the projection is from a different dimension, the projection of a point overflows, or `build`
-    /// fails.
+    /// If the projection and the points differ in dimension, the projection of a point overflows, or
+    /// `build` fails.
     pub fn new(
         points: Points<'_>,
         projection: RandomProjection,

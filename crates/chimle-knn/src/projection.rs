@@ -14,6 +14,21 @@ use crate::{KnnError, Points};
 ///
 /// With `to` directions in `from` dimensions, squared distances are multiplied by `to / from` on average,
 /// with a relative standard deviation of about `sqrt(2 / to)` (Johnson and Lindenstrauss, 1984).
+///
+/// # Examples
+///
+/// ```
+/// use chimle_knn::{Points, RandomProjection};
+///
+/// # fn main() -> Result<(), chimle_knn::KnnError> {
+/// let projection = RandomProjection::new(100, 10, 0)?;
+/// let values = [1.0; 2 * 100]; // two equal points
+/// let projected = projection.project(Points::new(&values, 100)?)?;
+/// assert_eq!(projected.len(), 2 * 10);
+/// assert_eq!(projected[..10], projected[10..]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RandomProjection {
     /// The directions, `to x from`, row-major.

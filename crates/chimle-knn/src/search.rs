@@ -10,6 +10,23 @@ use crate::{KnnError, Neighbor, Points};
 /// their distances are equal. Every index returns the distances of
 /// [`squared_distance`](crate::squared_distance), equal to the last bit. A distance that overflows f32 is
 /// infinite and comes last.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_knn::{Exact, KdTree, NearestNeighbors, Points};
+///
+/// # fn main() -> Result<(), chimle_knn::KnnError> {
+/// let points = Points::new(&[0.0, 0.0, 3.0, 4.0], 2)?;
+/// let indices: [Box<dyn NearestNeighbors>; 2] =
+///     [Box::new(Exact::new(points)), Box::new(KdTree::new(points)?)];
+/// for index in indices {
+///     let nearest = index.query(&[0.0, 1.0], 2)?;
+///     assert_eq!((nearest[0].distance, nearest[1].distance), (1.0, 18.0));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub trait NearestNeighbors: Sync {
     /// Returns the number of points in the index.
     fn len(&self) -> usize;
@@ -43,6 +60,19 @@ pub trait NearestNeighbors: Sync {
 }
 
 /// An index to which points can be added.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_knn::{Exact, Insert, NearestNeighbors, Points};
+///
+/// # fn main() -> Result<(), chimle_knn::KnnError> {
+/// let mut index = Exact::new(Points::new(&[0.0, 1.0], 1)?);
+/// index.insert(Points::new(&[5.0], 1)?)?;
+/// assert_eq!(index.query(&[4.0], 1)?[0].index, 2);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Insert {
     /// Adds points after the existing ones. The index of the first added point is the previous number of
     /// points.

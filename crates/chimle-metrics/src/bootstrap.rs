@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::MetricsError;
 
-/// The share of the resampled values that lies inside an interval.
+/// The share of the resampled values that lie inside an interval.
 pub const CONFIDENCE: f64 = 0.95;
 
 /// Bootstrap resampling of images (Efron 1979). Each resample draws as many images as there are, with
@@ -50,7 +50,8 @@ impl Bootstrap {
         percentiles((0..self.resamples).map(mean).collect())
     }
 
-    /// Draws how often each of `images` images occurs in each resample, for measures that are not means.
+    /// Draws the number of times that each of `images` images occurs in each resample. Measures that
+    /// are not means need these numbers.
     pub fn draws(&self, images: usize) -> Draws {
         let mut rng = self.rng();
         let counts = (0..self.resamples).map(|_| {
@@ -124,9 +125,9 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Returns the value with the interval of the resampled values. The interval is shifted so that
-    /// their mean is `value`, which removes the bias of resampling. Resampled values that are not finite
-    /// are ignored.
+    /// Returns the value with the interval of the resampled values. The interval is shifted by the
+    /// difference between `value` and the mean of the resampled values, which removes the bias of
+    /// resampling. Resampled values that are not finite are ignored.
     pub(crate) fn shifted(value: f64, mut resampled: Vec<f64>) -> Self {
         resampled.retain(|value| value.is_finite());
         let mean = resampled.iter().sum::<f64>() / resampled.len() as f64;

@@ -9,12 +9,32 @@ use crate::error::MetricsError;
 /// Computes the mean distance over all pairs of samples for one input. With LPIPS this is the LPIPS
 /// diversity.
 ///
-/// `samples` has one row per sample; images are `[n, 3, h, w]`, RGB in [0, 1]. The features of each
-/// sample are computed once.
+/// The features of each sample are computed once.
+///
+/// # Shapes
+///
+/// - `samples`: one row per sample. Images are `[n, 3, height, width]`, RGB in [0, 1].
 ///
 /// # Errors
 ///
-/// [`MetricsError::TooFew`] for fewer than two samples.
+/// [`MetricsError::TooFew`] if there are fewer than two samples.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::Tensor;
+/// use burn_flex::Flex;
+/// use chimle_metrics::diversity;
+/// use chimle_perceptual::ImageDistance;
+///
+/// # fn main() -> Result<(), chimle_metrics::MetricsError> {
+/// let image = |value: f32| Tensor::<Flex, 4>::full([1, 3, 8, 8], value, &Default::default());
+/// let samples = Tensor::cat(vec![image(0.1), image(0.2), image(0.4)], 0);
+/// let spread = diversity(&ImageDistance::L1, samples)?;
+/// assert!((spread - (0.1 + 0.2 + 0.3) / 3.0).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
 pub fn diversity<B: Backend, D: Distance<B>>(
     distance: &D,
     samples: D::Output,

@@ -16,8 +16,8 @@ pub enum MetricsError {
         /// The number of values of the second image.
         second: usize,
     },
-    /// The number of an image's values is not the product of its shape.
-    #[error("an image of {channels} x {height} x {width} has {found} values")]
+    /// The number of values is not channels x height x width.
+    #[error("{found} values were given for an image of {channels} x {height} x {width}")]
     Shape {
         /// The number of planes.
         channels: usize,
@@ -55,7 +55,7 @@ pub enum MetricsError {
         needed: usize,
     },
     /// The index of a sample's nearest output is out of range.
-    #[error("sample {sample} is nearest to output {output}, but there are {outputs}")]
+    #[error("sample {sample} is nearest to output {output}, but there are only {outputs} outputs")]
     NoSuchOutput {
         /// The index of the sample.
         sample: usize,
@@ -65,7 +65,7 @@ pub enum MetricsError {
         outputs: usize,
     },
     /// The number of values is not a multiple of the number of features.
-    #[error("{found} values do not fill rows of {dimension} features")]
+    #[error("{found} values cannot be split into rows of {dimension} features")]
     Ragged {
         /// The number of values given.
         found: usize,
@@ -73,7 +73,7 @@ pub enum MetricsError {
         dimension: usize,
     },
     /// Rows of two sets have different numbers of features.
-    #[error("features differ in number: {first} and {second}")]
+    #[error("the two sets have different numbers of features: {first} and {second}")]
     Dimensions {
         /// The number of features in the first set.
         first: usize,

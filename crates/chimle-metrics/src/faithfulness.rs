@@ -14,6 +14,11 @@ pub const FAITHFULNESS_SIGMAS: [f64; 3] = [0.15, 0.2, 0.3];
 /// Higher is better. The sum grows with the number of samples, so compare only values for equal numbers
 /// of samples.
 ///
+/// # Errors
+///
+/// [`MetricsError::Length`] if the two slices differ in length, [`MetricsError::TooFew`] if there are no
+/// samples, [`MetricsError::Bandwidth`] if `sigma` is not above 0.
+///
 /// # Examples
 ///
 /// ```
@@ -23,11 +28,6 @@ pub const FAITHFULNESS_SIGMAS: [f64; 3] = [0.15, 0.2, 0.3];
 /// let found = faithfulness_weighted_variance(&[0.0, 9.0], &[0.3, 0.4], 0.2);
 /// assert_eq!(found, Ok(0.3));
 /// ```
-///
-/// # Errors
-///
-/// [`MetricsError::Length`] if the two slices differ in length, [`MetricsError::TooFew`] if there are no
-/// samples, [`MetricsError::Bandwidth`] if `sigma` is not above 0.
 pub fn faithfulness_weighted_variance(
     to_truth: &[f64],
     to_mean: &[f64],

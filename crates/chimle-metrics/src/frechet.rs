@@ -8,24 +8,40 @@ use crate::error::MetricsError;
 use crate::moments::Moments;
 use crate::rows::Rows;
 
-/// Computes the Frechet distance of two normal distributions with these moments (Heusel et al. 2017):
+/// Computes the Frechet distance between two normal distributions with these moments
+/// (Heusel et al. 2017):
 /// |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
 ///
 /// Each covariance is written as C = F F^T. The trace of (C1 C2)^(1/2) is then the sum of the singular
 /// values of F1^T F2. F comes from an eigendecomposition without the eigenvalues that are only rounding
-/// errors (at most the largest eigenvalue times the dimension times 2^-52). No root of a negative
-/// number is therefore taken, and the distance is correct even if a covariance is singular, as it is
-/// with fewer images than features. Eigenvalues and singular values are computed by
-/// [faer](https://docs.rs/faer). At the 2048 features of Inception-v3 it is 10 times faster than
-/// nalgebra, but takes a minute longer to build.
+/// errors (at most the largest eigenvalue times the dimension times 2^-52). Therefore, no root of a
+/// negative number is taken. The distance is correct even if a covariance is singular, which happens if
+/// there are fewer images than features. [faer](https://docs.rs/faer) computes the eigenvalues and the
+/// singular values. With the 2048 features of Inception-v3, faer is 10 times as fast as nalgebra, but
+/// it takes a minute longer to build.
 ///
 /// The value depends on the number of images and is larger for fewer images. Compare only values for
 /// equal numbers of images.
 ///
 /// # Errors
 ///
-/// [`MetricsError::Dimensions`] if the features differ in number, [`MetricsError::TooFew`] if either
-/// set has fewer than two rows, [`MetricsError::Decomposition`] if the decomposition does not converge.
+/// [`MetricsError::Dimensions`] if the sets have different numbers of features,
+/// [`MetricsError::TooFew`] if either set has fewer than two rows, [`MetricsError::Decomposition`] if
+/// the decomposition does not converge.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_metrics::{Moments, Rows, frechet_distance};
+///
+/// # fn main() -> Result<(), chimle_metrics::MetricsError> {
+/// // Two sets with one feature. The means are 2 and 5, and the variances are equal.
+/// let real = Moments::of(Rows::new(&[1.0f64, 3.0], 1)?);
+/// let generated = Moments::of(Rows::new(&[4.0f64, 6.0], 1)?);
+/// assert!((frechet_distance(&real, &generated)? - 9.0).abs() < 1e-9);
+/// # Ok(())
+/// # }
+/// ```
 pub fn frechet_distance(a: &Moments, b: &Moments) -> Result<f64, MetricsError> {
     same_dimension(a, b.dimension())?;
     let (a, b) = (Reference::of(a)?, Reference::of(b)?);
@@ -44,7 +60,8 @@ pub fn frechet_distance(a: &Moments, b: &Moments) -> Result<f64, MetricsError> {
 /// may come from a file of moments. A resample contains some images several times and others not at
 /// all, which makes its distance larger on average, as if there were fewer images. This bias is
 /// subtracted, so the interval shows only how much the value depends on the choice of images. The
-/// memory is the number of rows times the rank of the reference times 8 bytes.
+/// function takes 8 bytes of memory times the number of rows times the rank of the reference's
+/// covariance.
 ///
 /// # Errors
 ///

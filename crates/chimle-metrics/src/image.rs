@@ -1,4 +1,4 @@
-//! A view of an image, from which the measures read it.
+//! A view of an image.
 
 use crate::error::MetricsError;
 

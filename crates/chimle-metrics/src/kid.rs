@@ -15,8 +15,8 @@ use crate::rows::Rows;
 /// The number of rows in a block. The products of two blocks take 8 MiB.
 const BLOCK: usize = 1024;
 
-/// Random subsets over which the distance is averaged. The cost does not depend on the size of the
-/// sets.
+/// Random subsets over which the distance is averaged. With subsets, the cost does not depend on the
+/// size of the sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subsets {
     /// The number of subsets. 100 is usual.
@@ -30,13 +30,29 @@ pub struct Subsets {
 /// Computes the kernel Inception distance (Binkowski et al. 2018): the unbiased estimate of the squared
 /// maximum mean discrepancy of two sets with the kernel k(x, y) = (x . y / dimension + 1)^3.
 ///
-/// The estimate is over all pairs of rows or, if `subsets` are given, the mean over random subsets. It
-/// may be negative. The time grows with the product of the numbers of rows; the memory does not.
+/// Without `subsets`, the estimate is over all pairs of rows. With `subsets`, it is the mean of the
+/// estimates over random subsets. An estimate may be negative. The time grows with the product of the
+/// numbers of rows; the memory does not.
 ///
 /// # Errors
 ///
-/// [`MetricsError::Dimensions`] if the features differ in number, [`MetricsError::TooFew`] if either set
-/// (or a subset) has fewer than two rows.
+/// [`MetricsError::Dimensions`] if the sets have different numbers of features,
+/// [`MetricsError::TooFew`] if either set (or a subset) has fewer than two rows.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_metrics::{Rows, kid};
+///
+/// # fn main() -> Result<(), chimle_metrics::MetricsError> {
+/// let real = [1.0f64, 1.0];
+/// let generated = [0.0f64, 0.0];
+/// let distance = kid(Rows::new(&real, 1)?, Rows::new(&generated, 1)?, None)?;
+/// // k(1, 1) = 8 and k(0, 0) = k(1, 0) = 1.
+/// assert!((distance - (8.0 + 1.0 - 2.0 * 1.0)).abs() < 1e-9);
+/// # Ok(())
+/// # }
+/// ```
 pub fn kid<T: Copy + Into<f64>>(
     real: Rows<'_, T>,
     generated: Rows<'_, T>,
@@ -48,8 +64,7 @@ pub fn kid<T: Copy + Into<f64>>(
 
 /// Computes [`kid`] with its 95% interval, which comes from resampling the images of both sets.
 ///
-/// An image that is drawn twice is not paired with itself, so the estimate of a resample is unbiased,
-/// too.
+/// An image that is drawn twice is not paired with itself, so the estimate of a resample is unbiased.
 ///
 /// # Errors
 ///

@@ -3,7 +3,7 @@
 //!
 //! Use this crate to measure images that any program has made. It does not sample a model.
 //!
-//! For the samples of one input:
+//! To measure the samples of one input:
 //!
 //! - [`psnr`], [`ssim`] and [`ms_ssim`] compare two images, which are plain slices of f32 in [0, 1]
 //!   ([`ssim`] and [`ms_ssim`] take an [`ImageView`]). For LPIPS, use
@@ -14,11 +14,11 @@
 //! - [`mode_coverage`] counts the known outputs of an input that the samples reach, and
 //!   [`expected_coverage`] is the number that a perfect sampler would reach.
 //!
-//! For sets of images, from features that `chimle-perceptual` extracts:
+//! To compare sets of images by features that `chimle-perceptual` extracts:
 //!
-//! - [`Statistics`] accumulate the features of a set, image by image, as [`Rows`], and their
-//!   [`Moments`]. They can be saved and read again. To save memory, accumulate [`Moments`] alone,
-//!   whose size does not depend on the number of images.
+//! - [`Statistics`] accumulate, image by image, the features of a set ([`Rows`]) and the [`Moments`] of
+//!   the features. Statistics can be saved and read again. To save memory, accumulate [`Moments`]
+//!   alone, whose size does not depend on the number of images.
 //! - [`frechet_distance`] (FID), [`kid`], and [`neighborhoods`] (precision, recall, density, coverage)
 //!   compare two sets.
 //! - [`Bootstrap`] resamples images. [`frechet_estimate`] and [`kid_estimate`] use it to return an
@@ -26,7 +26,7 @@
 //!
 //! # Examples
 //!
-//! Compares three samples for one input with the truth and with each other:
+//! The example compares three samples for one input with the truth and with each other:
 //!
 //! ```
 //! use burn::tensor::{Tensor, TensorData};

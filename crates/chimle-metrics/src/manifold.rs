@@ -11,7 +11,8 @@ use crate::rows::Rows;
 ///
 /// Each row of a set has a ball whose radius is the distance from its k-th nearest neighbor in the same
 /// set. A row lies near a set if it is strictly inside at least one of the set's balls. Each measure is
-/// the mean of one of these vectors. The vectors themselves allow intervals over images.
+/// the mean of one of these vectors. From the vectors themselves, intervals over images can be
+/// computed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighborhoods {
     /// For each generated row, 1 if it lies near the real set, else 0. The mean is the precision of
@@ -35,6 +36,11 @@ pub struct Neighborhoods {
 /// in f64. The time grows with the product of the numbers of rows. In addition to the features, a
 /// centered f32 copy of both sets is in memory.
 ///
+/// # Errors
+///
+/// [`MetricsError::Dimensions`] if the sets have different numbers of features,
+/// [`MetricsError::TooFew`] if a set has `k` rows or fewer, or `k` is 0.
+///
 /// # Examples
 ///
 /// ```
@@ -53,11 +59,6 @@ pub struct Neighborhoods {
 /// # Ok(())
 /// # }
 /// ```
-///
-/// # Errors
-///
-/// [`MetricsError::Dimensions`] if the features differ in number, [`MetricsError::TooFew`] if a set
-/// has `k` rows or fewer, or `k` is 0.
 pub fn neighborhoods<T: Copy + Into<f64>>(
     real: Rows<'_, T>,
     generated: Rows<'_, T>,
@@ -77,7 +78,7 @@ pub fn neighborhoods<T: Copy + Into<f64>>(
     let real = Centered::new(real, &center)?;
     let generated = Centered::new(generated, &center)?;
 
-    // A row is its own nearest neighbor, hence the neighbor k + 1.
+    // A row is its own nearest neighbor, so its k-th neighbor is the neighbor k + 1.
     let real_radii = real.kth_nearest(&real, k + 1)?;
     let generated_radii = generated.kth_nearest(&generated, k + 1)?;
     let nearest_generated = generated.kth_nearest(&real, 1)?;

@@ -8,10 +8,10 @@ use crate::rows::Rows;
 
 /// The mean and covariance of rows of features, accumulated in f64.
 ///
-/// Rows are pushed in batches and are not kept. The memory is `dimension`^2 numbers (32 MiB for the
-/// 2048 features of Inception-v3), however many rows there are. Each batch is centered before its
-/// products are summed, and batches are merged by Chan's formula (Chan, Golub, LeVeque 1983). No
-/// precision is therefore lost if the mean is far from 0.
+/// Rows are pushed in batches and are not kept. Moments take the memory of `dimension`^2 numbers (32
+/// MiB for the 2048 features of Inception-v3), for any number of rows. Each batch is centered before
+/// its products are summed, and batches are merged by Chan's formula (Chan, Golub, LeVeque 1983).
+/// Therefore, no precision is lost if the mean is far from 0.
 ///
 /// # Examples
 ///
@@ -37,7 +37,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Creates the moments of no rows. The rows to come have `dimension` values.
+    /// Creates moments without rows, for rows of `dimension` values.
     pub fn new(dimension: usize) -> Self {
         Self {
             count: 0,
@@ -56,7 +56,7 @@ impl Moments {
     }
 
     /// Creates moments from a mean and a covariance computed elsewhere. `covariance` is
-    /// `[dimension, dimension]`, the sum of squares divided by `count` - 1.
+    /// `[dimension, dimension]`: sums of products, divided by `count` - 1.
     ///
     /// # Errors
     ///
@@ -120,7 +120,7 @@ impl Moments {
     ///
     /// # Errors
     ///
-    /// [`MetricsError::Dimensions`] if its rows have a different number of values.
+    /// [`MetricsError::Dimensions`] if the rows of `other` have a different number of values.
     pub fn merge(&mut self, other: &Self) -> Result<(), MetricsError> {
         if other.dimension() != self.dimension() {
             return Err(MetricsError::Dimensions {
@@ -166,8 +166,8 @@ impl Moments {
         &self.mean
     }
 
-    /// Computes the symmetric covariance `[dimension, dimension]`. The sum of squares is divided by
-    /// the number of rows minus 1.
+    /// Computes the symmetric covariance `[dimension, dimension]`. Sums of products are divided by the
+    /// number of rows minus 1.
     ///
     /// # Errors
     ///

@@ -13,15 +13,29 @@ const SMALLEST_SIDE: usize = WINDOW << (WEIGHTS.len() - 1);
 /// Computes the multi-scale structural similarity (Wang, Simoncelli, Bovik 2003) of two images with
 /// values in [0, 1]. It is 1 if the images are equal.
 ///
-/// It is the product of contrast and structure at five scales and of luminance at the coarsest scale,
-/// each to the power of its published weight, averaged over channels. From each scale to the next, 2 x 2
-/// pixels are averaged and an odd last row or column is dropped. The window and the constants are those
-/// of [`ssim`](crate::ssim). A negative factor, which has no real power, counts as 0.
+/// For each channel, it is the product of contrast and structure at five scales, and of luminance at
+/// the coarsest scale. Each factor is raised to the power of its published weight. The result is the
+/// mean over channels. From each scale to the next, 2 x 2 pixels are averaged and an odd last row or
+/// column is dropped. The window and the constants are those of [`ssim`](crate::ssim). A negative
+/// factor counts as 0, because it has no real power.
 ///
 /// # Errors
 ///
 /// [`MetricsError::Shapes`] if the shapes differ, [`MetricsError::SmallerThanWindow`] if a side is
 /// below 176, [`MetricsError::TooFew`] if there are no channels.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_metrics::{ImageView, ms_ssim};
+///
+/// # fn main() -> Result<(), chimle_metrics::MetricsError> {
+/// let values = vec![0.5f32; 176 * 176];
+/// let image = ImageView::new(&values, [1, 176, 176])?;
+/// assert!((ms_ssim(image, image)? - 1.0).abs() < 1e-9);
+/// # Ok(())
+/// # }
+/// ```
 pub fn ms_ssim(a: ImageView<'_>, b: ImageView<'_>) -> Result<f64, MetricsError> {
     let [channels, _, width] = check(a, b, SMALLEST_SIDE)?;
     let planes = a.planes().zip(b.planes());

@@ -10,6 +10,19 @@ use crate::error::MetricsError;
 ///
 /// `T` is `f32`, the type in which networks compute features, or `f64`. Measures compute in f64 in both
 /// cases.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_metrics::Rows;
+///
+/// # fn main() -> Result<(), chimle_metrics::MetricsError> {
+/// let features = Rows::new(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], 3)?;
+/// assert_eq!(features.count(), 2);
+/// assert_eq!(features.row(1), [4.0, 5.0, 6.0]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Rows<'a, T> {
     values: &'a [T],

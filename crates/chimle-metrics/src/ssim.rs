@@ -27,6 +27,21 @@ const C2: f64 = 0.03 * 0.03;
 ///
 /// [`MetricsError::Shapes`] if the shapes differ, [`MetricsError::SmallerThanWindow`] if a side is
 /// below 11, [`MetricsError::TooFew`] if there are no channels.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_metrics::{ImageView, ssim};
+///
+/// # fn main() -> Result<(), chimle_metrics::MetricsError> {
+/// let (dark, light) = ([0.4f32; 11 * 11], [0.8f32; 11 * 11]);
+/// let dark = ImageView::new(&dark, [1, 11, 11])?;
+/// let light = ImageView::new(&light, [1, 11, 11])?;
+/// // Images without contrast differ only in luminance: (2 * 0.4 * 0.8 + C1) / (0.4^2 + 0.8^2 + C1).
+/// assert!((ssim(dark, light)? - 0.8).abs() < 1e-3);
+/// # Ok(())
+/// # }
+/// ```
 pub fn ssim(a: ImageView<'_>, b: ImageView<'_>) -> Result<f64, MetricsError> {
     let [channels, _, width] = check(a, b, WINDOW)?;
     let planes = a.planes().zip(b.planes());

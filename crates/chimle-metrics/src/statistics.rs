@@ -16,6 +16,21 @@ use crate::rows::Rows;
 /// They are stored as safetensors: `mean` `[dimension]` and `covariance` `[dimension, dimension]` in
 /// f64, `features` `[images, dimension]` in f32, and the metadata `extractor` and `images`. For
 /// Inception-v3, a file has 32 MiB plus 8 KiB per image.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_metrics::Statistics;
+///
+/// # fn main() -> Result<(), chimle_metrics::MetricsError> {
+/// let mut statistics = Statistics::new("brightness and contrast", 2);
+/// statistics.push(&[0.5, 0.25, 0.75, 0.5])?; // two images
+/// assert_eq!(statistics.count(), 2);
+/// assert_eq!(statistics.rows().row(1), [0.75, 0.5]);
+/// assert_eq!(statistics.moments().mean(), [0.625, 0.375]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statistics {
     extractor: String,
@@ -27,7 +42,7 @@ const EXTRACTOR: &str = "extractor";
 const IMAGES: &str = "images";
 
 impl Statistics {
-    /// Creates the statistics of no images. `extractor` is the name of the network that extracts
+    /// Creates statistics without images. `extractor` is the name of the network that extracts
     /// `dimension` features.
     pub fn new(extractor: impl Into<String>, dimension: usize) -> Self {
         Self {
@@ -131,13 +146,13 @@ impl Statistics {
         let about = header.metadata().as_ref();
         let value = |key: &str| {
             let value = about.and_then(|about| about.get(key));
-            value.ok_or_else(|| format!("no `{key}` in its metadata"))
+            value.ok_or_else(|| format!("its metadata has no `{key}`"))
         };
         let extractor = value(EXTRACTOR)?.clone();
         let count = value(IMAGES)?;
         let count: usize = count
             .parse()
-            .map_err(|_| format!("`{IMAGES}` is {count:?}"))?;
+            .map_err(|_| format!("`{IMAGES}` is {count:?}, which is not a number"))?;
 
         let file = SafeTensors::deserialize(file).map_err(|e| e.to_string())?;
         let mean = numbers(&file, "mean", Dtype::F64, f64::from_le_bytes)?;
@@ -145,7 +160,10 @@ impl Statistics {
         let features = numbers(&file, "features", Dtype::F32, f32::from_le_bytes)?;
         let rows = Rows::new(&features, mean.len()).map_err(|e| e.to_string())?;
         if rows.count() != count {
-            return Err(format!("features of {} images, not {count}", rows.count()));
+            return Err(format!(
+                "it has features of {} images, not of {count}",
+                rows.count()
+            ));
         }
         let moments = Moments::from_parts(count, mean, &covariance).map_err(|e| e.to_string())?;
         Ok(Self {
@@ -166,9 +184,14 @@ fn numbers<T, const N: usize>(
     kind: Dtype,
     from_bytes: fn([u8; N]) -> T,
 ) -> Result<Vec<T>, String> {
-    let view = file.tensor(name).map_err(|_| format!("no `{name}`"))?;
+    let view = file
+        .tensor(name)
+        .map_err(|_| format!("it has no `{name}`"))?;
     if view.dtype() != kind {
-        return Err(format!("`{name}` is of type {:?}", view.dtype()));
+        return Err(format!(
+            "`{name}` is of type {:?}, not {kind:?}",
+            view.dtype()
+        ));
     }
     let (values, _) = view.data().as_chunks::<N>();
     Ok(values.iter().map(|bytes| from_bytes(*bytes)).collect())

@@ -15,6 +15,19 @@ pub enum Better {
 }
 
 /// The summary of a measure over N samples for one input.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_metrics::{Better, Summary};
+///
+/// # fn main() -> Result<(), chimle_metrics::MetricsError> {
+/// let summary = Summary::of(&[0.3, 0.1, 0.2], Better::Lower)?;
+/// assert_eq!((summary.samples, summary.best), (3, 0.1));
+/// assert!((summary.mean - 0.2).abs() < 1e-12);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The number of samples.

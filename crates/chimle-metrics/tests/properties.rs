@@ -116,7 +116,7 @@ fn coverage_counts_distinct_outputs_within_the_radius() {
     assert_eq!(mode_coverage(&nearest[1..2], 4, 0.5), Ok(0));
     assert_eq!(mode_coverage(&[], 4, 1.0), Ok(0));
     let error = mode_coverage(&[(1, 0.0), (4, 0.0)], 4, 1.0).unwrap_err();
-    let expected = "sample 1 is nearest to output 4, but there are 4";
+    let expected = "sample 1 is nearest to output 4, but there are only 4 outputs";
     assert_eq!(error.to_string(), expected);
 }
 

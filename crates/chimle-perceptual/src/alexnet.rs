@@ -12,7 +12,7 @@ use chimle_weights::{WeightFile, WeightsError};
 use crate::frozen::{FrozenConv2d, Window};
 use crate::imagenet::Standardize;
 
-/// The number of each convolution in torchvision, its output channels and its window.
+/// The index of each convolution in torchvision's `features`, its output channels and its window.
 const CONVOLUTIONS: [(usize, usize, Window); 5] = [
     (
         0,
@@ -29,11 +29,11 @@ const CONVOLUTIONS: [(usize, usize, Window); 5] = [
     (10, 256, Window::same([3, 3])),
 ];
 
-/// The convolutions that follow a pooling layer, which halves the sides of the features.
+/// The convolutions that follow a pooling layer, which halves the sides of the feature map.
 const POOLED: [usize; 2] = [1, 2];
 
 /// The five convolutions of AlexNet with the widths of Krizhevsky 2014 ("One weird trick"). Their
-/// outputs are the features of a distance.
+/// outputs are the feature maps that a distance compares.
 ///
 /// Gradients flow to the image, never to the weights. `valid()` gives the network on the inner
 /// backend.
@@ -44,7 +44,7 @@ pub struct AlexNet<B: Backend> {
 }
 
 impl<B: Backend> AlexNet<B> {
-    /// The smallest side of an image in pixels. Below 31, the last features would have no positions;
+    /// The smallest side of an image in pixels. Below 31, the last feature map would have no positions;
     /// 32 is the next power of two.
     pub const SMALLEST_SIDE: usize = 32;
 
@@ -53,7 +53,7 @@ impl<B: Backend> AlexNet<B> {
     ///
     /// # Errors
     ///
-    /// See [`WeightFile::open`] and [`WeightFile::tensor`].
+    /// The errors of [`WeightFile::open`] and [`WeightFile::tensor`].
     pub fn load(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, WeightsError> {
         let file = WeightFile::open(path)?;
         let mut convolutions = Vec::with_capacity(CONVOLUTIONS.len());
@@ -70,7 +70,7 @@ impl<B: Backend> AlexNet<B> {
         })
     }
 
-    /// Returns the channels of the five features: 64, 192, 384, 256, 256.
+    /// Returns the channels of the five feature maps: 64, 192, 384, 256, 256.
     pub fn widths(&self) -> Vec<usize> {
         self.convolutions
             .iter()
@@ -80,14 +80,14 @@ impl<B: Backend> AlexNet<B> {
 }
 
 impl<B: Kernels> AlexNet<B> {
-    /// Computes the features after each of the five convolutions and its ReLU.
+    /// Computes the feature maps after each of the five convolutions and its ReLU.
     ///
     /// # Shapes
     ///
     /// - input: `[batch, 3, height, width]`, RGB in [0, 1], both sides at least
     ///   [`SMALLEST_SIDE`](Self::SMALLEST_SIDE)
     /// - output `k`: `[batch, widths[k], height_k, width_k]`. For a side of 64 pixels, the sides of
-    ///   the features are 15, 7, 3, 3 and 3.
+    ///   the feature maps are 15, 7, 3, 3 and 3.
     pub fn forward(&self, rgb: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
         let mut x = self.standardize.forward(rgb);
         let mut features = Vec::with_capacity(self.convolutions.len());

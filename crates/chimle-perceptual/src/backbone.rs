@@ -14,9 +14,9 @@ use crate::imagenet::enlarge;
 use crate::squeezenet::SqueezeNet;
 use crate::vgg16::Vgg16;
 
-/// The network whose features a perceptual distance compares.
+/// The network whose feature maps a perceptual distance compares.
 ///
-/// Its names in configurations are `vgg16`, `alexnet` and `squeezenet`.
+/// The names of the networks in configurations are `vgg16`, `alexnet` and `squeezenet`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backbone {
@@ -34,7 +34,7 @@ impl Backbone {
     ///
     /// # Errors
     ///
-    /// See [`WeightFile::open`](crate::WeightFile::open) and
+    /// The errors of [`WeightFile::open`](crate::WeightFile::open) and
     /// [`WeightFile::tensor`](crate::WeightFile::tensor).
     pub fn load<B: Backend>(
         self,
@@ -52,16 +52,16 @@ impl Backbone {
 /// A loaded [`Backbone`].
 #[derive(Module, Debug)]
 pub enum BackboneNetwork<B: Backend> {
-    /// VGG16, with five features.
+    /// VGG16, with five feature maps.
     Vgg16(Vgg16<B>),
-    /// AlexNet, with five features.
+    /// AlexNet, with five feature maps.
     AlexNet(AlexNet<B>),
-    /// SqueezeNet 1.1, with seven features.
+    /// SqueezeNet 1.1, with seven feature maps.
     SqueezeNet(SqueezeNet<B>),
 }
 
 impl<B: Backend> BackboneNetwork<B> {
-    /// Returns which network this is.
+    /// Returns the kind of network.
     pub fn backbone(&self) -> Backbone {
         match self {
             Self::Vgg16(_) => Backbone::Vgg16,
@@ -70,7 +70,7 @@ impl<B: Backend> BackboneNetwork<B> {
         }
     }
 
-    /// Returns the channels of each feature.
+    /// Returns the channels of each feature map.
     pub fn widths(&self) -> Vec<usize> {
         match self {
             Self::Vgg16(network) => network.widths(),
@@ -79,7 +79,7 @@ impl<B: Backend> BackboneNetwork<B> {
         }
     }
 
-    /// Returns the smallest side that the network takes. Smaller images are enlarged to it.
+    /// Returns the smallest side in pixels that the network accepts. Smaller images are enlarged to it.
     pub fn smallest_side(&self) -> usize {
         match self {
             Self::Vgg16(_) => Vgg16::<B>::SMALLEST_SIDE,
@@ -90,7 +90,7 @@ impl<B: Backend> BackboneNetwork<B> {
 }
 
 impl<B: Kernels> BackboneNetwork<B> {
-    /// Computes the network's features of images.
+    /// Computes the network's feature maps of images.
     ///
     /// A side below [`smallest_side`](Self::smallest_side) is enlarged to it by nearest-neighbor
     /// interpolation.

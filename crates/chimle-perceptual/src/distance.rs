@@ -15,6 +15,20 @@ use crate::lpips::Lpips;
 /// Every distance is zero for equal images and has finite gradients. No distance has parameters to
 /// train: its weights are plain tensors that no optimizer sees. To use your own distance, implement
 /// [`Distance`].
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::Tensor;
+/// use burn_flex::Flex;
+/// use chimle_perceptual::{Distance, ImageDistance};
+///
+/// let image = |value: f32| Tensor::<Flex, 4>::full([1, 3, 8, 8], value, &Default::default());
+/// let parts = vec![(1.0, ImageDistance::L1), (2.0, ImageDistance::L2)];
+/// let distance = ImageDistance::<Flex>::Sum(parts);
+/// let found = distance.between(image(0.0), image(0.5)).into_scalar();
+/// assert!((found - (0.5 + 2.0 * 0.25)).abs() < 1e-5);
+/// ```
 #[derive(Clone, Debug)]
 pub enum ImageDistance<B: Backend> {
     /// The mean absolute difference over pixels and channels.
@@ -26,13 +40,22 @@ pub enum ImageDistance<B: Backend> {
     /// This is the Lap1 loss of GLO (Bojanowski et al. 2018), divided by the number of values in the
     /// image. In GLO, the absolute differences of band j are summed over its pixels and weighted by
     /// 4^j, because the band has 4^j times fewer pixels. There are at most five bands, and fewer for
-    /// small images. For an image of one pixel, this distance is [`L1`](Self::L1).
+    /// small images. For images with a side below 4 pixels, this distance is [`L1`](Self::L1).
     LaplacianPyramid,
-    /// LPIPS, or the unweighted distance of a network's features.
+    /// LPIPS, or the unweighted distance between a network's feature maps.
     Lpips(Lpips<B>),
-    /// The weighted sum of several distances. For example, LPIPS compares the content of images and
-    /// the Laplacian pyramid their colors. No part may itself be a sum.
+    /// The weighted sum of several distances. For example, LPIPS compares the content of images, and
+    /// the Laplacian pyramid compares their colors. No part may itself be a sum.
     Sum(Vec<(f64, ImageDistance<B>)>),
+    /// One distance for the loss, and another one for the search. Everything but
+    /// [`for_search`](TrainingDistance::for_search) uses the distance of the loss. Neither distance may
+    /// itself be of this kind.
+    Separate {
+        /// The distance that the loss and the validation use.
+        loss: Box<ImageDistance<B>>,
+        /// The distance with which the search compares candidates.
+        search: Box<ImageDistance<B>>,
+    },
 }
 
 impl<B: Kernels> Distance<B> for ImageDistance<B> {
@@ -49,6 +72,7 @@ impl<B: Kernels> Distance<B> for ImageDistance<B> {
                 let features = parts.flat_map(|(_, part)| part.features(rgb.clone()).0);
                 Features(features.collect())
             }
+            Self::Separate { loss, .. } => loss.features(rgb),
         }
     }
 
@@ -66,7 +90,7 @@ impl<B: Kernels> Distance<B> for ImageDistance<B> {
     }
 
     /// Returns the embedding if the distance is a squared Euclidean distance, which holds for L2, LPIPS
-    /// and sums of these. Returns `None` for L1 and the Laplacian pyramid.
+    /// and sums of these. Returns `None` for L1, the Laplacian pyramid, and sums that contain them.
     fn embed(&self, features: &Features<B>) -> Option<Tensor<B, 2>> {
         match self {
             Self::L1 | Self::LaplacianPyramid => None,
@@ -86,12 +110,13 @@ impl<B: Kernels> Distance<B> for ImageDistance<B> {
                 });
                 Some(Tensor::cat(parts.collect::<Option<_>>()?, 1))
             }
+            Self::Separate { loss, .. } => loss.embed(features),
         }
     }
 }
 
 impl<B: Kernels> ImageDistance<B> {
-    /// Computes the distances `[targets, candidates]` from all features. Each target has its own
+    /// Computes the distances `[targets, candidates]` from all feature maps. Each target has its own
     /// candidates.
     fn total(&self, images: &[Tensor<B, 4>], targets: &[Tensor<B, 4>]) -> Tensor<B, 2> {
         if let Self::Sum(parts) = self {
@@ -104,11 +129,14 @@ impl<B: Kernels> ImageDistance<B> {
             });
             return sum(terms);
         }
+        if let Self::Separate { loss, .. } = self {
+            return loss.total(images, targets);
+        }
         let pairs = images.iter().zip(targets).enumerate();
         sum(pairs.map(|(k, (image, target))| self.term(k, image, target)))
     }
 
-    /// Computes one feature's term of the distances, `[targets, candidates]`.
+    /// Computes the part of the distances that comes from one feature map, `[targets, candidates]`.
     fn term(&self, feature: usize, images: &Tensor<B, 4>, targets: &Tensor<B, 4>) -> Tensor<B, 2> {
         match self {
             Self::L1 | Self::LaplacianPyramid => absolute_difference(images, targets),
@@ -120,11 +148,13 @@ impl<B: Kernels> ImageDistance<B> {
                 let by_channel = squared_differences(images.clone(), targets.clone());
                 lpips.layer_distance(feature, by_channel)
             }
-            Self::Sum(_) => unreachable!("the terms of a sum are computed by its parts"),
+            Self::Sum(_) | Self::Separate { .. } => {
+                unreachable!("the distance is computed by its parts")
+            }
         }
     }
 
-    /// Returns the number of features of the distance, given the first of them.
+    /// Returns the number of feature maps of the distance, given the first of them.
     fn features_of(&self, first: &Tensor<B, 4>) -> usize {
         match self {
             Self::L1 | Self::L2 => 1,
@@ -133,7 +163,9 @@ impl<B: Kernels> ImageDistance<B> {
                 laplacian::count(height, width)
             }
             Self::Lpips(lpips) => lpips.layers(),
-            Self::Sum(_) => unreachable!("no part of a sum is a sum"),
+            Self::Sum(_) | Self::Separate { .. } => {
+                unreachable!("a part of a sum is a single distance")
+            }
         }
     }
 }
@@ -153,6 +185,10 @@ impl<B: Backend> ImageDistance<B> {
                 let parts = parts.into_iter();
                 Self::Sum(parts.map(|(w, part)| (w, part.to_device(device))).collect())
             }
+            Self::Separate { loss, search } => Self::Separate {
+                loss: Box::new(loss.to_device(device)),
+                search: Box::new(search.to_device(device)),
+            },
             other => other,
         }
     }
@@ -170,6 +206,17 @@ impl<B: TrainingBackend> TrainingDistance<B> for ImageDistance<B> {
             Self::Sum(parts) => {
                 ImageDistance::Sum(parts.iter().map(|(w, part)| (*w, part.valid())).collect())
             }
+            Self::Separate { loss, search } => ImageDistance::Separate {
+                loss: Box::new(loss.valid()),
+                search: Box::new(search.valid()),
+            },
+        }
+    }
+
+    fn for_search(&self) -> ImageDistance<B::InnerBackend> {
+        match self {
+            Self::Separate { search, .. } => search.valid(),
+            other => other.valid(),
         }
     }
 

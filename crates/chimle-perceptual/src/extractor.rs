@@ -28,7 +28,7 @@ use crate::vgg16::Vgg16;
 /// ```
 #[derive(Module, Debug)]
 pub enum Extractor<B: Backend> {
-    /// The 2048 features of Inception-v3, on which FID is published.
+    /// The 2048 features of Inception-v3, from which published FID values are computed.
     InceptionV3(InceptionV3<B>),
     /// The features of VGG16 after relu5_3, averaged over positions. Measures on these features must
     /// not be compared with published ones.

@@ -5,7 +5,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use chimle_imle::{Rows, Selection};
 
 /// The features of a batch of images for an [`ImageDistance`](crate::ImageDistance): the images
-/// themselves, their Laplacian bands, or the normalized features of a network, each
+/// themselves, their Laplacian bands, or the normalized feature maps of a network, each
 /// `[batch, channels, height, width]`.
 ///
 /// The features of a target are computed once and compared with many candidates.

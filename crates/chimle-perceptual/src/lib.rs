@@ -1,4 +1,4 @@
-//! Perceptual distances between images, and the networks that they need, on any [Burn](burn) backend.
+//! Perceptual distances between images, and the networks that they need, for [Burn](burn).
 //!
 //! Use this crate for the loss of an image generator, or to measure generated images. Its networks are
 //! frozen: they cannot be trained or fine-tuned.
@@ -11,12 +11,12 @@
 //! - [`Lpips`] is the perceptual distance itself, on VGG16, AlexNet or SqueezeNet 1.1
 //!   ([`Backbone`]).
 //! - [`Extractor`] describes an image by one feature vector, for measures of sets of images. The
-//!   vectors of [`InceptionV3`] are the features of the Fréchet inception distance (FID).
+//!   vectors of [`InceptionV3`] are the features of the Frechet inception distance (FID).
 //!
 //! Images are `[batch, 3, height, width]`, sRGB in [0, 1]. No distance and no network has
 //! parameters to train; gradients flow only to the images. Functions that evaluate a network or a
-//! distance need a backend with [`Kernels`], the project's own convolution. Loading a network works
-//! on any Burn backend.
+//! distance need a backend that implements [`Kernels`], the project's own convolutions. These are Flex
+//! and, with the feature `cubecl`, all backends on CubeCL. Loading a network works on any Burn backend.
 //!
 //! # Weights
 //!
@@ -33,7 +33,7 @@
 //!
 //! # Examples
 //!
-//! Finds the nearest of three candidates for each of two targets:
+//! The example finds the nearest of three candidates for each of two targets:
 //!
 //! ```
 //! use burn::tensor::{Distribution, Tensor};

@@ -17,11 +17,30 @@ const EPSILON: f64 = 1e-10;
 
 /// LPIPS (Zhang et al. 2018) on a [`Backbone`].
 ///
-/// The features of five layers (seven for SqueezeNet) are each divided by their L2 norm over channels.
-/// Their squared difference is weighted per channel, summed over channels, averaged over positions, and
-/// summed over the layers. With learned weights this is LPIPS version 0.1. Without them, every weight
-/// is 1. Each backbone has its own learned weights, and distances on different backbones must not be
-/// compared.
+/// The features of five layers (seven for SqueezeNet) are divided by their L2 norm over channels, at
+/// each position. The squared difference of two images' features is weighted per channel, summed over
+/// channels, averaged over positions, and summed over the layers. With learned weights this is LPIPS
+/// version 0.1. Without learned weights, every weight is 1. Each backbone has its own learned weights,
+/// and distances on different backbones must not be compared.
+///
+/// # Examples
+///
+/// The network has random weights, because this example has no file of weights. To read published
+/// weights, use [`load`](Self::load).
+///
+/// ```
+/// use burn::tensor::Tensor;
+/// use burn_flex::Flex;
+/// use chimle_perceptual::{Distance, ImageDistance, Lpips, Vgg16Config};
+///
+/// let device = Default::default();
+/// let network = Vgg16Config::new().with_widths([4, 4, 8, 8, 8]).init::<Flex>(&device);
+/// let distance = ImageDistance::<Flex>::Lpips(Lpips::unweighted(network));
+/// let images = Tensor::<Flex, 4>::ones([2, 3, 16, 16], &device);
+/// let distances = distance.between(images.clone(), images);
+/// assert_eq!(distances.dims(), [2]);
+/// assert_eq!(distances.sum().into_scalar(), 0.0);
+/// ```
 #[derive(Module, Debug)]
 pub struct Lpips<B: Backend> {
     network: BackboneNetwork<B>,
@@ -30,7 +49,7 @@ pub struct Lpips<B: Backend> {
 }
 
 impl<B: Backend> Lpips<B> {
-    /// Creates the unweighted distance on a network's features.
+    /// Creates the unweighted distance on a network's feature maps.
     pub fn unweighted(network: impl Into<BackboneNetwork<B>>) -> Self {
         Self {
             network: network.into(),
@@ -43,7 +62,7 @@ impl<B: Backend> Lpips<B> {
     ///
     /// # Errors
     ///
-    /// See [`WeightFile::tensor`].
+    /// The errors of [`WeightFile::tensor`].
     pub fn weighted(
         network: impl Into<BackboneNetwork<B>>,
         linear: &WeightFile,
@@ -71,7 +90,7 @@ impl<B: Backend> Lpips<B> {
     ///
     /// # Errors
     ///
-    /// See [`WeightFile::open`] and [`WeightFile::tensor`].
+    /// The errors of [`WeightFile::open`] and [`WeightFile::tensor`].
     pub fn load(
         vgg: &Path,
         linear: Option<&Path>,
@@ -84,7 +103,7 @@ impl<B: Backend> Lpips<B> {
     ///
     /// # Errors
     ///
-    /// See [`load`](Self::load).
+    /// The errors of [`load`](Self::load).
     pub fn load_on(
         backbone: Backbone,
         network: &Path,
@@ -98,7 +117,7 @@ impl<B: Backend> Lpips<B> {
         }
     }
 
-    /// Returns the network whose features are compared.
+    /// Returns the kind of network whose feature maps are compared.
     pub fn backbone(&self) -> Backbone {
         self.network.backbone()
     }
@@ -119,9 +138,9 @@ impl<B: Backend> Lpips<B> {
         weighted.sum_dim(2).reshape([g, c])
     }
 
-    /// Converts the features of all layers to points `[n, d]` whose squared Euclidean distance is this
-    /// distance. A negative learned weight counts as zero. The published weights have no negative
-    /// ones.
+    /// Converts the features of all layers to points `[n, d]` whose squared Euclidean distance is the
+    /// LPIPS distance. A negative learned weight counts as zero. The published weights are not
+    /// negative.
     pub(crate) fn embed(&self, features: &Features<B>) -> Tensor<B, 2> {
         let layers = features.0.iter().enumerate().map(|(k, layer)| {
             let [n, channels, height, width] = layer.dims();
@@ -139,11 +158,16 @@ impl<B: Backend> Lpips<B> {
 }
 
 impl<B: Kernels> Lpips<B> {
-    /// Computes the backbone's features of images `[batch, 3, height, width]`, RGB in [0, 1]. Each
-    /// feature is divided by its L2 norm over channels.
+    /// Computes the backbone's feature maps of images, divided by their L2 norm over channels at each
+    /// position.
     ///
-    /// A side below the backbone's smallest (16 pixels for VGG16, 32 for the others) is enlarged to it
-    /// by nearest-neighbor interpolation.
+    /// A side below the backbone's smallest side (16 pixels for VGG16, 32 for the others) is enlarged
+    /// to it by nearest-neighbor interpolation.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, 3, height, width]`, RGB in [0, 1]
+    /// - feature map `k`: `[batch, channels_k, height_k, width_k]`
     pub fn features(&self, rgb: Tensor<B, 4>) -> Features<B> {
         let layers = self.network.forward(rgb);
         let layers = layers.into_iter();

@@ -15,8 +15,8 @@ use crate::imagenet::Standardize;
 /// The output channels of the first convolution, torchvision's `features.0`.
 const FIRST: usize = 64;
 
-/// The number of each fire module in torchvision, its squeezed channels, and the channels of each half
-/// of its output.
+/// The index of each fire module in torchvision's `features`, its squeezed channels, and the channels
+/// of each half of its output.
 const FIRES: [(usize, usize, usize); 8] = [
     (3, 16, 64),
     (4, 16, 64),
@@ -28,14 +28,14 @@ const FIRES: [(usize, usize, usize); 8] = [
     (12, 64, 256),
 ];
 
-/// The fire modules that follow a pooling layer, which halves the sides of the features.
+/// The fire modules that follow a pooling layer, which halves the sides of the feature map.
 const POOLED: [usize; 3] = [3, 6, 9];
 
 /// The fire modules whose outputs LPIPS compares.
 const FEATURES: [usize; 6] = [4, 7, 9, 10, 11, 12];
 
-/// The convolutions of SqueezeNet 1.1 (Iandola et al. 2016). Their outputs are the features of a
-/// distance.
+/// The convolutions of SqueezeNet 1.1 (Iandola et al. 2016). Their outputs are the feature
+/// maps that a distance compares.
 ///
 /// Gradients flow to the image, never to the weights. `valid()` gives the network on the inner
 /// backend.
@@ -47,7 +47,7 @@ pub struct SqueezeNet<B: Backend> {
 }
 
 impl<B: Backend> SqueezeNet<B> {
-    /// The smallest side of an image in pixels. Below 17, the last features would have no positions.
+    /// The smallest side of an image in pixels. Below 17, the last feature map would have no positions.
     /// Below 25, a pooling window would be larger than its input. 32 is the next power of two.
     pub const SMALLEST_SIDE: usize = 32;
 
@@ -57,7 +57,7 @@ impl<B: Backend> SqueezeNet<B> {
     ///
     /// # Errors
     ///
-    /// See [`WeightFile::open`] and [`WeightFile::tensor`].
+    /// The errors of [`WeightFile::open`] and [`WeightFile::tensor`].
     pub fn load(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, WeightsError> {
         let file = WeightFile::open(path)?;
         let window = Window::valid([3, 3], 2);
@@ -83,7 +83,7 @@ impl<B: Backend> SqueezeNet<B> {
         })
     }
 
-    /// Returns the channels of the seven features: 64, 128, 256, 384, 384, 512, 512.
+    /// Returns the channels of the seven feature maps: 64, 128, 256, 384, 384, 512, 512.
     pub fn widths(&self) -> Vec<usize> {
         let fires = FIRES.iter().zip(&self.fires);
         let shown = fires.filter(|((layer, ..), _)| FEATURES.contains(layer));
@@ -94,7 +94,7 @@ impl<B: Backend> SqueezeNet<B> {
 }
 
 impl<B: Kernels> SqueezeNet<B> {
-    /// Computes the features that LPIPS compares: those after the first convolution, and after the
+    /// Computes the feature maps that LPIPS compares: those after the first convolution, and after the
     /// fire modules `features.4`, 7, 9, 10, 11 and 12.
     ///
     /// # Shapes
@@ -102,7 +102,7 @@ impl<B: Kernels> SqueezeNet<B> {
     /// - input: `[batch, 3, height, width]`, RGB in [0, 1], both sides at least
     ///   [`SMALLEST_SIDE`](Self::SMALLEST_SIDE)
     /// - output `k`: `[batch, widths[k], height_k, width_k]`. For a side of 64 pixels, the sides of
-    ///   the features are 31, 15, 7, 3, 3, 3 and 3.
+    ///   the feature maps are 31, 15, 7, 3, 3, 3 and 3.
     pub fn forward(&self, rgb: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
         let mut x = self.first.forward_relu(self.standardize.forward(rgb));
         let mut features = vec![x.clone()];

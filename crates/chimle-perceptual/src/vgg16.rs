@@ -16,7 +16,7 @@ use crate::imagenet::Standardize;
 /// The number of convolutions in each of the five blocks (Simonyan & Zisserman 2015, column D).
 const CONVOLUTIONS: [usize; 5] = [2, 2, 3, 3, 3];
 
-/// Configuration to create a [`Vgg16`].
+/// The configuration of a [`Vgg16`].
 #[derive(Config, Debug)]
 pub struct Vgg16Config {
     /// The channels of the five blocks. Only the default has published weights.
@@ -25,8 +25,8 @@ pub struct Vgg16Config {
 }
 
 impl Vgg16Config {
-    /// Creates a network with random weights (He et al. 2015: normal, variance 2 / fan-in; zero bias),
-    /// drawn from the backend's random state.
+    /// Creates a network with zero biases and random weights, which are normal with variance 2 / fan-in
+    /// (He et al. 2015). They are drawn from the backend's random state.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Vgg16<B> {
         let convolution = |_: String, shape: [usize; 4]| {
             let fan_in = (shape[1] * shape[2] * shape[3]) as f64;
@@ -45,7 +45,7 @@ impl Vgg16Config {
     ///
     /// # Errors
     ///
-    /// See [`WeightFile::tensor`].
+    /// The errors of [`WeightFile::tensor`].
     pub fn load<B: Backend>(
         &self,
         file: &WeightFile,
@@ -91,7 +91,7 @@ impl Vgg16Config {
 }
 
 /// The 13 convolutions of VGG16 (Simonyan & Zisserman 2015). The outputs of their five blocks are the
-/// features of a distance.
+/// feature maps that a distance compares.
 ///
 /// Gradients flow to the image, never to the weights. `valid()` gives the network on the inner
 /// backend.
@@ -110,7 +110,7 @@ impl<B: Backend> Vgg16<B> {
     ///
     /// # Errors
     ///
-    /// See [`WeightFile::open`] and [`WeightFile::tensor`].
+    /// The errors of [`WeightFile::open`] and [`WeightFile::tensor`].
     pub fn load(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, WeightsError> {
         Vgg16Config::new().load(&WeightFile::open(path)?, device)
     }
@@ -123,7 +123,7 @@ impl<B: Backend> Vgg16<B> {
 }
 
 impl<B: Kernels> Vgg16<B> {
-    /// Computes the features after relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3.
+    /// Computes the feature maps after relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3.
     ///
     /// # Shapes
     ///

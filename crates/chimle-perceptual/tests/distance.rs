@@ -139,6 +139,25 @@ fn a_sum_weights_its_terms() {
 }
 
 #[test]
+fn only_the_search_uses_the_search_distance() {
+    let shape = [2, 3, 20, 33];
+    let separate = ImageDistance::Separate {
+        loss: Box::new(narrow_lpips::<Diff>()),
+        search: Box::new(ImageDistance::L1),
+    };
+    let (a, b) = (images::<Diff>(shape), other_images::<Diff>(shape, 1));
+    let loss = values(narrow_lpips().between(a.clone(), b.clone()));
+    assert_close(&values(separate.between(a, b)), &loss);
+    let (a, b) = (images::<Flex>(shape), other_images::<Flex>(shape, 1));
+    assert_close(
+        &values(separate.valid().between(a.clone(), b.clone())),
+        &loss,
+    );
+    let searched = values(separate.for_search().between(a.clone(), b.clone()));
+    assert_close(&searched, &values(ImageDistance::L1.between(a, b)));
+}
+
+#[test]
 fn pixel_distances_are_means() {
     let device = Default::default();
     let a = Tensor::<Flex, 4>::zeros([1, 3, 2, 2], &device);
@@ -309,7 +328,7 @@ fn without_autodiff_the_distance_is_the_same() {
         let (inner, outer) = (values(inner), values(outer));
         assert_eq!(inner.len(), 2);
         for (inner, outer) in inner.into_iter().zip(outer) {
-            // For equal images, both would be zero whatever the code computes.
+            // For equal images, both would be zero even if the code were wrong.
             assert!(inner > 0.0, "distance {k}: {inner}");
             let error = (inner - outer).abs() / inner;
             assert!(error < 1e-6, "distance {k}: {inner} and {outer}");

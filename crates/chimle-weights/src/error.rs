@@ -22,8 +22,8 @@ pub enum WeightsError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is cut short, damaged, or not of the kind that its extension says.
-    #[error("weights {path} are damaged or not of the kind the extension says: {reason}")]
+    /// The file is truncated or damaged, or its content does not match its extension.
+    #[error("weights {path} are damaged, or do not match the extension of the file: {reason}")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -38,7 +38,7 @@ pub enum WeightsError {
         /// The part that is missing or does not fit.
         reason: String,
     },
-    /// The file holds no parameter of this name.
+    /// The file holds no parameter with this name.
     #[error("weights {path} hold no parameter `{parameter}`")]
     Missing {
         /// The file.

@@ -1,15 +1,15 @@
-//! Named parameters in files.
+//! Named parameters in files: safetensors and PyTorch state dicts.
 //!
-//! [`WeightFile`] reads safetensors and PyTorch state dicts. [`write()`] writes a safetensors file,
-//! which appears under its name only when it is complete. A [`WeightsError`] is one line that names
-//! the file. If the error is about one parameter, it also names the parameter, and the two shapes
-//! if they differ.
+//! [`WeightFile`] reads both formats. [`write()`] writes a safetensors file, which appears under its
+//! name only when it is complete. [`write_halved`] writes the parameters of an open file as 16-bit
+//! floats. A [`WeightsError`] prints as one line that names the file. If the error is about one
+//! parameter, it also names the parameter, and the two shapes if they differ.
 //!
 //! Use this crate to load the weights of a network on any Burn backend. It is made for files that
 //! are read once: a safetensors file is held in memory. It does not know which parameters a network
 //! has, so the crate of the network asks for them by name.
 //!
-//! # Example
+//! # Examples
 //!
 //! ```
 //! use burn::tensor::{Tensor, TensorData};

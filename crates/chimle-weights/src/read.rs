@@ -15,9 +15,9 @@ use crate::write::METADATA_KEY;
 /// An open file of weights: safetensors (`.safetensors`) or a PyTorch state dict (`.pth`, `.pt`).
 ///
 /// Values of 16 and 64 bits are converted to 32 bits. A state dict can have the zip layout or the
-/// layout before PyTorch 1.6, and its tensors can have any strides. The checksums of the zip layout
-/// are checked. A state dict is refused if it needs anything that a plain dict of tensors does not
-/// need, or if it claims sizes that the file does not have.
+/// layout from before PyTorch 1.6, and its tensors can have any strides. The checksums of the zip
+/// layout are checked. A state dict is refused if it needs anything that a plain dict of tensors does
+/// not need, or if it claims sizes that the file does not have.
 ///
 /// # Examples
 ///
@@ -60,16 +60,16 @@ impl WeightFile {
     ///
     /// # Errors
     ///
-    /// Returns [`WeightsError::Open`], [`WeightsError::UnknownFormat`] or
-    /// [`WeightsError::Unreadable`].
+    /// [`WeightsError::Open`] if the file is missing or cannot be opened,
+    /// [`WeightsError::UnknownFormat`] if its extension is unknown, [`WeightsError::Unreadable`] if it
+    /// is damaged or does not match its extension.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let path = path.as_ref().to_path_buf();
         let extension = path.extension().and_then(|e| e.to_str());
         let content = match extension {
             Some("safetensors") => open_safetensors(&path),
             Some("pth" | "pt") => open_pytorch(&path),
-            // If the name was mistyped, the error is that the file is missing, not that its kind is
-            // unknown.
+            // A mistyped name gives the error that the file is missing, not that its kind is unknown.
             _ => {
                 std::fs::metadata(&path).map_err(|source| cannot_open(&path, source))?;
                 return Err(WeightsError::UnknownFormat { path });
@@ -78,11 +78,11 @@ impl WeightFile {
         Ok(Self { path, content })
     }
 
-    /// Reads a safetensors file that is in memory. `path` names it in errors.
+    /// Reads a safetensors file that is in memory. Errors name the file `path`.
     ///
     /// # Errors
     ///
-    /// [`WeightsError::Unreadable`].
+    /// [`WeightsError::Unreadable`] if the bytes are not a complete safetensors file.
     pub fn from_safetensors(
         path: impl Into<PathBuf>,
         bytes: Vec<u8>,
@@ -107,8 +107,8 @@ impl WeightFile {
         &self.path
     }
 
-    /// Returns the bytes of a safetensors file as they were read, or `None` of a state dict, which is read
-    /// parameter by parameter.
+    /// Returns the bytes of a safetensors file as they were read. Returns `None` for a state dict,
+    /// which is read parameter by parameter.
     pub fn bytes(&self) -> Option<&[u8]> {
         match &self.content {
             Content::Safetensors(file) => Some(&file.bytes),
@@ -120,7 +120,7 @@ impl WeightFile {
     ///
     /// # Errors
     ///
-    /// Returns [`WeightsError::Missing`].
+    /// [`WeightsError::Missing`] if the file holds no such parameter.
     pub fn shape(&self, name: &str) -> Result<Vec<usize>, WeightsError> {
         match &self.content {
             Content::Safetensors(file) => file
@@ -139,18 +139,19 @@ impl WeightFile {
     ///
     /// # Errors
     ///
-    /// Returns [`WeightsError::Missing`] or [`WeightsError::Shape`].
+    /// [`WeightsError::Missing`] if the file holds no such parameter, [`WeightsError::Shape`] if its
+    /// shape is different.
     pub fn check(&self, name: &str, shape: &[usize]) -> Result<(), WeightsError> {
         self.check_shape(name, shape, &self.shape(name)?)
     }
 
     /// Returns the text that [`write`](crate::write()) stored under `key` in a safetensors file, if
-    /// any. Version 0.1.0 stored each key on its own. Such files are read too.
+    /// any. Files of version 0.1.0, which stored each key separately, are read too.
     pub fn metadata(&self, key: &str) -> Option<String> {
         self.all_metadata().remove(key)
     }
 
-    /// Returns all text that [`write`](crate::write()) stored, by its key.
+    /// Returns all text that [`write`](crate::write()) stored, by key.
     pub(crate) fn all_metadata(&self) -> BTreeMap<String, String> {
         let Content::Safetensors(file) = &self.content else {
             return BTreeMap::new();
@@ -170,8 +171,9 @@ impl WeightFile {
     ///
     /// # Errors
     ///
-    /// Returns [`WeightsError::Missing`], [`WeightsError::Shape`], [`WeightsError::ElementType`] or
-    /// [`WeightsError::Values`].
+    /// [`WeightsError::Missing`] if the file holds no such parameter, [`WeightsError::Shape`] if its
+    /// shape is different, [`WeightsError::ElementType`] if its values are not floats,
+    /// [`WeightsError::Values`] if its values cannot be read.
     pub fn tensor<B: Backend, const D: usize>(
         &self,
         name: &str,
@@ -185,7 +187,7 @@ impl WeightFile {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`tensor`](Self::tensor).
+    /// The errors of [`tensor`](Self::tensor).
     pub fn data(&self, name: &str, shape: &[usize]) -> Result<TensorData, WeightsError> {
         let values = match &self.content {
             Content::Safetensors(file) => self.safetensors_values(file, name, shape)?,

@@ -16,11 +16,11 @@ pub(crate) const METADATA_KEY: &str = "chimle";
 /// Writes parameters as 32-bit floats, together with `metadata` as text. The same contents always give
 /// the same bytes.
 ///
-/// The file is written whole or not at all: if anything fails, the previous file at `path` stays.
+/// The file is written completely or not at all: if anything fails, the previous file at `path` stays.
 ///
 /// # Errors
 ///
-/// Returns [`WeightsError::Write`] if the file cannot be written.
+/// [`WeightsError::Write`] if the file cannot be written.
 pub fn write(
     path: impl AsRef<Path>,
     parameters: &[(String, TensorData)],
@@ -29,16 +29,35 @@ pub fn write(
     write_values(path.as_ref(), Dtype::F32, parameters, metadata)
 }
 
-/// Writes the parameters and the metadata of an open file as 16-bit floats: half the size.
+/// Writes the parameters of an open file as 16-bit floats, together with its metadata. The new file has
+/// about half the size.
 ///
-/// A value is rounded to the nearest 16-bit float. Its relative error is at most 2^-11 where its size is
-/// in [6.1e-5, 65504], and its absolute error at most 3e-8 below that. The file is written whole or not
-/// at all.
+/// A value is rounded to the nearest 16-bit float. For magnitudes in [6.1e-5, 65504], the relative
+/// error is at most 2^-11. For smaller magnitudes, the absolute error is at most 3e-8. The file is
+/// written completely or not at all.
 ///
 /// # Errors
 ///
-/// Returns [`WeightsError::Values`] if a value is too large for 16 bits, the errors of
-/// [`WeightFile::data`], or [`WeightsError::Write`] if the file cannot be written.
+/// [`WeightsError::Values`] if a value is too large for 16 bits, the errors of [`WeightFile::data`], or
+/// [`WeightsError::Write`] if the file cannot be written.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::TensorData;
+/// use chimle_weights::{WeightFile, write, write_halved};
+///
+/// let folder = tempfile::tempdir()?;
+/// let whole = folder.path().join("whole.safetensors");
+/// let half = folder.path().join("half.safetensors");
+/// write(&whole, &[("w".to_owned(), TensorData::from([0.5f32, 0.1]))], &[])?;
+///
+/// write_halved(&WeightFile::open(&whole)?, &half)?;
+/// let values: Vec<f32> = WeightFile::open(&half)?.data("w", &[2])?.iter::<f32>().collect();
+/// assert_eq!(values[0], 0.5);
+/// assert!((values[1] - 0.1).abs() < 0.1 / 2048.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn write_halved(file: &WeightFile, path: impl AsRef<Path>) -> Result<(), WeightsError> {
     let mut parameters = Vec::new();
     for name in file.names() {

@@ -187,7 +187,7 @@ fn a_memo_that_doubles_takes_no_memory() {
         bytes.extend(b"h\0h\0\x86q\0");
     }
     bytes.extend(b".");
-    refuses(&archive(&bytes, &[]).bytes(), "no dict of tensors");
+    refuses(&archive(&bytes, &[]).bytes(), "not a dict of tensors");
 
     // The same with dicts, which are searched for tensors. The file holds about 2^7 items, but the
     // search would visit 2^28.
@@ -217,10 +217,10 @@ fn a_memo_that_doubles_takes_no_memory() {
         &archive(&pickle(6, 0, &shape, &shape), &floats(6)).bytes(),
         "64 axes",
     );
-    // A shape of 64 sides, of which a tensor is made again and again: 1 kB for each 5 bytes of the pickle.
+    // A shape of 64 sides, from which tensors are made again and again: 1 kB per 5 bytes of the pickle.
     let ones = [1; 64];
     let mut bytes = [&b"\x80\x02"[..], &tensor(6, 0, &ones, &ones)].concat();
-    // The function and its arguments are remembered, and called once more at a time.
+    // The function and its arguments are stored in the memo, and the call is repeated.
     let arguments = bytes
         .iter()
         .position(|&byte| byte == b'(')
@@ -264,7 +264,7 @@ fn values_within_themselves_are_refused() {
         b".".to_vec(),
     ]
     .concat();
-    refuses(&archive(&nested, &[]).bytes(), "no dict of tensors");
+    refuses(&archive(&nested, &[]).bytes(), "not a dict of tensors");
     let nested = [b"\x80\x02".to_vec(), b"]".repeat(4 << 20), b".".to_vec()].concat();
     refuses(&archive(&nested, &[]).bytes(), "values");
     let marks = [b"\x80\x02".to_vec(), b"(".repeat(4 << 20), b".".to_vec()].concat();
@@ -313,7 +313,7 @@ fn the_tar_layout_is_refused_and_named() {
     refuses(&tar, "tar layout");
 }
 
-/// Returns a file of the layout before version 1.6: its start, its pickle, its keys and its
+/// Returns a file in the layout from before version 1.6: its start, its pickle, its keys and its
 /// storages.
 fn sequence(pickle: &[u8], keys: &[u8], storages: &[u8]) -> Vec<u8> {
     let start = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.";
@@ -375,13 +375,13 @@ fn a_part_of_a_storage_begins_where_it_says() {
 #[test]
 fn another_kind_of_value_is_refused() {
     for (bytes, words) in [
-        (&b"\x80\x02]."[..], "no dict of tensors"),
-        (&tensor_alone(), "no dict of tensors"),
+        (&b"\x80\x02]."[..], "not a dict of tensors"),
+        (&tensor_alone(), "not a dict of tensors"),
         (b"\x80\x02", "ends early"),
         (b"", "ends early"),
         (b"\x80\x02.", "not there"),
         (b"\x80\x02}h\x05.", "never stored"),
-        (b"\x80\x02}K\x01a.", "no list"),
+        (b"\x80\x02}K\x01a.", "not a list"),
         (b"\x80\x02}(K\x01u.", "without a value"),
         (b"\x80\x02})Nb.", "attributes"),
         (b"\x80\x02}. ", "after its end"),

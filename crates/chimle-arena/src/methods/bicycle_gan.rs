@@ -41,7 +41,7 @@ pub(super) const BETAS: (f32, f32) = (0.5, 0.999);
 /// The channels of a signed image.
 pub(super) const IMAGE: usize = 3;
 
-/// Settings of BicycleGAN. The default weights of the losses are those of the release.
+/// The settings of BicycleGAN. The default weights of the losses are those of the release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BicycleGanSettings {

@@ -1,8 +1,9 @@
 //! DivCo: Liu et al., "DivCo: Diverse Conditional Image Synthesis via Contrastive Generative Adversarial Network",
 //! CVPR 2021, arXiv 2103.07893.
 //!
-//! BicycleGAN without the regression of z, plus a contrastive loss of codes. For a query code z, the positive code lies
-//! within 0.01 of z, and negative codes are drawn independently. With f the mean of the distribution from E, the loss is
+//! DivCo is BicycleGAN without the regression of z, plus a contrastive loss of codes. For a query code z, the positive
+//! code lies within 0.01 of z, and negative codes are drawn independently. Let f be the mean of E's distribution. The
+//! loss is
 //!
 //! 0.3 times the mean over inputs of -log softmax of <f(G(x, z)), f(G(x, z_k))> / τ at the positive code, with τ = 1. Only G
 //! receives its gradient. The numbers of the equations (3 and 4) are not verified.
@@ -40,10 +41,11 @@ use crate::schedule::constant_then_linear;
 use crate::space::Space;
 use crate::trained::Trained;
 
-/// The largest distance of a positive code from the query along an axis, and the smallest distance of a negative code.
+/// The largest difference between a value of a positive code and the query's value, and the smallest difference for a
+/// negative code.
 const RADIUS: f32 = 0.01;
 
-/// Settings of DivCo. The default weights of the losses are those of the release.
+/// The settings of DivCo. The default weights of the losses are those of the release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DivcoSettings {
@@ -61,7 +63,7 @@ pub struct DivcoSettings {
     pub negatives: usize,
     /// The temperature of the contrastive loss.
     pub temperature: f64,
-    /// Whether f is divided by its length. In the release it is not.
+    /// Whether f (the mean of E's distribution) is divided by its length. In the release it is not.
     pub normalized: bool,
     /// Whether the discriminators see the input as well as the output.
     pub conditional: bool,

@@ -31,7 +31,7 @@ use crate::networks::Conv3x3;
 use crate::schedule::constant_then_linear;
 use crate::trained::Trained;
 
-/// Settings of DnCNN.
+/// The settings of DnCNN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DncnnSettings {

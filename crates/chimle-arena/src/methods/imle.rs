@@ -5,7 +5,8 @@
 //! generator, the same distance and the same loss at every level, so only the search differs. By default, the number of
 //! whole codes of cIMLE is chosen so that its search costs as much as CHIMLE's.
 //!
-//! A round of examples is searched, and its codes are then held for some steps. A resumed run starts with a new round.
+//! A search finds the codes of a round of examples. These codes are then kept for some training steps. A resumed run
+//! starts with a new round.
 
 use std::path::Path;
 
@@ -36,7 +37,7 @@ const BETAS: (f32, f32) = (0.9, 0.999);
 /// The largest number of candidates that are evaluated in one batch.
 const CHUNK: usize = 64;
 
-/// Settings of CHIMLE.
+/// The settings of CHIMLE.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChimleSettings {
@@ -46,14 +47,15 @@ pub struct ChimleSettings {
     pub schedule: Schedule,
 }
 
-/// Settings of cIMLE.
+/// The settings of cIMLE.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CimleSettings {
-    /// The number of whole codes for each input. Without it, the number at which the search evaluates as many pixels as
-    /// a hierarchical search with `pools`.
+    /// The number of whole codes for each input. If it is not set, it is chosen so that the search evaluates as many
+    /// pixels as a hierarchical search with `pools`.
     pub candidates: Option<usize>,
-    /// The pools of CHIMLE that determine the number of candidates, if `candidates` is not set.
+    /// The pools of CHIMLE that determine the number of whole codes, if `candidates` is not set. The default is
+    /// CHIMLE's.
     pub pools: Option<Vec<usize>>,
     /// The schedule of rounds and steps.
     pub schedule: Schedule,

@@ -44,7 +44,7 @@ const WEIGHT: f64 = 10.0;
 /// The number of times that the network halves its input.
 const HALVINGS: usize = 3;
 
-/// Settings of InstColorization.
+/// The settings of InstColorization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InstColorizationSettings {

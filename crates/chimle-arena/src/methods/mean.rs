@@ -1,7 +1,7 @@
 //! The mean: the shared generator trained by regression.
 //!
-//! The code is 0, and the mean squared error is minimized at every level. The minimum is the mean
-//! of all plausible outputs. So the mean is the baseline of a method that ignores modes.
+//! The code is 0, and the mean squared error is minimized at every level. The output that minimizes
+//! it is the mean of all plausible outputs. This method is therefore the baseline that ignores modes.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use crate::method::{Costs, Method};
 use crate::schedule::halved_twice;
 use crate::trained::Trained;
 
-/// Settings of the mean.
+/// The settings of the mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MeanSettings {

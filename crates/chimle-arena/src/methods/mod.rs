@@ -38,6 +38,17 @@ pub type Maker<B> =
     Box<dyn Fn(&toml::Table, &Context<B>) -> Result<Box<dyn Method>, Error> + Send + Sync>;
 
 /// The methods that can take part, by name.
+///
+/// # Examples
+///
+/// ```
+/// use burn::backend::Autodiff;
+/// use burn_flex::Flex;
+/// use chimle_arena::Methods;
+///
+/// let methods = Methods::<Autodiff<Flex>>::built_in();
+/// assert!(methods.names().any(|name| name == "chimle"));
+/// ```
 pub struct Methods<B: TrainingBackend> {
     makers: Vec<(String, Maker<B>)>,
 }
@@ -115,8 +126,8 @@ impl<B: TrainingBackend> Methods<B> {
     ///
     /// # Errors
     ///
-    /// If there is no method of this name, its settings are not valid, or it does not fit the
-    /// context.
+    /// If there is no method with this name, its settings are not valid, or the method does not fit
+    /// the context.
     pub fn make(
         &self,
         kind: &str,
@@ -126,7 +137,7 @@ impl<B: TrainingBackend> Methods<B> {
         let maker = self.makers.iter().find(|(name, _)| name == kind);
         let Some((_, maker)) = maker else {
             let known: Vec<&str> = self.names().collect();
-            let reason = format!("is no method: the methods are {}", known.join(", "));
+            let reason = format!("is not a method: the methods are {}", known.join(", "));
             return Err(Error::setting(format!("methods.{kind}"), reason));
         };
         let named = |field: &str| format!("methods.{kind}.{field}");

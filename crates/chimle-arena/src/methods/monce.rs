@@ -3,7 +3,7 @@
 //! A contrastive loss of patches replaces the perceptual loss of a conditional GAN. A patch of the output should be more
 //! similar to the truth's patch at the same position than to the truth's other patches. At the deepest layer, each
 //! negative is weighted by optimal transport. The coefficients are those of the authors' release for paired data (commit
-//! 6672c29):
+//! 6672c29). The loss is
 //!
 //! hinge GAN + 10 feature matching (L1) + λ MoNCE, with λ from 10 to 100. MoNCE is a sum over five layers of a frozen VGG
 //! with the weights 1/32, 1/16, 1/8, 1/4 and 1. Features are divided by their length, and the temperature is 0.07.
@@ -51,14 +51,15 @@ const LAYERS: [f64; 5] = [1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0];
 const TEMPERATURE: f64 = 0.07;
 /// The largest number of positions per layer.
 const POSITIONS: usize = 256;
-/// The similarity of a patch to its own position in the transport problem, so low that this position gets no weight.
+/// The similarity of a patch to its own position in the transport problem. It is so low that this position gets no
+/// weight.
 const OWN_PLACE: f32 = -10.0;
 /// The number of Sinkhorn iterations.
 const ITERATIONS: usize = 50;
 /// Keeps logarithms and quotients finite.
 const EPSILON: f64 = 1e-10;
 
-/// Settings of MoNCE.
+/// The settings of MoNCE.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MonceSettings {

@@ -38,7 +38,7 @@ use crate::trained::Trained;
 /// Keeps the inverse of the ratio finite.
 const EPSILON: f64 = 1e-5;
 
-/// Settings of MSGAN. The default weights of the losses are those of the release.
+/// The settings of MSGAN. The default weights of the losses are those of the release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MsganSettings {

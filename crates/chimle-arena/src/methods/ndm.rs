@@ -1,23 +1,24 @@
 //! NDM: Batzolis et al., "Non-uniform Diffusion Models", arXiv 2207.09786.
 //!
-//! A conditional score model in which the target u and the condition c both diffuse, c more slowly (the paper's CMDE). The
-//! noise is σ(t) = σ_min (σ_max / σ_min)^t, and u and c have different σ_max. The settings are those of the authors' release
-//! (commit c7bef56): values have a range of 1, and σ_min = 5e-3; σ_max is the square root of the number of values for u, and
-//! 0.1 to 1 for c.
+//! A conditional score model in which the target u and the condition c both diffuse, and c diffuses more slowly (the
+//! paper's CMDE). The noise is σ(t) = σ_min (σ_max / σ_min)^t, and u and c have different σ_max. The settings are those
+//! of the authors' release (commit c7bef56): values have a range of 1, and σ_min = 5e-3; σ_max is the square root of
+//! the number of values for u, and 0.1 to 1 for c.
 //!
 //! Training: the network n(noisy u, noisy c, t) predicts σ s, where s is the score. The loss is C |n + ε|^2, averaged over
 //! all values of u and c, where each of the two has its own C = 2 ln(σ_max / σ_min).
 //!
-//! Sampling: u starts as N(0, σ_max^2). At each time, a Langevin step u += a s + (2a)^(1/2) ε with a = 2 (0.15 |ε| / |s|)^2
-//! is followed by a reverse step u += Δσ^2 s + Δσ ε. A new c_t = c + σ_c ε is drawn before each evaluation. The result is the
-//! mean of the last step, without its noise. It is not verified which variant the authors of CHIMLE compared with. The
-//! numbers of the equations (section 4) are not verified either.
+//! Sampling: u starts as N(0, σ_max^2). At each time step, a Langevin step u += a s + (2a)^(1/2) ε with
+//! a = 2 (0.15 |ε| / |s|)^2 is followed by a reverse step u += Δσ^2 s + Δσ ε. A new c_t = c + σ_c ε is drawn before each
+//! evaluation. The result is the mean of the last step, without its noise. It is not verified which variant the authors
+//! of CHIMLE compared with. The numbers of the equations (section 4) are not verified either.
 //!
-//! Scaled down: the U-Net has width 32 and reads 2x2 pixels as channels, in place of width 128. The sampler takes 50 times in
-//! place of 1,000, by the same formulas. Different from the release: the inputs and the output of the network are scaled as
-//! in Karras et al. (2022, table 1). The release does not scale inputs, but in a few minutes of training no network learns to
-//! predict noise of a size of 100 accurately. With d = 1/2 and F the U-Net, n = -σ u / (σ^2 + d^2) + d F(u / (σ^2 +
-//! d^2)^(1/2)) / (σ^2 + d^2)^(1/2), and likewise for c. In a task that adds color, u is the two color channels.
+//! Scaled down: the U-Net has width 32 and reads 2x2 pixels as channels, in place of width 128. The sampler takes 50
+//! time steps in place of 1,000, by the same formulas. Different from the release: the inputs and the output of the
+//! network are scaled as in Karras et al. (2022, table 1). The release does not scale inputs, but in a few minutes of
+//! training no network learns to predict noise of a size of 100 accurately. With d = 1/2 and F the U-Net, n = -σ u /
+//! (σ^2 + d^2) + d F(u / (σ^2 + d^2)^(1/2)) / (σ^2 + d^2)^(1/2), and likewise for c. In a task that adds color, u is
+//! the two color channels.
 
 use std::path::Path;
 
@@ -50,7 +51,7 @@ const DATA: f64 = 0.5;
 /// The range of signed values. The process is defined for values with a range of 1.
 const RANGE: f64 = 2.0;
 
-/// Settings of NDM.
+/// The settings of NDM.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NdmSettings {
@@ -65,7 +66,7 @@ pub struct NdmSettings {
     /// The largest noise of the condition, σ_max. In the release it is 1, 0.5 (super-resolution), and 0.1 or 1
     /// (colorization).
     pub condition_noise: f64,
-    /// The number of times of the sampler. Each time takes two evaluations of the network.
+    /// The number of time steps of the sampler. Each time step takes two evaluations of the network.
     pub times: usize,
     /// The network.
     pub unet: UnetConfig,

@@ -1,11 +1,11 @@
 //! RFB-ESRGAN: Shang et al., "Perceptual Extreme Super Resolution Network with Receptive Field Block", CVPR workshops 2020,
 //! arXiv 2005.12597 (the number is not verified).
 //!
-//! A deterministic network for large scale factors. A trunk of RRDBs, and of RRDBs whose convolutions are receptive field
-//! blocks, is followed by upsampling layers of factor 2, which alternate between nearest neighbor and pixel shuffle. The
-//! network is that of the code at shinetzh/RFB-ESRGAN (commit a9279fe), which has no training code. The losses are from
-//! memory and **not verified**: first L1 alone, then a perceptual loss on VGG + 5e-3 times the relativistic average GAN
-//! loss + 1e-2 times L1.
+//! RFB-ESRGAN is a deterministic network for large scale factors. A trunk of RRDBs, and of RRDBs whose convolutions are
+//! receptive field blocks, is followed by upsampling layers of factor 2, which alternate between nearest neighbor and
+//! pixel shuffle. The network is that of the code at shinetzh/RFB-ESRGAN (commit a9279fe), which has no training code.
+//! The losses are from memory and **not verified**: first L1 alone, then a perceptual loss on VGG + 5e-3 times the
+//! relativistic average GAN loss + 1e-2 times L1.
 //!
 //! Scaled down: there are 3 RRDBs and 2 RRDBs of receptive field blocks in place of 15 and 8, the width is 32 in place of
 //! 64, and there is no ensemble of models from several iterations. The residual scale is 0.2, as in ESRGAN; the released
@@ -46,7 +46,7 @@ const SLOPE: f64 = 0.2;
 /// The residual scale.
 const RESIDUAL: f64 = 0.2;
 
-/// Settings of RFB-ESRGAN. The weights of the losses are not verified.
+/// The settings of RFB-ESRGAN. The weights of the losses are not verified.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RfbEsrganSettings {

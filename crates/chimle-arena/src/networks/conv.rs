@@ -46,7 +46,12 @@ impl<B: Backend> Conv3x3<B> {
 }
 
 impl<B: Kernels> Conv3x3<B> {
-    /// Maps `[n, inputs, h, w]` to `[n, outputs, h, w]`.
+    /// Computes the convolution of a map.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[n, inputs, h, w]`
+    /// - output: `[n, outputs, h, w]`
     pub fn forward(&self, map: Tensor<B, 4>) -> Tensor<B, 4> {
         conv3x3(map, self.weight.val(), self.bias.val())
     }
@@ -86,7 +91,12 @@ impl<B: Backend> Pointwise<B> {
         }
     }
 
-    /// Maps `[n, inputs, h, w]` to `[n, outputs, h, w]`.
+    /// Computes the convolution of a map.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[n, inputs, h, w]`
+    /// - output: `[n, outputs, h, w]`
     pub fn forward(&self, map: Tensor<B, 4>) -> Tensor<B, 4> {
         let [n, inputs, h, w] = map.dims();
         let weight = self.weight.val();

@@ -18,13 +18,13 @@ const HALVINGS: usize = 3;
 /// The smallest side of the map of verdicts.
 const SMALLEST_MAP: usize = 4;
 
-/// Settings of a discriminator.
+/// The settings of a discriminator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiscriminatorConfig {
     /// The number of channels of the first layer. They double with each halving.
     pub width: usize,
-    /// The number of scales. Each further scale reads the image at half the size, with half the width.
+    /// The number of scales. Each scale after the first reads the image at half the size, with half the width.
     pub scales: usize,
 }
 
@@ -62,8 +62,13 @@ pub struct Discriminator<B: Backend> {
 }
 
 impl<B: Kernels> Discriminator<B> {
-    /// Judges images `[n, channels, h, w]`, and returns the maps of all layers for each scale. The last map of
-    /// a scale is the verdict, `[n, 1, h', w']`: one score per patch.
+    /// Judges images, and returns the maps of all layers for each scale. The last map of a scale is the verdict:
+    /// one score per patch.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[n, channels, h, w]`
+    /// - verdict of scale k: `[n, 1, h_k, w_k]`
     pub fn layers(&self, images: Tensor<B, 4>) -> Vec<Vec<Tensor<B, 4>>> {
         let mut images = Some(images);
         let count = self.scales.len();
@@ -77,7 +82,7 @@ impl<B: Kernels> Discriminator<B> {
         judged.collect()
     }
 
-    /// Judges images, and returns the verdict of each scale.
+    /// Judges images, and returns the verdict of each scale. The shapes are those of [`layers`](Self::layers).
     pub fn forward(&self, images: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
         let layers = self.layers(images).into_iter();
         layers
@@ -113,7 +118,12 @@ impl<B: Backend> PatchDiscriminator<B> {
 }
 
 impl<B: Kernels> PatchDiscriminator<B> {
-    /// Returns the maps of all layers. The last map is the verdict.
+    /// Judges images, and returns the maps of all layers. The last map is the verdict: one score per patch.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[n, channels, h, w]`
+    /// - verdict: `[n, 1, h', w']`
     pub fn layers(&self, images: Tensor<B, 4>) -> Vec<Tensor<B, 4>> {
         let mut maps: Vec<Tensor<B, 4>> = Vec::new();
         let mut map = images;

@@ -17,7 +17,7 @@ const SLOPE: f64 = 0.2;
 /// The bounds of the logarithm of a variance, which keep its exponential finite.
 const LOG_VARIANCE: (f64, f64) = (-12.0, 8.0);
 
-/// Settings of an encoder.
+/// The settings of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EncoderConfig {
@@ -61,7 +61,7 @@ impl EncoderConfig {
     }
 }
 
-/// A residual encoder with two heads, the E of BicycleGAN.
+/// The encoder E of BicycleGAN: a residual network with one head for the mean and one for the variance of a code.
 #[derive(Module, Debug)]
 pub struct Encoder<B: Backend> {
     first: Conv3x3<B>,
@@ -88,7 +88,12 @@ pub struct Normal<B: Backend> {
 }
 
 impl<B: Kernels> Encoder<B> {
-    /// Encodes images `[n, channels, h, w]` to one distribution each.
+    /// Encodes each image to the distribution of its code.
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[n, channels, h, w]`
+    /// - mean and log variance: `[n, code]`
     pub fn forward(&self, images: Tensor<B, 4>) -> Normal<B> {
         let first = self.first.forward(stack_pixels(images));
         let map = self.blocks.iter().fold(first, |map, block| {
@@ -110,7 +115,7 @@ impl<B: Kernels> Encoder<B> {
 }
 
 impl<B: Backend> Normal<B> {
-    /// Draws one code per row, by the reparameterization of Kingma and Welling (2014).
+    /// Draws one code per row, `[n, code]`, by the reparameterization of Kingma and Welling (2014).
     pub fn draw(&self, random: &mut Random) -> Tensor<B, 2> {
         let noise: Tensor<B, 2> = random.normal(self.mean.dims(), &self.mean.device());
         self.mean.clone() + noise * (self.log_variance.clone() * 0.5).exp()

@@ -26,7 +26,7 @@ pub fn shuffle_pixels<B: Backend>(map: Tensor<B, 4>) -> Tensor<B, 4> {
         .reshape([n, c / 4, 2 * h, 2 * w])
 }
 
-/// Doubles the side of a map by nearest neighbor.
+/// Doubles the sides of a map by nearest-neighbor interpolation: `[n, c, h, w]` to `[n, c, 2h, 2w]`.
 pub fn enlarge<B: Backend>(map: Tensor<B, 4>) -> Tensor<B, 4> {
     let [.., height, width] = map.dims();
     let nearest = InterpolateOptions::new(InterpolateMode::Nearest);

@@ -17,18 +17,19 @@ const GROUPS: usize = 8;
 /// The longest wavelength of the time embedding, relative to the shortest.
 const LONGEST_WAVE: f64 = 10_000.0;
 
-/// Settings of a U-Net.
+/// The settings of a U-Net.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UnetConfig {
-    /// The number of channels at the finest side.
+    /// The number of channels at the finest resolution.
     pub width: usize,
-    /// The channels at each side, as multiples of the width, fine to coarse.
+    /// The channels at each resolution, as multiples of the width, fine to coarse.
     pub multipliers: Vec<usize>,
-    /// The number of residual blocks at each side on the way down. On the way up there is one block more per side.
+    /// The number of residual blocks at each resolution on the way down. On the way up, each resolution has one more
+    /// block.
     pub blocks: usize,
     /// The number of times that 2x2 pixels are stacked as channels at the input. Each time makes the network about four
-    /// times as fast. The papers' networks read single pixels, which is 0.
+    /// times as fast. The papers' networks read single pixels, which corresponds to 0.
     pub stacked: usize,
 }
 
@@ -43,7 +44,7 @@ impl Default for UnetConfig {
     }
 }
 
-/// The most sides, residual blocks at a side, and times that pixels are stacked.
+/// The largest number of resolutions, of residual blocks per resolution, and of times that pixels are stacked.
 const MOST_LAYERS: usize = 16;
 
 impl UnetConfig {
@@ -138,8 +139,8 @@ impl UnetConfig {
     }
 }
 
-/// A U-Net that depends on the time, with residual blocks, group normalization, SiLU, and self-attention at the
-/// coarsest side.
+/// A U-Net that is conditioned on the time, with residual blocks, group normalization, SiLU, and self-attention at the
+/// coarsest resolution.
 #[derive(Module, Debug)]
 pub struct Unet<B: Backend> {
     time: Vec<Linear<B>>,
@@ -158,7 +159,13 @@ pub struct Unet<B: Backend> {
 }
 
 impl<B: Kernels> Unet<B> {
-    /// Maps images `[n, inputs, h, w]` at times `[n]` (in [0, 1000]) to `[n, outputs, h, w]`.
+    /// Evaluates the network.
+    ///
+    /// # Shapes
+    ///
+    /// - `images`: `[n, inputs, h, w]`
+    /// - `times`: `[n]`, in [0, 1000]
+    /// - output: `[n, outputs, h, w]`
     pub fn forward(&self, images: Tensor<B, 4>, times: Tensor<B, 1>) -> Tensor<B, 4> {
         let embedding = self.embedding(times);
         let stacked = (0..self.stacked).fold(images, |map, _| stack_pixels(map));
@@ -212,7 +219,7 @@ impl<B: Kernels> Unet<B> {
     }
 }
 
-/// A residual block that depends on the time.
+/// A residual block that is conditioned on the time.
 #[derive(Module, Debug)]
 struct Block<B: Backend> {
     norms: Vec<GroupNorm<B>>,

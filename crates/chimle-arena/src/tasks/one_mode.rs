@@ -8,8 +8,8 @@ use image::RgbImage;
 /// A task whose procedural scenes keep only their first output.
 ///
 /// The input then determines the output, except for details that the degradation destroys. Every correct
-/// method can learn this, whether it has one output per input or many. Photographs and the name are those
-/// of the wrapped task.
+/// method can learn such a task, whether it has one output per input or many. Photographs and the name
+/// are those of the wrapped task.
 #[derive(Debug)]
 pub struct OneMode(pub TaskHandle);
 

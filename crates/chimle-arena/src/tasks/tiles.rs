@@ -1,4 +1,4 @@
-//! A mixture in two dimensions, drawn as tiny images.
+//! A mixture distribution in two dimensions, drawn as tiny images.
 
 use chimle_core::Task;
 use chimle_core::data::procedural::{MODES, Scene};

@@ -33,6 +33,14 @@ pub enum DistanceConfig {
     },
     /// A weighted sum of distances.
     Sum(Vec<WeightedDistance>),
+    /// One distance for the loss, and another one for the search. For example, LPIPS trains the network,
+    /// and the Laplacian pyramid chooses the codes in a tenth of the time. In the paper, both are LPIPS.
+    Separate {
+        /// The distance that the loss and the validation use.
+        loss: Box<DistanceConfig>,
+        /// The distance with which the search compares candidates.
+        search: Box<DistanceConfig>,
+    },
     /// The name of a custom distance. The calling program chooses the name, and passes the distance
     /// itself to [`Trainer::create_with`](crate::Trainer::create_with).
     Custom(String),
@@ -44,24 +52,35 @@ pub enum DistanceConfig {
 pub struct WeightedDistance {
     /// The factor of the distance, a positive number.
     pub weight: f64,
-    /// The distance. It must not be a sum or a custom distance.
+    /// The distance. It must not be a sum, a pair of separate distances, or a custom distance.
     pub distance: DistanceConfig,
 }
 
 impl DistanceConfig {
-    /// Checks the terms of a sum.
+    /// Checks the parts of a sum, and of separate distances.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if a sum is empty, has a weight that is not positive, or contains a sum or a
-    /// custom distance.
+    /// [`Error::Setting`] if a sum is empty, has a weight that is not positive, or contains anything but
+    /// single distances; or if one of two separate distances is itself separate or custom.
     pub fn validate(&self) -> Result<(), Error> {
-        let error = |reason: &str| {
+        let setting = |field, reason: &str| {
             Err(Error::Setting {
-                field: "distance.sum",
+                field,
                 reason: reason.to_owned(),
             })
         };
+        if let Self::Separate { loss, search } = self {
+            for part in [loss, search] {
+                if matches!(**part, Self::Separate { .. } | Self::Custom(_)) {
+                    let reason = "may not contain separate or custom distances";
+                    return setting("distance.separate", reason);
+                }
+                part.validate()?;
+            }
+            return Ok(());
+        }
+        let error = |reason: &str| setting("distance.sum", reason);
         let Self::Sum(terms) = self else {
             return Ok(());
         };
@@ -72,8 +91,13 @@ impl DistanceConfig {
             if !(weight.is_finite() && *weight > 0.0) {
                 return error("must have positive weights");
             }
-            if matches!(distance, Self::Sum(_) | Self::Custom(_)) {
-                return error("may not have a sum or a custom distance among its terms");
+            if matches!(
+                distance,
+                Self::Sum(_) | Self::Separate { .. } | Self::Custom(_)
+            ) {
+                return error(
+                    "may not have a sum, separate distances or a custom distance among its terms",
+                );
             }
         }
         Ok(())
@@ -104,6 +128,13 @@ impl DistanceConfig {
                     Ok((*weight, distance.load(device)?))
                 });
                 ImageDistance::Sum(terms.collect::<Result<_, Error>>()?)
+            }
+            Self::Separate { loss, search } => {
+                self.validate()?;
+                ImageDistance::Separate {
+                    loss: Box::new(loss.load(device)?),
+                    search: Box::new(search.load(device)?),
+                }
             }
             Self::Custom(name) => {
                 return Err(Error::Setting {
@@ -147,6 +178,8 @@ impl DistanceConfig {
                 });
                 terms.collect::<Vec<_>>().join(" + ")
             }
+            // Only the distance of the loss has values that are printed.
+            Self::Separate { loss, .. } => loss.name(),
             Self::Custom(name) => name.clone(),
         }
     }
@@ -162,6 +195,10 @@ impl DistanceConfig {
                 .map(|term| term.distance.bytes_per_image(height, width))
                 .sum();
         }
+        if let Self::Separate { loss, search } = self {
+            let parts = [loss, search].map(|part| part.bytes_per_image(height, width));
+            return parts[0].max(parts[1]);
+        }
         let per_pixel = match self {
             Self::L1 => 12,
             Self::L2 => 6,
@@ -171,7 +208,7 @@ impl DistanceConfig {
                 Backbone::AlexNet => 24,
                 Backbone::SqueezeNet => 64,
             },
-            Self::Sum(_) | Self::Custom(_) => 0,
+            Self::Sum(_) | Self::Separate { .. } | Self::Custom(_) => 0,
         };
         (4 * per_pixel * height * width) as u64
     }
@@ -194,6 +231,8 @@ impl DistanceConfig {
                     .map(|term| term.distance.feature_bytes(height, width))
                     .sum();
             }
+            // Only the features of the loss are kept between steps.
+            Self::Separate { loss, .. } => return loss.feature_bytes(height, width),
             Self::Custom(_) => return None,
         };
         Some((quarters * height * width) as u64)
@@ -209,17 +248,21 @@ impl DistanceConfig {
                 ..
             } => Some(weights),
             Self::Sum(terms) => terms.iter().find_map(|term| term.distance.vgg16_weights()),
+            Self::Separate { loss, search } => {
+                loss.vgg16_weights().or_else(|| search.vgg16_weights())
+            }
             _ => None,
         }
     }
 
-    /// Returns whether the distance is a squared Euclidean distance between features.
+    /// Returns whether the search compares by a squared Euclidean distance between features.
     pub(crate) fn is_euclidean(&self) -> bool {
         match self {
             // The search itself asks a custom distance whether it is Euclidean.
             Self::L2 | Self::Lpips { .. } | Self::Custom(_) => true,
             Self::L1 | Self::LaplacianPyramid => false,
             Self::Sum(terms) => terms.iter().all(|term| term.distance.is_euclidean()),
+            Self::Separate { search, .. } => search.is_euclidean(),
         }
     }
 }
@@ -252,6 +295,29 @@ mod tests {
         assert!(distance.validate().is_ok());
         assert_eq!(distance.name(), "LPIPS (VGG16) + 0.5 x Laplacian pyramid");
         assert!(!distance.is_euclidean());
+    }
+
+    #[test]
+    fn separate_distances_are_read_from_toml() {
+        let distance = read(
+            r#"
+            [distance.separate]
+            loss = { lpips = { weights = "vgg.pth" } }
+            search = "l2"
+            "#,
+        );
+        assert!(distance.validate().is_ok());
+        assert_eq!(distance.name(), "unweighted VGG16 distance");
+        assert!(distance.is_euclidean());
+        let nested = read(
+            r#"
+            [distance.separate]
+            loss = { separate = { loss = "l1", search = "l2" } }
+            search = "l2"
+            "#,
+        );
+        let error = nested.validate().unwrap_err().to_string();
+        assert!(error.contains("distance.separate"), "{error}");
     }
 
     #[test]

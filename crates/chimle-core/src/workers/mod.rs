@@ -126,7 +126,7 @@ where
     /// Prepares the generator and the distance for a search.
     pub(crate) fn prepare_search(&mut self) {
         let generator = self.generator().valid().prepared();
-        self.searching = Some((generator, TrainableDistance::evaluated(&self.distance)));
+        self.searching = Some((generator, TrainableDistance::searched(&self.distance)));
     }
 
     /// Frees the generator and the distance of [`prepare_search`](Self::prepare_search).

@@ -23,7 +23,7 @@ pub(super) enum Form {
     },
     /// The corners are in clockwise order, with y pointing down.
     Triangle([Point; 3]),
-    /// A rectangle that is cut into stripes and lacks every second one.
+    /// A rectangle that is cut into stripes, without every second stripe.
     Stripes {
         center: Point,
         half: Point,

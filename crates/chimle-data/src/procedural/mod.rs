@@ -1,8 +1,8 @@
 //! Procedural scenes whose plausible outputs are known: [`MODES`] for each input, all equally likely.
 //!
-//! A data set of photographs has one output for each input, so nobody can count how many of the
-//! plausible outputs a model produces. With procedural scenes this can be counted. [`Example::modes`]
-//! holds all plausible outputs, and one of them is drawn as the target. [`nearest_mode`] finds the mode
+//! A data set of photographs has one output for each input, so it is unknown how many of the plausible
+//! outputs a model produces. With procedural scenes they can be counted. [`Example::modes`] holds all
+//! plausible outputs, and one of them is drawn as the target. [`nearest_mode`] finds the mode
 //! nearest to a sample.
 //!
 //! | task | the input shows | the modes differ in |
@@ -12,10 +12,10 @@
 //! | super-resolution, decompression | a few shapes | the direction of a fine pattern, which the degradation removes |
 //! | any other | the task's degradation of a picture of shapes | (not known) |
 //!
-//! Where the task makes the input from the output, the conditioning is the mean over the conditioning
+//! If the task makes the input from the output, the conditioning is the mean over the conditioning
 //! images of all modes, so it does not reveal which mode was drawn. (The inputs of the modes differ
-//! only by rounding and at softened contours.) A scene depends only on its number and its size, which
-//! may be any size that the task allows.
+//! only by rounding and at softened contours.) A scene depends only on its number and its size. The
+//! size can be any that the task allows.
 
 mod canvas;
 mod palette;
@@ -62,7 +62,7 @@ pub fn picture(sizes: &Sizes, number: u64) -> Scene {
     }
 }
 
-/// Draws shapes with a fine pattern in one of [`MODES`] directions.
+/// Draws shapes with a fine pattern, once in each of [`MODES`] directions.
 pub fn textures(sizes: &Sizes, number: u64, texture: Texture) -> Scene {
     let plain = one_palette(sizes, &mut scene_rng(number));
     Scene {
@@ -71,7 +71,7 @@ pub fn textures(sizes: &Sizes, number: u64, texture: Texture) -> Scene {
     }
 }
 
-/// Draws a village by night, and in [`MODES`] kinds of daylight.
+/// Draws a village by night (the input) and in [`MODES`] kinds of daylight (the outputs).
 pub fn villages(sizes: &Sizes, number: u64) -> Scene {
     let (height, width) = sizes.output();
     village::draw(&mut scene_rng(number), height, width)
@@ -139,6 +139,19 @@ fn mean_conditioning(
 ///
 /// [`DataError::Shape`] if the image differs in shape from a mode, [`DataError::Setting`] if there
 /// are no modes.
+///
+/// # Examples
+///
+/// ```
+/// use chimle_data::{Planes, nearest_mode};
+///
+/// # fn main() -> Result<(), chimle_data::DataError> {
+/// let image = |value: f32| Planes::from_fn(3, 4, 4, |_, _, _| value);
+/// let modes = [image(0.0), image(1.0)];
+/// assert_eq!(nearest_mode(&modes, &image(0.75))?, (1, 0.0625));
+/// # Ok(())
+/// # }
+/// ```
 pub fn nearest_mode(modes: &[Planes], image: &Planes) -> Result<(usize, f32), DataError> {
     let mut nearest = None;
     for (i, mode) in modes.iter().enumerate() {
@@ -154,7 +167,8 @@ pub fn nearest_mode(modes: &[Planes], image: &Planes) -> Result<(usize, f32), Da
     })
 }
 
-/// Returns the random numbers that compose a scene. Its mode is drawn from other random numbers.
+/// Creates the random number generator that composes a scene. The mode is drawn from a different
+/// generator.
 fn scene_rng(number: u64) -> ChaCha8Rng {
     let mut key = *b"a procedural scene of CHIMLE    ";
     key[24..].copy_from_slice(&number.to_le_bytes());

@@ -10,8 +10,8 @@ const STRONG: f64 = 26.0;
 /// Half the pattern's contrast in 8-bit levels, for decompression.
 ///
 /// A JPEG of quality 1 divides every frequency of an 8 x 8 block by 255 and rounds it. The largest
-/// frequency of a pattern of contrast ±c is at most 8c, which is 56 here and rounds to 0. The rest up
-/// to 127 is room for what the picture adds to that frequency.
+/// frequency of a pattern of contrast ±c is at most 8c, which is 56 here and rounds to 0. The
+/// remaining range, up to 127, is for what the picture adds to that frequency.
 const WEAK: f64 = 7.0;
 
 /// The degradation that removes a pattern.

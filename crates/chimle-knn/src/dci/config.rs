@@ -14,9 +14,9 @@ pub struct PrioritizedDciConfig {
     /// The number of simple indices in each composite index (m in the paper), from 1 to 255. With more
     /// of them, candidates are better, but each candidate takes more visits. The default is 10.
     pub simple: usize,
-    /// The number of visits in each composite index per query (k1 in the paper). A point is visited once
-    /// in each simple index, so there are at most `simple` times the number of points. The default
-    /// `None` uses [`default_visited`](Self::default_visited).
+    /// The number of visits in each composite index per query (k1 in the paper). A point is visited at
+    /// most once in each simple index, so more than `simple` visits per point are not possible. The
+    /// default `None` uses [`default_visited`](Self::default_visited).
     pub visited: Option<usize>,
     /// The number of candidates from each composite index per query (k0 in the paper). Their true
     /// distance is computed. The default `None` uses [`default_retrieved`](Self::default_retrieved).
@@ -49,17 +49,17 @@ impl PrioritizedDciConfig {
     const VISITED: f64 = 4.0;
 
     /// Computes the default number of candidates from each composite index, for `k` neighbors among `n`
-    /// points: `8 k max(ln(n / k), (n / k)^(1 - m / d'))`, at least `k` and at most `n`. The growth is
-    /// that of the paper (section 4). The factor was found by measurement.
+    /// points: `8 k max(ln(n / k), (n / k)^(1 - m / d'))`, at least `k` and at most `n`. The number
+    /// grows with `n` and `k` as in the paper (section 4). The factor 8 was found by measurement.
     pub fn default_retrieved(&self, n: usize, k: usize) -> usize {
         let power = 1.0 - self.simple as f64 / self.intrinsic_dimension;
         clamp(Self::RETRIEVED * growth(n, k, power), k, n)
     }
 
     /// Computes the default number of visits in each composite index, for `k` neighbors among `n`
-    /// points: `4 m k max(ln(n / k), (n / k)^(1 - 1 / d'))`, at most `m n`. The growth is that of the
-    /// paper. With this factor, the search nearly always stops at the number of candidates, which then
-    /// decides the recall.
+    /// points: `4 m k max(ln(n / k), (n / k)^(1 - 1 / d'))`, at most `m n`. The number grows with `n`
+    /// and `k` as in the paper. With the factor 4, the search nearly always reaches the limit on
+    /// candidates first, so that limit decides the recall.
     pub fn default_visited(&self, n: usize, k: usize) -> usize {
         let power = 1.0 - 1.0 / self.intrinsic_dimension;
         let visited = Self::VISITED * self.simple as f64 * growth(n, k, power);
@@ -70,7 +70,7 @@ impl PrioritizedDciConfig {
     ///
     /// # Errors
     ///
-    /// [`KnnError::Setting`] names the first setting that is not.
+    /// [`KnnError::Setting`] if a setting is out of its range. The error names the first such setting.
     pub fn validate(&self) -> Result<(), KnnError> {
         let wrong = |setting, value, expected| {
             Err(KnnError::Setting {

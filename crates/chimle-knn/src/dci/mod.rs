@@ -18,14 +18,14 @@ use simple::SimpleIndex;
 /// DCI*, ICML 2017, [arXiv 1703.00440](https://arxiv.org/abs/1703.00440)). Its cost grows with the
 /// intrinsic dimension of the points rather than with the number of their coordinates.
 ///
-/// A *simple index* is a list of all points in the order of their projections onto a random direction. A
-/// *composite index* consists of several simple indices. For a query, each composite index visits the
+/// A *simple index* is a list of all points in the order of their projections onto a random direction.
+/// A *composite index* consists of several simple indices. For a query, each composite index visits the
 /// entries of all its simple indices in the order of their projected distance from the query. A point
-/// that was visited in all of its simple indices is a candidate. The search stops when a number of
-/// visits or of candidates is reached, see [`PrioritizedDciConfig`]. The true distance is then computed
-/// for the candidates of all composite indices.
+/// that was visited in all simple indices of a composite index is a candidate. The search stops when
+/// the limit on visits or on candidates is reached (see [`PrioritizedDciConfig`]). The true distance is
+/// then computed for the candidates of all composite indices.
 ///
-/// Each composite index gives at least `k` candidates, whatever the settings. If the settings allow all
+/// Each composite index gives at least `k` candidates with any settings. If the settings allow all
 /// points to be candidates, the answer is exact.
 ///
 /// The index takes the memory of a copy of the points, plus eight bytes per point and simple index.
@@ -53,7 +53,7 @@ pub struct PrioritizedDci {
     simple: Vec<SimpleIndex>,
 }
 
-/// The work of a query of a [`PrioritizedDci`].
+/// The work that a query of a [`PrioritizedDci`] took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
     /// The number of visits. A point is counted once for each simple index in which it was visited.
@@ -63,7 +63,7 @@ pub struct Effort {
 }
 
 impl PrioritizedDci {
-    /// Builds an index of points on all cores. There may be no points yet.
+    /// Builds an index of points on all cores. `points` may be empty.
     ///
     /// # Errors
     ///
@@ -87,7 +87,8 @@ impl PrioritizedDci {
         &self.config
     }
 
-    /// Answers a query as [`query`](NearestNeighbors::query) does, and returns the work that it took.
+    /// Answers a query as [`query`](NearestNeighbors::query) does, and also returns the work of the
+    /// search.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use crate::{Insert, KnnError, Nearest, NearestNeighbors, Neighbor, Points};
 
 use bound::RoundingBound;
 
-/// The number of queries from which a matrix product is faster than comparing one by one.
+/// The smallest number of queries for which a matrix product is faster than comparing them one by one.
 const PRODUCT_QUERIES: usize = 8;
 
 /// Exact search: every query is compared with every point, on all cores and with SIMD.
@@ -54,7 +54,7 @@ pub struct Exact {
 }
 
 impl Exact {
-    /// Builds an index of points. There may be no points yet.
+    /// Builds an index of points. `points` may be empty.
     pub fn new(points: Points<'_>) -> Self {
         let mut index = Self {
             values: points.values().to_vec(),
@@ -138,7 +138,7 @@ fn mean(points: Points<'_>) -> Vec<f32> {
     sums.iter().map(|sum| (sum / count) as f32).collect()
 }
 
-/// Merges the nearest points from two parts of the points, for the same queries.
+/// Merges the nearest points that two parts of the index have found for the same queries.
 fn merge(mut one: Vec<Nearest>, other: Vec<Nearest>) -> Vec<Nearest> {
     for (one, other) in one.iter_mut().zip(other) {
         one.merge(other);

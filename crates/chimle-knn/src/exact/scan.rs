@@ -9,7 +9,7 @@ use crate::{Nearest, Points};
 /// cache.
 const ROWS: usize = 128;
 
-/// The number of values up to which dividing the work among threads costs more than it saves.
+/// The largest number of values for which dividing the work among threads costs more than it saves.
 const SERIAL_VALUES: usize = 1 << 15;
 
 /// Finds the `k` points nearest to each query.

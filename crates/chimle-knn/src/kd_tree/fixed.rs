@@ -1,4 +1,5 @@
-//! A trait over kiddo's trees, whose dimension is a constant. It makes the dimension a value.
+//! A trait that all of kiddo's trees implement. The dimension of such a tree is a constant of its type.
+//! With the trait, the dimension can be chosen at run time.
 
 use std::fmt::Debug;
 use std::num::NonZero;

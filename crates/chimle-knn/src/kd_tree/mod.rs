@@ -13,9 +13,9 @@ use fixed::Tree;
 /// The largest coordinate for which no distance in [`KdTree::MAX_DIMENSION`] dimensions overflows.
 const LARGEST_COORDINATE: f32 = 1e18;
 
-/// A bound of the relative rounding error in the tree's distances, with a factor of 4 to spare. Each
-/// distance passes through at most three roundings per level of the tree, of which there are fewer than
-/// 64, and a few more. Its error is therefore at most 256 units of 2^-24.
+/// A bound of the relative rounding error in the tree's distances, with a factor of 4 to spare. The
+/// tree has fewer than 64 levels. Each distance passes through at most three roundings per level, and a
+/// few more. Its error is therefore at most 256 units of 2^-24.
 const ROUNDING: f32 = 4.0 * 256.0 * f32::EPSILON / 2.0;
 
 /// Exact search in low dimension by a k-d tree from the crate [`kiddo`](https://docs.rs/kiddo).
@@ -58,7 +58,7 @@ impl KdTree {
     /// The highest dimension for which a tree is built.
     pub const MAX_DIMENSION: usize = 16;
 
-    /// Builds a tree of points. There may be no points yet.
+    /// Builds a tree of points. `points` may be empty.
     ///
     /// # Errors
     ///

@@ -88,5 +88,8 @@ fn messages_say_what_is_wrong() {
         "coordinate 1 of point 0 is NaN, which is not finite"
     );
     let error = KnnError::NeighborCount { k: 7, points: 3 };
-    assert_eq!(error.to_string(), "7 neighbors asked for among 3 points");
+    assert_eq!(
+        error.to_string(),
+        "7 neighbors were requested from an index of 3 points"
+    );
 }

@@ -39,7 +39,7 @@ impl Pool {
     }
 }
 
-/// A chain of units, whose output may be split among further chains.
+/// A chain of units, whose output may be the input of several further chains.
 #[derive(Module, Debug)]
 struct Branch<B: Backend> {
     stem: Chain<B>,

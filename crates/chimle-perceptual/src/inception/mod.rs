@@ -1,4 +1,4 @@
-//! Inception-v3 as the Fréchet inception distance uses it, frozen.
+//! Inception-v3 as the Frechet inception distance (FID) uses it, frozen.
 
 mod mixed;
 mod unit;
@@ -17,8 +17,8 @@ use crate::frozen::Window;
 use mixed::{Mixed, Pool};
 use unit::{Chain, Source};
 
-/// Inception-v3 (Szegedy et al. 2016) in the form in which FID is published: TensorFlow's network of
-/// 2015-12-05, as in the PyTorch port `pytorch-fid`.
+/// Inception-v3 (Szegedy et al. 2016) in the form that published FID values use: TensorFlow's network
+/// of 2015-12-05, as in the PyTorch port `pytorch-fid`.
 ///
 /// It differs from torchvision's `inception_v3` in three ways: its weights are different, its average
 /// pooling leaves out the padding, and the last branch of `Mixed_7c` takes the maximum. Batch
@@ -51,7 +51,7 @@ impl<B: Backend> InceptionV3<B> {
     ///
     /// # Errors
     ///
-    /// See [`WeightFile::open`] and [`WeightFile::tensor`].
+    /// The errors of [`WeightFile::open`] and [`WeightFile::tensor`].
     pub fn load(path: impl AsRef<Path>, device: &B::Device) -> Result<Self, WeightsError> {
         let file = &WeightFile::open(path)?;
         let source = Source { file, device };
@@ -127,7 +127,12 @@ impl<B: Kernels> InceptionV3<B> {
         [first, second, third, last.mean_dim(3).mean_dim(2)]
     }
 
-    /// Computes the features of FID, `[batch, 2048]`: the last output of [`forward`](Self::forward).
+    /// Computes the features of FID: the last output of [`forward`](Self::forward).
+    ///
+    /// # Shapes
+    ///
+    /// - input: `[batch, 3, height, width]`, RGB in [0, 1], of any size
+    /// - output: `[batch, 2048]`
     pub fn features(&self, rgb: Tensor<B, 4>) -> Tensor<B, 2> {
         let [.., pooled] = self.forward(rgb);
         pooled.flatten::<3>(2, 3).squeeze_dim(2)

@@ -30,7 +30,7 @@ import torchvision
 HERE = Path(__file__).parent
 GOLDEN = numpy.uint64(0x9E3779B97F4A7C15)
 
-# The approximate number of values that are stored of a layer.
+# The approximate number of values that are stored per layer.
 STORED = 300
 
 
@@ -201,7 +201,7 @@ def main():
                 expected["distances"].append(found)
     (HERE / "networks.json").write_text(json.dumps(expected, separators=(",", ":")) + "\n")
     torch.save(linear_state("alex"), HERE / "linear_alexnet.pth")
-    # The file format before PyTorch 1.6, which the published files have.
+    # The file format of PyTorch before version 1.6, which the published files use.
     legacy = {"_use_new_zipfile_serialization": False}
     torch.save(linear_state("alex"), HERE / "linear_alexnet_legacy.pth", **legacy)
     if folder:

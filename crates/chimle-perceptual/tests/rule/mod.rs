@@ -35,7 +35,7 @@ pub struct Network {
     pub gradient: Option<Summary>,
 }
 
-/// The numbers that are stored of a tensor.
+/// The stored summary of a tensor.
 #[derive(Deserialize)]
 pub struct Summary {
     name: String,
@@ -92,8 +92,8 @@ impl Summary {
     /// Returns the root mean square difference from a gradient, relative to the root mean square of the
     /// gradient.
     ///
-    /// Rounding decides a few of the many ReLUs and maxima. Where it decides differently, a patch of the
-    /// gradient differs, so the largest difference would say little.
+    /// Rounding errors decide a few of the many ReLUs and maxima. If one is decided differently, a
+    /// patch of the gradient differs, so the largest difference would say little.
     pub fn gradient_error<B: Backend, const D: usize>(&self, found: Tensor<B, D>) -> f64 {
         let pairs: Vec<_> = self.stored_of(self.values_of(found)).collect();
         let root = |squares: f64| (squares / pairs.len() as f64).sqrt();

@@ -3,8 +3,8 @@
 //!
 //! PyTorch uses a small part of the zip format, and this reader refuses the rest: compression,
 //! encryption, comments and entries of the same name. The crate `zip` reads much more. It looks for
-//! a directory anywhere in a file, which takes quadratic time for a file made for this purpose, and
-//! it decompresses entries.
+//! a directory anywhere in a file, which can take quadratic time in a malicious file, and it
+//! decompresses entries.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -198,7 +198,7 @@ fn list(mut directory: &[u8]) -> Result<Vec<Listed>, Refusal> {
     Ok(listed)
 }
 
-/// Returns the 64-bit fields, which replace fields that are too small.
+/// Returns the 64-bit values of the fields that do not fit into 32 bits.
 fn wide_fields(mut extra: &[u8]) -> &[u8] {
     while let Some((header, rest)) = extra.split_first_chunk::<4>() {
         let length = usize::from(u16_at(header, 2));

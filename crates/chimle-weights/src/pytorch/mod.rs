@@ -1,4 +1,4 @@
-//! PyTorch's state dicts, in the zip layout and in the layout before version 1.6.
+//! PyTorch's state dicts, in the zip layout and in the layout from before version 1.6.
 //!
 //! Such a file is a program: a pickle may name any function of Python. Other readers in Rust know
 //! only a few functions. But they copy values that the program only refers to, trust the sizes that
@@ -28,13 +28,14 @@ use pickle::{Id, StorageKey, TensorView, Value, Values};
 /// The longest pickle that is read, in bytes. A tensor takes about 200.
 const LONGEST_PICKLE: u64 = 32 << 20;
 
-/// The number with which a file of the layout before version 1.6 begins. It is a pickle of its own.
+/// The number at the beginning of a file in the layout from before version 1.6. It is a separate
+/// pickle.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 
 /// The version of that layout.
 const VERSION: i128 = 1001;
 
-/// The largest depth of dicts in dicts.
+/// The largest depth of nested dicts.
 const DEEPEST: usize = 8;
 
 /// The largest number of items of all dicts that are searched for tensors. A dict can be an item of
@@ -107,7 +108,7 @@ impl StateDict {
             read_archive(&mut file, length)?
         } else if start.get(257..262) == Some(b"ustar") {
             return Err(Refusal::new(
-                "it has the tar layout from before PyTorch 0.1.10: load and save it with a later version",
+                "it has the tar layout from before PyTorch 0.1.10: load it with a later version and save it again",
             ));
         } else {
             read_sequence(&mut file, length)?
@@ -256,7 +257,7 @@ fn read_archive(file: &mut File, length: u64) -> Result<(Values, Storages), Refu
     Ok((values, storages))
 }
 
-/// Reads the layout before version 1.6: five pickles, then the storages one after the other.
+/// Reads the layout from before version 1.6: five pickles, then the storages one after the other.
 fn read_sequence(file: &mut File, length: u64) -> Result<(Values, Storages), Refusal> {
     let mut bytes = Vec::new();
     file.rewind()?;
@@ -348,11 +349,11 @@ impl Walk<'_> {
     fn dict(&mut self, id: Id, name: &str, depth: usize) -> Result<(), Refusal> {
         let values = self.values;
         let Value::Dict(items) = values.get(id) else {
-            return Err(Refusal::new("it is no dict of tensors"));
+            return Err(Refusal::new("it is not a dict of tensors"));
         };
         if depth > DEEPEST {
             return Err(Refusal::new(format!(
-                "its dicts are nested more than {DEEPEST} deep"
+                "its dicts are nested more than {DEEPEST} levels deep"
             )));
         }
         for &(key, value) in items {
@@ -377,7 +378,9 @@ impl Walk<'_> {
                 Value::Dict(_) => self.dict(value, &name, depth + 1)?,
                 Value::Tensor(view) => {
                     if self.views.contains_key(&name) {
-                        return Err(Refusal::new(format!("it has two tensors {name:?}")));
+                        return Err(Refusal::new(format!(
+                            "it has two tensors with the name {name:?}"
+                        )));
                     }
                     self.views.insert(name, view);
                 }

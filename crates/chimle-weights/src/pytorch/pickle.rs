@@ -41,7 +41,7 @@ pub(super) enum Value {
     Tensor(Box<TensorView>),
 }
 
-/// The names that a state dict may refer to.
+/// The functions and classes of Python that a state dict may refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Global {
     OrderedDict,
@@ -152,7 +152,7 @@ struct Machine<'a> {
     /// The heights of the stack at which marks were set.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
-    /// The number of pairs that dicts were made of, and of sides and strides of tensors.
+    /// The number of values copied so far: pairs of dicts, and sides and strides of tensors.
     copied: usize,
 }
 
@@ -341,7 +341,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Returns the height of the stack at the last mark. Values below it must not be used.
+    /// Returns the height of the stack at the last mark. Values below this height must not be used.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -402,7 +402,7 @@ impl Machine<'_> {
             Value::List(list) => list.extend(items),
             _ => {
                 return Err(Refusal::new(
-                    "its pickle appends to a value that is no list",
+                    "its pickle appends to a value that is not a list",
                 ));
             }
         }
@@ -418,7 +418,7 @@ impl Machine<'_> {
             Value::Dict(dict) => dict.extend(pairs.iter().map(|&[key, value]| (key, value))),
             _ => {
                 return Err(Refusal::new(
-                    "its pickle sets an item of a value that is no dict",
+                    "its pickle sets an item of a value that is not a dict",
                 ));
             }
         }
@@ -430,7 +430,9 @@ impl Machine<'_> {
     /// Returns the value that calling one of the known functions would give.
     fn rebuild(&mut self, function: Id, arguments: Id) -> Result<Id, Refusal> {
         let &Value::Global(function) = self.value(function) else {
-            return Err(Refusal::new("its pickle calls a value that is no function"));
+            return Err(Refusal::new(
+                "its pickle calls a value that is not a function",
+            ));
         };
         let arguments = self.tuple(arguments)?;
         let value = match (function, arguments) {
@@ -440,16 +442,16 @@ impl Machine<'_> {
                 self.copy(pairs.len())?;
                 Value::Dict(pairs)
             }
-            // A parameter is its tensor, and a size is its tuple.
+            // A parameter is replaced by its tensor, and a size by its tuple.
             (Global::RebuildParameter, &[tensor, ..]) => {
                 let Value::Tensor(_) = self.value(tensor) else {
-                    return Err(Refusal::new("it has a parameter that is no tensor"));
+                    return Err(Refusal::new("it has a parameter that is not a tensor"));
                 };
                 return Ok(tensor);
             }
             (Global::Size, &[size]) => return self.tuple(size).map(|_| size),
             (Global::RebuildTensor, &[storage, offset, shape, strides, ref rest @ ..]) => {
-                // Whether it needs a gradient, its hooks, and its metadata.
+                // The rest: whether the tensor needs a gradient, its hooks, and its metadata.
                 match rest {
                     [] | [_] | [_, _] => {}
                     &[_, _, metadata] => self.check_metadata(metadata)?,
@@ -472,20 +474,21 @@ impl Machine<'_> {
         self.new_value(value)
     }
 
-    /// Counts what a call copies from its arguments, which a short pickle can repeat many times.
+    /// Counts the values that a call copies from its arguments. A short pickle can repeat the call many
+    /// times.
     fn copy(&mut self, count: usize) -> Result<(), Refusal> {
         self.copied += count;
         check_count(self.copied)
     }
 
-    /// Checks that a tensor's metadata is empty. PyTorch notes there that the values in the storage are
-    /// to be negated or conjugated when they are read.
+    /// Checks that a tensor's metadata is empty. In the metadata, PyTorch marks tensors whose values
+    /// must be negated or conjugated when they are read.
     fn check_metadata(&self, metadata: Id) -> Result<(), Refusal> {
         match self.value(metadata) {
             Value::None => Ok(()),
             Value::Dict(items) if items.is_empty() => Ok(()),
             Value::Dict(_) => Err(Refusal::new(
-                "it has a tensor whose values are to be negated or conjugated: save a copy of it, by `resolve_neg()` or `resolve_conj()`",
+                "it has a tensor whose values must be negated or conjugated: save the copy that `resolve_neg()` or `resolve_conj()` returns",
             )),
             _ => Err(called_wrongly()),
         }
@@ -495,7 +498,7 @@ impl Machine<'_> {
     /// elements)`. Before version 1.6, a sixth item could name a part: `(key, first element,
     /// elements)`.
     fn storage(&self, named: Id) -> Result<StorageKey, Refusal> {
-        let wrong = || Refusal::new("it refers to a value that is no storage");
+        let wrong = || Refusal::new("it refers to a value that is not a storage");
         let (&[kind, element, key, _, whole], part) = self
             .tuple(named)?
             .split_first_chunk::<5>()

@@ -1,17 +1,18 @@
 //! DDRM: Kawar et al., "Denoising Diffusion Restoration Models", NeurIPS 2022, arXiv 2201.11793; for JPEG arXiv 2209.11888.
 //!
 //! An unconditional diffusion model of the outputs (DDPM: Ho et al. 2020) is trained. Samples of the posterior given a
-//! degraded image y = Hx + σ_Y n then need no training for the task. With the singular value decomposition H = U S V^T, the
-//! sampler works on the components of V^T x. The formulas and settings are those of the authors' releases (commits 32b6b3c
-//! and e3704ce): η = 0.85, η_b = 1 and 20 times; for JPEG, η = 1 and η_b = 0.4. The numbers of the paper's equations (4 and
-//! 5) and of its theorem (3.2) are not verified.
+//! degraded image y = Hx + σ_Y n then need no training for the task. With the singular value decomposition H = U S V^T,
+//! the sampler works on the components of V^T x. The formulas and settings are those of the authors' releases (commits
+//! 32b6b3c and e3704ce): η = 0.85, η_b = 1 and 20 time steps; for JPEG, η = 1 and η_b = 0.4. The numbers of the paper's
+//! equations (4 and 5) and of its theorem (3.2) are not verified.
 //!
 //! DDRM applies to JPEG and to tasks with such an H. It does not apply to other tasks, for example night to day.
 //!
-//! Scaled down: the U-Net has width 32 and reads 2x2 pixels as channels. Different from the releases: in colorization, the
-//! model's images are in network Lab, so that H selects the lightness, and σ_Y covers the rounding of inputs to 8 bits. The
-//! U-Net F predicts ε_θ = (1 - ᾱ)^(1/2) x_t + ᾱ^(1/2) F(x_t, t) (Salimans and Ho 2022), and predictions of x are clipped to
-//! [-1, 1]. After minutes of training, a network that predicts ε_θ directly is far off at the first times of the sampler.
+//! Scaled down: the U-Net has width 32 and reads 2x2 pixels as channels. Different from the releases: in colorization,
+//! the model's images are in network Lab, so that H selects the lightness, and σ_Y covers the rounding of inputs to 8
+//! bits. The U-Net F predicts ε_θ = (1 - ᾱ)^(1/2) x_t + ᾱ^(1/2) F(x_t, t) (Salimans and Ho 2022), and predictions of x
+//! are clipped to [-1, 1]. After minutes of training, a network that predicts ε_θ directly has a large error at the
+//! sampler's first time steps.
 
 mod operator;
 
@@ -39,14 +40,14 @@ use crate::space::{Space, signed_inputs};
 use crate::trained::Trained;
 use operator::Spectrum;
 
-/// The number of times (steps) of the diffusion.
+/// The number of time steps of the diffusion.
 const TIMES: usize = 1000;
-/// β at the first and at the last time. β is linear in between.
+/// β at the first and at the last time step. β is linear in between.
 const BETAS: (f64, f64) = (1e-4, 0.02);
 /// The standard deviation of the rounding error of 8-bit values, scaled to [-1, 1].
 const ROUNDING: f64 = 2.0 / 255.0 / 3.464;
 
-/// Settings of DDRM.
+/// The settings of DDRM.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DdrmSettings {
@@ -56,13 +57,13 @@ pub struct DdrmSettings {
     pub rate: f64,
     /// The decay of the moving average of the weights. Samples come from the average.
     pub average: f64,
-    /// The number of times of the sampler.
+    /// The number of time steps of the sampler.
     pub times: usize,
-    /// η. The default is the release's: 0.85, and 1 for JPEG.
+    /// The sampler's η. The default is that of the release: 0.85, and 1 for JPEG.
     pub eta: Option<f64>,
-    /// η_b. The default is the release's: 1, and 0.4 for JPEG.
+    /// The sampler's η_b. The default is that of the release: 1, and 0.4 for JPEG.
     pub eta_b: Option<f64>,
-    /// The time at which the sampler starts for JPEG, of 1,000.
+    /// The time step, out of 1,000, at which the sampler starts for JPEG.
     pub start: usize,
     /// The network.
     pub unet: UnetConfig,
@@ -103,7 +104,7 @@ enum Degradation<B: Kernels> {
     Jpeg,
 }
 
-/// The noise schedule: ᾱ at each time.
+/// The noise schedule: ᾱ at each time step.
 struct Diffusion {
     alpha_bar: Vec<f64>,
 }
@@ -121,7 +122,7 @@ impl Diffusion {
         }
     }
 
-    /// Returns ᾱ at a time. `None` stands for the data, where ᾱ is 1.
+    /// Returns ᾱ at a time step. `None` stands for the data, where ᾱ is 1.
     fn alpha_bar(&self, time: Option<usize>) -> f64 {
         time.map_or(1.0, |time| self.alpha_bar[time])
     }
@@ -159,7 +160,7 @@ impl Diffusion {
     }
 }
 
-/// Returns `count` evenly spaced times below `end`, from the last to the first.
+/// Returns about `count` evenly spaced time steps below `end`, from the last to the first.
 fn uniform_times(end: usize, count: usize) -> Vec<usize> {
     let stride = (end / count.clamp(1, end)).max(1);
     let mut times: Vec<usize> = (0..end).step_by(stride).collect();
