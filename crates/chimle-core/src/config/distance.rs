@@ -34,7 +34,8 @@ pub enum DistanceConfig {
     /// A weighted sum of distances.
     Sum(Vec<WeightedDistance>),
     /// One distance for the loss, and another one for the search. For example, LPIPS trains the network,
-    /// and the Laplacian pyramid chooses the codes in a tenth of the time. In the paper, both are LPIPS.
+    /// and the Laplacian pyramid chooses the codes, which is several times faster than LPIPS. In the paper,
+    /// both are LPIPS.
     Separate {
         /// The distance that the loss and the validation use.
         loss: Box<DistanceConfig>,
