@@ -14,7 +14,7 @@ use crate::config::ArenaConfig;
 use crate::error::Error;
 use crate::folder::ArenaFolder;
 use crate::job::{Entry, Job, make, write_json};
-use crate::measure::Jury;
+use crate::measure::Evaluator;
 use crate::methods::Methods;
 use crate::samples::{input_name, write_png};
 
@@ -111,8 +111,8 @@ impl Arena {
             make(&self.config, methods, device, name, self.config.seeds[0])?;
         }
         self.config.training_set()?;
-        let jury = Jury::<B::InnerBackend>::new(&self.config, device)?;
-        let examples = jury.examples();
+        let evaluator = Evaluator::<B::InnerBackend>::new(&self.config, device)?;
+        let examples = evaluator.examples();
         if examples.is_empty() {
             return Err(Error::setting(
                 "data.test",
@@ -225,7 +225,7 @@ impl Arena {
     ///
     /// If samples or weights cannot be read.
     pub fn measure_again<B: Kernels>(&self, device: &B::Device) -> Result<(), Error> {
-        let jury = Jury::<B>::new(&self.config, device)?;
+        let evaluator = Evaluator::<B>::new(&self.config, device)?;
         for job in self.jobs() {
             let paths = match &job {
                 Job::Train { method, seed } => {
@@ -239,7 +239,7 @@ impl Arena {
             for path in paths.into_iter().filter(|path| path.is_file()) {
                 let mut entry = Entry::read(&path)?;
                 // The path of foreign samples is absolute, so `join` returns it unchanged.
-                entry.measures = jury.measure(&self.folder.path().join(&entry.samples))?;
+                entry.measures = evaluator.measure(&self.folder.path().join(&entry.samples))?;
                 write_json(&entry, &path)?;
             }
         }

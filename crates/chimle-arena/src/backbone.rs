@@ -15,7 +15,7 @@ use crate::trained::Trained;
 const ROWS: usize = 32;
 
 /// The number of values in the code z of BicycleGAN and the methods that follow it.
-pub const CODE: usize = 8;
+pub const CODE_VALUES: usize = 8;
 
 /// Creates the shared generator with fresh weights.
 pub fn backbone<B: TrainingBackend>(
@@ -113,7 +113,7 @@ pub fn sample_with_code<B: Kernels>(
 ) -> Vec<Vec<Planes>> {
     let (pool, device) = (SeededPool::new(seed), generator.device());
     sample_rows(task, inputs, samples, |examples, candidates| {
-        let z = pool.draw(0, candidates, CODE, &device);
+        let z = pool.draw(0, candidates, CODE_VALUES, &device);
         let conditioning = Batch::collate(examples, &device).conditioning;
         last_rgb(generator, conditioning, &z)
     })
@@ -128,15 +128,15 @@ pub fn sample_one_output<B: Kernels>(
 ) -> Vec<Vec<Planes>> {
     let device = generator.device();
     let outputs = sample_rows(task, inputs, 1, |examples, _| {
-        let z = Tensor::zeros([examples.len(), CODE], &device);
+        let z = Tensor::zeros([examples.len(), CODE_VALUES], &device);
         let conditioning = Batch::collate(examples, &device).conditioning;
         last_rgb(generator, conditioning, &z)
     });
-    repeated(outputs, samples)
+    repeat_outputs(outputs, samples)
 }
 
 /// Repeats the single output of each input `samples` times.
-pub fn repeated(outputs: Vec<Vec<Planes>>, samples: usize) -> Vec<Vec<Planes>> {
+pub fn repeat_outputs(outputs: Vec<Vec<Planes>>, samples: usize) -> Vec<Vec<Planes>> {
     let outputs = outputs.into_iter();
     outputs
         .map(|output| output.into_iter().cycle().take(samples).collect())

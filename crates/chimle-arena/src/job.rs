@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::feed::Feed;
 use crate::folder::ArenaFolder;
-use crate::measure::{Jury, Measures};
+use crate::measure::{Evaluator, Measures};
 use crate::method::{Costs, Method};
 use crate::methods::Methods;
 use crate::samples::write_samples;
@@ -151,7 +151,7 @@ impl Job {
                 let samples = config.foreign.get(name).ok_or_else(|| {
                     Error::setting(format!("foreign.{name}"), "is not in the configuration")
                 })?;
-                let jury = Jury::<B::InnerBackend>::new(config, device)?;
+                let evaluator = Evaluator::<B::InnerBackend>::new(config, device)?;
                 let entry = Entry {
                     method: name.clone(),
                     kind: None,
@@ -161,7 +161,7 @@ impl Job {
                     steps: None,
                     cpu_seconds_per_sample: None,
                     costs: None,
-                    measures: jury.measure(samples)?,
+                    measures: evaluator.measure(samples)?,
                     samples: samples.clone(),
                 };
                 write_json(&entry, &folder.foreign_measure_path(name))
@@ -262,19 +262,19 @@ impl<'a, B: TrainingBackend> Training<'a, B> {
 
     fn run(mut self, stop: &dyn Fn() -> bool) -> Result<(), Error> {
         let section = section(self.config, self.name)?.clone();
-        let mut jury = None;
+        let mut evaluator = None;
         for &point in &self.config.points {
             let measured = self.folder.measure_path(self.name, self.seed, point);
             if measured.is_file() {
                 continue;
             }
             self.train_to(point, &section, stop)?;
-            let jury = match &mut jury {
-                Some(jury) => jury,
-                none => none.insert(Jury::<B::InnerBackend>::new(self.config, self.device)?),
+            let evaluator = match &mut evaluator {
+                Some(evaluator) => evaluator,
+                none => none.insert(Evaluator::<B::InnerBackend>::new(self.config, self.device)?),
             };
             let samples = self.folder.samples_path(self.name, self.seed, point);
-            let seconds = self.sample(&jury.examples(), &samples, stop)?;
+            let seconds = self.sample(&evaluator.examples(), &samples, stop)?;
             let entry = Entry {
                 method: self.name.to_owned(),
                 kind: Some(section.kind.clone().unwrap_or_else(|| self.name.to_owned())),
@@ -284,7 +284,7 @@ impl<'a, B: TrainingBackend> Training<'a, B> {
                 steps: Some(self.steps),
                 cpu_seconds_per_sample: Some(seconds),
                 costs: Some(self.method.costs()),
-                measures: jury.measure(&samples)?,
+                measures: evaluator.measure(&samples)?,
                 samples: samples
                     .strip_prefix(self.folder.path())
                     .map_or(samples.clone(), Path::to_owned),

@@ -63,7 +63,9 @@ mod tasks;
 mod trained;
 
 pub use arena::{Arena, Notice, stop_with_parent};
-pub use backbone::{CODE, backbone, generate, repeated, sample_rows, sample_with_code};
+pub use backbone::{
+    CODE_VALUES, backbone, generate, repeat_outputs, sample_rows, sample_with_code,
+};
 pub use clock::CpuClock;
 pub use config::{ArenaConfig, ArenaData, MeasureConfig, MethodConfig, WeightsConfig};
 pub use context::{BackboneConfig, Context};
@@ -71,13 +73,13 @@ pub use error::Error;
 pub use feed::Feed;
 pub use folder::ArenaFolder;
 pub use job::{Entry, Job};
-pub use measure::{Jury, MeasuredFigure, Measures};
+pub use measure::{Evaluator, MeasuredFigure, Measures};
 pub use method::{Costs, Method};
 pub use methods::{
     BicycleGan, BicycleGanSettings, ChimleSettings, CimleSettings, Ddrm, DdrmSettings, Divco,
     DivcoSettings, Dncnn, DncnnSettings, Imle, InstColorization, InstColorizationSettings, Maker,
     Mean, MeanSettings, Methods, Monce, MonceSettings, Msgan, MsganSettings, Ndm, NdmSettings,
-    RfbEsrgan, RfbEsrganSettings, Schedule, read,
+    RfbEsrgan, RfbEsrganSettings, Schedule, read_settings,
 };
 pub use networks::{
     Conv3x3, Discriminator, DiscriminatorConfig, Encoder, EncoderConfig, Normal,

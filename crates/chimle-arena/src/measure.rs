@@ -46,7 +46,7 @@ pub struct Measures {
 }
 
 /// The test set and the measuring networks of an arena.
-pub struct Jury<B: Kernels> {
+pub struct Evaluator<B: Kernels> {
     dataset: Dataset,
     indices: Vec<usize>,
     distance: ImageDistance<B>,
@@ -56,7 +56,7 @@ pub struct Jury<B: Kernels> {
     device: B::Device,
 }
 
-impl<B: Kernels> Jury<B> {
+impl<B: Kernels> Evaluator<B> {
     /// Opens the test set and loads the weights.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::backend::Autodiff;
 use burn_flex::Flex;
 use chimle_arena::{
-    ArenaConfig, Context, Methods, MonceSettings, RfbEsrganSettings, UnetConfig, read,
+    ArenaConfig, Context, Methods, MonceSettings, RfbEsrganSettings, UnetConfig, read_settings,
 };
 
 type B = Autodiff<Flex>;
@@ -37,8 +37,8 @@ fn all_of_them_make_all_their_methods() {
             let kind = section.kind.as_deref().unwrap_or(name);
             // These two methods need files of weights, so only their settings are read.
             let made = match kind {
-                "monce" => read::<MonceSettings>(&section.settings).map(drop),
-                "rfb-esrgan" => read::<RfbEsrganSettings>(&section.settings).map(drop),
+                "monce" => read_settings::<MonceSettings>(&section.settings).map(drop),
+                "rfb-esrgan" => read_settings::<RfbEsrganSettings>(&section.settings).map(drop),
                 _ => methods.make(kind, &section.settings, &context).map(drop),
             };
             made.unwrap_or_else(|error| panic!("{}: {name}: {error}", path.display()));

@@ -169,40 +169,27 @@ impl Dataset {
     /// - [`DataError::NothingUsable`] if every image was skipped
     pub fn open(source: Source, config: DatasetConfig) -> Result<Self, DataError> {
         let sizes = config.check()?;
-        let wrong = |source_kind, needed| DataError::WrongSource {
-            task: config.task.to_string(),
-            source_kind,
-            needed,
-        };
-        let photographs = "the task makes its inputs from a folder of photographs";
-        let (found, lost) = match (&source, config.task.is_paired()) {
-            (Source::Procedural { scenes }, _) if !(1..=MOST_SCENES).contains(scenes) => {
+        if let Source::Procedural { scenes } = &source {
+            if !(1..=MOST_SCENES).contains(scenes) {
                 return Err(DataError::Setting {
                     field: "scenes",
                     value: scenes.to_string(),
                     needed: "from 1 to 10000000",
                 });
             }
-            (Source::Procedural { scenes }, _) => {
-                return Ok(Self::of_scenes(config, sizes, *scenes));
-            }
-            (Source::Photographs(folder), false) => list_folder(folder, Files::Photograph)?,
-            (Source::SideBySide(folder), true) => list_folder(folder, Files::SideBySide)?,
-            (Source::PairedFolders { input, output }, true) => list_pairs(input, output)?,
-            (Source::Photographs(_), true) => {
-                return Err(wrong(
-                    "single photographs",
-                    "the task needs pairs of images",
-                ));
-            }
-            (Source::PairedFolders { .. }, false) => {
-                return Err(wrong("pairs of folders", photographs));
-            }
-            (Source::SideBySide(_), false) => {
-                return Err(wrong("images side by side", photographs));
-            }
-        };
+            return Ok(Self::of_scenes(config, sizes, *scenes));
+        }
+        let (found, lost) = list_source(&source, &config)?;
+        Self::of_files(config, sizes, found, lost)
+    }
 
+    /// Creates a data set of the files that can be used. `lost` is what the listing skipped.
+    fn of_files(
+        config: DatasetConfig,
+        sizes: Sizes,
+        found: Vec<NamedFiles>,
+        lost: Vec<Skipped>,
+    ) -> Result<Self, DataError> {
         let checked: Vec<_> = found
             .par_iter()
             .map(|(_, files)| check_files(files, &config))
@@ -475,6 +462,32 @@ fn halves(both: &RgbImage) -> (RgbImage, RgbImage) {
     let half = width / 2;
     let part = |left| imageops::crop_imm(both, left, 0, half, height).to_image();
     (part(0), part(width - half))
+}
+
+/// Lists the files of a source that is not procedural. Returns the usable names, and what was skipped.
+fn list_source(
+    source: &Source,
+    config: &DatasetConfig,
+) -> Result<(Vec<NamedFiles>, Vec<Skipped>), DataError> {
+    let wrong = |source_kind, needed| {
+        Err(DataError::WrongSource {
+            task: config.task.to_string(),
+            source_kind,
+            needed,
+        })
+    };
+    let photographs = "the task makes its inputs from a folder of photographs";
+    match (source, config.task.is_paired()) {
+        (Source::Photographs(folder), false) => list_folder(folder, Files::Photograph),
+        (Source::SideBySide(folder), true) => list_folder(folder, Files::SideBySide),
+        (Source::PairedFolders { input, output }, true) => list_pairs(input, output),
+        (Source::Photographs(_), true) => {
+            wrong("single photographs", "the task needs pairs of images")
+        }
+        (Source::PairedFolders { .. }, false) => wrong("pairs of folders", photographs),
+        (Source::SideBySide(_), false) => wrong("images side by side", photographs),
+        (Source::Procedural { .. }, _) => unreachable!("procedural scenes have no files"),
+    }
 }
 
 /// Checks from the headers alone that examples can be made from an entry. Returns its smallest crop.

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::adversarial::{judged, least_squares};
 use super::imle::number;
 use super::pairs::Pairs;
-use crate::backbone::{CODE, backbone, sample_with_code};
+use crate::backbone::{CODE_VALUES, backbone, sample_with_code};
 use crate::context::Context;
 use crate::error::Error;
 use crate::feed::Feed;
@@ -111,7 +111,7 @@ impl<B: TrainingBackend> BicycleGan<B> {
             task: context.task.clone(),
             space: context.space(),
             generator: backbone(context, BETAS),
-            encoder: Trained::new(settings.encoder.init(IMAGE, CODE, device), BETAS),
+            encoder: Trained::new(settings.encoder.init(IMAGE, CODE_VALUES, device), BETAS),
             of_encoded: discriminator(),
             of_random: discriminator(),
             settings,
@@ -146,7 +146,7 @@ impl<B: TrainingBackend> Method for BicycleGan<B> {
         let difference = (encoded.truth.clone() - reconstructed.clone()).abs().mean();
 
         // cLR-GAN: a random code to an output and back. E is frozen, and only passes the gradient on to G.
-        let z: Tensor<B, 2> = random.normal([encoded.len(), CODE], &self.device);
+        let z: Tensor<B, 2> = random.normal([encoded.len(), CODE_VALUES], &self.device);
         let made = encoded.make(&self.generator.network, self.space, &z);
         let seen = self.judged(&encoded, made.clone());
         let fools_second = least_squares(self.of_random.frozen().forward(seen), 1.0);

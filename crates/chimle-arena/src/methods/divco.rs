@@ -30,7 +30,7 @@ use super::adversarial::{judged, least_squares};
 use super::bicycle_gan::{BETAS, IMAGE};
 use super::imle::number;
 use super::pairs::Pairs;
-use crate::backbone::{CODE, backbone, sample_with_code};
+use crate::backbone::{CODE_VALUES, backbone, sample_with_code};
 use crate::context::Context;
 use crate::error::Error;
 use crate::feed::Feed;
@@ -129,7 +129,7 @@ impl<B: TrainingBackend> Divco<B> {
             task: context.task.clone(),
             space: context.space(),
             generator: backbone(context, BETAS),
-            encoder: Trained::new(settings.encoder.init(IMAGE, CODE, device), BETAS),
+            encoder: Trained::new(settings.encoder.init(IMAGE, CODE_VALUES, device), BETAS),
             of_encoded: discriminator(),
             of_random: discriminator(),
             settings,
@@ -152,7 +152,10 @@ impl<B: TrainingBackend> Divco<B> {
     ) -> Tensor<B, 1> {
         let (rows, others) = (pairs.len(), self.settings.negatives + 1);
         let codes = other_codes(z, others, random);
-        let codes = Tensor::from_data(TensorData::new(codes, [rows * others, CODE]), &self.device);
+        let codes = Tensor::from_data(
+            TensorData::new(codes, [rows * others, CODE_VALUES]),
+            &self.device,
+        );
         let repeat = Selection::<B>::repeat_each(others);
         let repeated = Pairs {
             conditioning: pairs.conditioning.select_rows(&repeat),
@@ -169,8 +172,8 @@ impl<B: TrainingBackend> Divco<B> {
             let length = mean.clone().square().sum_dim(1).sqrt() + 1e-7;
             mean / length
         };
-        let query = features(query.clone()).reshape([rows, 1, CODE]);
-        let keys = features(made).reshape([rows, others, CODE]);
+        let query = features(query.clone()).reshape([rows, 1, CODE_VALUES]);
+        let keys = features(made).reshape([rows, others, CODE_VALUES]);
         contrast_of(query, keys, self.settings.temperature)
     }
 }
@@ -178,20 +181,20 @@ impl<B: TrainingBackend> Divco<B> {
 /// Draws a positive code and then negative codes for each code, row by row.
 fn other_codes(z: &[f32], others: usize, random: &mut Random) -> Vec<f32> {
     let mut codes = Vec::with_capacity(z.len() * others);
-    for query in z.chunks_exact(CODE) {
+    for query in z.chunks_exact(CODE_VALUES) {
         let radius = f64::from(RADIUS);
         let positive = query
             .iter()
             .map(|&value| value + random.uniform(-radius, radius) as f32);
         codes.extend(positive.collect::<Vec<_>>());
         for _ in 1..others {
-            let mut negative = random.normals(CODE);
+            let mut negative = random.normals(CODE_VALUES);
             let is_near = |negative: &[f32]| {
                 let mut apart = negative.iter().zip(query).map(|(a, b)| (a - b).abs());
                 apart.any(|apart| apart < RADIUS)
             };
             while is_near(&negative) {
-                negative = random.normals(CODE);
+                negative = random.normals(CODE_VALUES);
             }
             codes.extend(negative);
         }
@@ -228,8 +231,8 @@ impl<B: TrainingBackend> Method for Divco<B> {
         let fools_first = least_squares(self.of_encoded.frozen().forward(seen), 1.0);
         let difference = (encoded.truth.clone() - reconstructed.clone()).abs().mean();
 
-        let query = random.normals(encoded.len() * CODE);
-        let data = TensorData::new(query.clone(), [encoded.len(), CODE]);
+        let query = random.normals(encoded.len() * CODE_VALUES);
+        let data = TensorData::new(query.clone(), [encoded.len(), CODE_VALUES]);
         let z: Tensor<B, 2> = Tensor::from_data(data, &self.device);
         let made = encoded.make(&self.generator.network, self.space, &z);
         // The discriminator judges the output of the query alone.
@@ -329,11 +332,11 @@ mod tests {
     #[test]
     fn the_positive_code_is_near_and_no_value_of_a_negative_one_is() {
         let mut random = Random::new(0, 0);
-        let z = random.normals(40 * CODE);
+        let z = random.normals(40 * CODE_VALUES);
         let codes = other_codes(&z, 5, &mut random);
         assert_eq!(codes.len(), 5 * z.len());
-        for (query, others) in z.chunks(CODE).zip(codes.chunks(5 * CODE)) {
-            for (k, other) in others.chunks(CODE).enumerate() {
+        for (query, others) in z.chunks(CODE_VALUES).zip(codes.chunks(5 * CODE_VALUES)) {
+            for (k, other) in others.chunks(CODE_VALUES).enumerate() {
                 let near = query
                     .iter()
                     .zip(other)

@@ -22,7 +22,7 @@ use chimle_kernels::{Kernels, TrainingBackend};
 use serde::{Deserialize, Serialize};
 
 use super::imle::number;
-use crate::backbone::{repeated, sample_rows};
+use crate::backbone::{repeat_outputs, sample_rows};
 use crate::context::Context;
 use crate::error::Error;
 use crate::feed::Feed;
@@ -125,7 +125,7 @@ impl<B: TrainingBackend> Method for Dncnn<B> {
             let input = conditioning.pop().expect("one image per level");
             input.clone() - network.forward(input)
         });
-        Ok(repeated(outputs, samples))
+        Ok(repeat_outputs(outputs, samples))
     }
 
     fn costs(&self) -> Costs {

@@ -26,7 +26,7 @@ use chimle_kernels::{Kernels, TrainingBackend};
 use serde::{Deserialize, Serialize};
 
 use super::imle::number;
-use crate::backbone::{repeated, sample_rows};
+use crate::backbone::{repeat_outputs, sample_rows};
 use crate::context::Context;
 use crate::error::Error;
 use crate::feed::Feed;
@@ -167,7 +167,7 @@ impl<B: TrainingBackend> Method for InstColorization<B> {
             let scaled = chroma * (CHROMA / 127.0) * given.clone().clamp_min(0.01);
             lab_to_rgb(Tensor::cat(vec![given, scaled], 1))
         });
-        Ok(repeated(outputs, samples))
+        Ok(repeat_outputs(outputs, samples))
     }
 
     fn costs(&self) -> Costs {

@@ -13,7 +13,7 @@ use chimle_kernels::TrainingBackend;
 use serde::{Deserialize, Serialize};
 
 use super::imle::number;
-use crate::backbone::{CODE, backbone, generate, sample_one_output};
+use crate::backbone::{CODE_VALUES, backbone, generate, sample_one_output};
 use crate::context::Context;
 use crate::error::Error;
 use crate::feed::Feed;
@@ -66,7 +66,7 @@ impl<B: TrainingBackend> Method for Mean<B> {
         let examples = feed.next(self.settings.batch)?;
         let batch = Batch::<B>::collate(&examples.iter().collect::<Vec<_>>(), &self.device);
         let network = &self.generator.network;
-        let z = Tensor::zeros([examples.len(), CODE], &self.device);
+        let z = Tensor::zeros([examples.len(), CODE_VALUES], &self.device);
         let images = generate(network, batch.conditioning, &z).into_iter();
         let loss = images
             .zip(batch.targets)

@@ -63,42 +63,53 @@ impl<B: TrainingBackend> Methods<B> {
     pub fn built_in() -> Self {
         Self::none()
             .with("chimle", |settings, context| {
-                Ok(Box::new(Imle::chimle(context, read(settings)?)?))
+                Ok(Box::new(Imle::chimle(context, read_settings(settings)?)?))
             })
             .with("cimle", |settings, context| {
-                Ok(Box::new(Imle::cimle(context, read(settings)?)?))
+                Ok(Box::new(Imle::cimle(context, read_settings(settings)?)?))
             })
             .with("bicycle-gan", |settings, context| {
-                Ok(Box::new(BicycleGan::new(context, read(settings)?)))
+                Ok(Box::new(BicycleGan::new(context, read_settings(settings)?)))
             })
             .with("msgan", |settings, context| {
-                Ok(Box::new(Msgan::new(context, read(settings)?)))
+                Ok(Box::new(Msgan::new(context, read_settings(settings)?)))
             })
             .with("divco", |settings, context| {
-                Ok(Box::new(Divco::new(context, read(settings)?)?))
+                Ok(Box::new(Divco::new(context, read_settings(settings)?)?))
             })
             .with("monce", |settings, context| {
                 let vgg16 = context.load_vgg16("monce")?;
-                Ok(Box::new(Monce::new(context, read(settings)?, vgg16)))
+                Ok(Box::new(Monce::new(
+                    context,
+                    read_settings(settings)?,
+                    vgg16,
+                )))
             })
             .with("ndm", |settings, context| {
-                Ok(Box::new(Ndm::new(context, read(settings)?)?))
+                Ok(Box::new(Ndm::new(context, read_settings(settings)?)?))
             })
             .with("ddrm", |settings, context| {
-                Ok(Box::new(Ddrm::new(context, read(settings)?)?))
+                Ok(Box::new(Ddrm::new(context, read_settings(settings)?)?))
             })
             .with("rfb-esrgan", |settings, context| {
                 let vgg16 = context.load_vgg16("rfb-esrgan")?;
-                Ok(Box::new(RfbEsrgan::new(context, read(settings)?, vgg16)?))
+                Ok(Box::new(RfbEsrgan::new(
+                    context,
+                    read_settings(settings)?,
+                    vgg16,
+                )?))
             })
             .with("inst-colorization", |settings, context| {
-                Ok(Box::new(InstColorization::new(context, read(settings)?)?))
+                Ok(Box::new(InstColorization::new(
+                    context,
+                    read_settings(settings)?,
+                )?))
             })
             .with("dncnn", |settings, context| {
-                Ok(Box::new(Dncnn::new(context, read(settings)?)?))
+                Ok(Box::new(Dncnn::new(context, read_settings(settings)?)?))
             })
             .with("mean", |settings, context| {
-                Ok(Box::new(Mean::new(context, read(settings)?)))
+                Ok(Box::new(Mean::new(context, read_settings(settings)?)))
             })
     }
 
@@ -156,7 +167,7 @@ impl<B: TrainingBackend> Methods<B> {
 /// # Errors
 ///
 /// If a key is unknown, or a value has the wrong type.
-pub fn read<S: DeserializeOwned>(settings: &toml::Table) -> Result<S, Error> {
+pub fn read_settings<S: DeserializeOwned>(settings: &toml::Table) -> Result<S, Error> {
     settings
         .clone()
         .try_into()

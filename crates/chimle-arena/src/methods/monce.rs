@@ -32,7 +32,7 @@ use super::adversarial::{hinge_of_generator, hinge_of_made, hinge_of_real, judge
 use super::bicycle_gan::IMAGE;
 use super::imle::number;
 use super::pairs::Pairs;
-use crate::backbone::{CODE, backbone, sample_one_output, sample_with_code};
+use crate::backbone::{CODE_VALUES, backbone, sample_one_output, sample_with_code};
 use crate::context::Context;
 use crate::error::Error;
 use crate::feed::Feed;
@@ -125,7 +125,7 @@ impl<B: TrainingBackend> Monce<B> {
             task: context.task.clone(),
             space: context.space(),
             generator: backbone(context, BETAS),
-            encoder: Trained::new(settings.encoder.init(IMAGE, CODE, device), BETAS),
+            encoder: Trained::new(settings.encoder.init(IMAGE, CODE_VALUES, device), BETAS),
             discriminator: Trained::new(network, BETAS),
             settings,
             vgg16,
@@ -229,7 +229,10 @@ impl<B: TrainingBackend> Method for Monce<B> {
             let code = self.encoder.network.forward(pairs.truth.clone());
             (code.draw(&mut random), Some(code.divergence()))
         } else {
-            (Tensor::zeros([pairs.len(), CODE], &self.device), None)
+            (
+                Tensor::zeros([pairs.len(), CODE_VALUES], &self.device),
+                None,
+            )
         };
         let made = pairs.make(&self.generator.network, self.space, &z);
         let judge = self.discriminator.frozen();

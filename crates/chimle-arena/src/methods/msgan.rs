@@ -24,7 +24,7 @@ use super::adversarial::{judged, least_squares};
 use super::bicycle_gan::{BETAS, IMAGE};
 use super::imle::number;
 use super::pairs::Pairs;
-use crate::backbone::{CODE, backbone, sample_with_code};
+use crate::backbone::{CODE_VALUES, backbone, sample_with_code};
 use crate::context::Context;
 use crate::error::Error;
 use crate::feed::Feed;
@@ -116,7 +116,7 @@ impl<B: TrainingBackend> Method for Msgan<B> {
         let examples = feed.next(self.settings.batch)?;
         let pairs = Pairs::<B>::of(&examples, self.space, &self.device)?;
         let rate = constant_then_linear(self.settings.rate, progress);
-        let mut code = || random.normal::<B, 2>([pairs.len(), CODE], &self.device);
+        let mut code = || random.normal::<B, 2>([pairs.len(), CODE_VALUES], &self.device);
         let (first_code, second_code) = (code(), code());
 
         let make = |z| pairs.make(&self.generator.network, self.space, z);

@@ -28,7 +28,7 @@ use chimle_kernels::{Kernels, TrainingBackend};
 use serde::{Deserialize, Serialize};
 
 use super::imle::number;
-use crate::backbone::{repeated, sample_rows};
+use crate::backbone::{repeat_outputs, sample_rows};
 use crate::context::Context;
 use crate::error::Error;
 use crate::feed::Feed;
@@ -208,7 +208,7 @@ impl<B: TrainingBackend> Method for RfbEsrgan<B> {
             let mut conditioning = Batch::collate(examples, &self.device).conditioning;
             network.forward(conditioning.swap_remove(0))
         });
-        Ok(repeated(outputs, samples))
+        Ok(repeat_outputs(outputs, samples))
     }
 
     fn costs(&self) -> Costs {

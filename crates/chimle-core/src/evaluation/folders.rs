@@ -15,7 +15,7 @@ use super::report::{FaithfulnessAtSigma, Figure, REPORT_FORMAT, Report, Similari
 use super::sets::FeatureSets;
 use super::similarity::ImageSimilarity;
 use super::tally::{Column, Figures};
-use super::{Evaluation, EvaluationConfig, Instruments, NO_EXTRACTOR};
+use super::{Evaluation, EvaluationConfig, Instruments, measure_sets};
 use crate::error::Error;
 
 /// The largest number of images read at once. If they have the same size, their features are computed in one
@@ -150,13 +150,7 @@ pub fn evaluate_folders<B: Kernels>(
                 .to_owned(),
         );
     }
-    let of_sets = match &sets {
-        Some(sets) => sets.measure(&config.sets, figures.bootstrap, samples, false, &mut notes)?,
-        None => {
-            notes.push(NO_EXTRACTOR.to_owned());
-            None
-        }
-    };
+    let of_sets = measure_sets(sets.as_ref(), config, figures, false, &mut notes)?;
     let report = Report {
         format: REPORT_FORMAT,
         measured: Subject::Folders {

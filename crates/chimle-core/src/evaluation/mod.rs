@@ -245,19 +245,7 @@ where
         bootstrap: config.bootstrap(),
         samples: config.samples,
     };
-    let of_sets = match &sets {
-        Some(sets) => sets.measure(
-            &config.sets,
-            figures.bootstrap,
-            config.samples,
-            true,
-            &mut notes,
-        )?,
-        None => {
-            notes.push(NO_EXTRACTOR.to_owned());
-            None
-        }
-    };
+    let of_sets = measure_sets(sets.as_ref(), config, figures, true, &mut notes)?;
     let report = Report {
         format: REPORT_FORMAT,
         measured: Subject::Model {
@@ -281,6 +269,22 @@ where
         statistics: sets.and_then(FeatureSets::into_gathered),
         kept: keeper.finish(),
     })
+}
+
+/// Computes the measures of sets, or notes why they are absent. For `paired`, see [`FeatureSets::measure`].
+fn measure_sets<B: Kernels>(
+    sets: Option<&FeatureSets<'_, B>>,
+    config: &EvaluationConfig,
+    figures: Figures,
+    paired: bool,
+    notes: &mut Vec<String>,
+) -> Result<Option<SetMeasures>, Error> {
+    let Some(sets) = sets else {
+        notes.push(NO_EXTRACTOR.to_owned());
+        return Ok(None);
+    };
+    let Figures { bootstrap, samples } = figures;
+    sets.measure(&config.sets, bootstrap, samples, paired, notes)
 }
 
 /// Checks the number and the size of the pictures for an example.
