@@ -1,6 +1,6 @@
 //! `chimle train`: starts or resumes a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chimle_core::{
@@ -107,6 +107,55 @@ impl Command for Train {
         devices: Vec<B::Device>,
         common: Common,
     ) -> Result<(), Failure> {
+        let (folder, mut trainer) = self.open::<B>(devices, common)?;
+        let begun = Instant::now();
+        let limit = self.minutes.unwrap_or(Duration::MAX);
+        let interrupt = Interrupt::watch("finishing the step and saving");
+        let stop = || interrupt.happened() || begun.elapsed() >= limit;
+        let tensorboard = self
+            .tensorboard
+            .then(|| trainer.folder().tensorboard_path());
+        let mut progress = Progress::new();
+        let mut recorder = Recorder::new(tensorboard.as_deref(), trainer.step(), &mut progress)?;
+        trainer.run_until(&stop, &mut recorder)?;
+        if let Some(error) = recorder.finish() {
+            output::complain("warning", error);
+        }
+        if interrupt.happened() {
+            return output::say(format_args!(
+                "stopped at step {}; continue with: chimle train --resume {}",
+                trainer.step(),
+                folder.display()
+            ));
+        }
+        write_page(&folder, &trainer)
+    }
+}
+
+/// Writes the page of a run that is done, and says where the page and the model are.
+fn write_page<B: TrainingBackend>(folder: &Path, trainer: &Trainer<B>) -> Result<(), Failure> {
+    let held_out = trainer.held_out();
+    let examples = &held_out[..held_out.len().min(INPUTS)];
+    let config = trainer.config();
+    let inputs = page::sampled(&trainer.model(), examples, SAMPLES, config.seed)?;
+    let page = page::of_run(trainer.folder(), config, inputs, None, None)?;
+    output::say(format_args!(
+        "samples: open {} in a browser",
+        page.display()
+    ))?;
+    output::say(format_args!(
+        "the model is in {0}; sample it with: chimle sample --model {0} --input IMAGE --out DIR",
+        folder.display()
+    ))
+}
+
+impl Train {
+    /// Creates the run, or opens the run to resume, on all devices. Returns its folder and its trainer.
+    fn open<B: TrainingBackend>(
+        &self,
+        devices: Vec<B::Device>,
+        common: Common,
+    ) -> Result<(PathBuf, Trainer<B>), Failure> {
         let device = devices[0].clone();
         let (folder, mut trainer) = match (self.resume.clone(), self.out.clone()) {
             (Some(folder), _) => {
@@ -154,43 +203,9 @@ impl Command for Train {
         if self.accept_data {
             trainer.accept_data();
         }
-        let begun = Instant::now();
-        let limit = self.minutes.unwrap_or(Duration::MAX);
-        let interrupt = Interrupt::watch("finishing the step and saving");
-        let stop = || interrupt.happened() || begun.elapsed() >= limit;
-        let tensorboard = self
-            .tensorboard
-            .then(|| trainer.folder().tensorboard_path());
-        let mut progress = Progress::new();
-        let mut recorder = Recorder::new(tensorboard.as_deref(), trainer.step(), &mut progress)?;
-        trainer.run_until(&stop, &mut recorder)?;
-        if let Some(error) = recorder.finish() {
-            output::complain("warning", error);
-        }
-        if interrupt.happened() {
-            return output::say(format_args!(
-                "stopped at step {}; continue with: chimle train --resume {}",
-                trainer.step(),
-                folder.display()
-            ));
-        }
-        let held_out = trainer.held_out();
-        let examples = &held_out[..held_out.len().min(INPUTS)];
-        let config = trainer.config();
-        let inputs = page::sampled(&trainer.model(), examples, SAMPLES, config.seed)?;
-        let page = page::of_run(trainer.folder(), config, inputs, None, None)?;
-        output::say(format_args!(
-            "samples: open {} in a browser",
-            page.display()
-        ))?;
-        output::say(format_args!(
-            "the model is in {0}; sample it with: chimle sample --model {0} --input IMAGE --out DIR",
-            folder.display()
-        ))
+        Ok((folder, trainer))
     }
-}
 
-impl Train {
     fn new_config(&self, common: Common) -> Result<RunConfig, Failure> {
         let mut config = match &self.config {
             Some(file) => RunConfig::read(file)?,
