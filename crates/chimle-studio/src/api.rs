@@ -546,6 +546,7 @@ async fn make_full<B: Kernels>(
     let session = app.session(&id)?;
     session.tree().node(picture)?;
     streamed(app, session, move |app, session, lines| {
+        let _turn = app.full_turn(|| lines.goes_on()).ok_or(Stopped)?;
         let draft = app.in_turn(|| session.draft(picture))?;
         let watch = |done, of| lines.goes_on() && lines.tell(&Told::Progress { done, of }).is_ok();
         let full = app.in_turns(watch, |watch| {

@@ -382,6 +382,7 @@ fn the_full_size_can_be_canceled_and_is_refused_if_it_needs_too_much_memory() {
         ..Limits::default()
     });
     let photograph = server.bring(&picture(800, 600));
+    let small = server.bring(&picture(320, 240));
     let begin = |request: Value| {
         let session = server.post("/api/sessions", request).json();
         let session = format!("/api/sessions/{}", session["id"].as_str().unwrap());
@@ -401,6 +402,15 @@ fn the_full_size_can_be_canceled_and_is_refused_if_it_needs_too_much_memory() {
         server.get(&format!("{full}.png")).status,
         StatusCode::NOT_FOUND
     );
+
+    // Two requests at once are both answered, one after the other.
+    std::thread::scope(|scope| {
+        let sessions = [(); 2].map(|()| begin(json!({ "photograph": small, "model": 2 })).0);
+        for full in sessions {
+            let server = &server;
+            scope.spawn(move || server.send(server.request("POST", &full, "")).pictures());
+        }
+    });
 
     // 6400 x 4800 pixels.
     let request = json!({ "photograph": photograph, "model": 1, "degrade": false, "largest": 16 });

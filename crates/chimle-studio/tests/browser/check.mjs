@@ -340,7 +340,7 @@ const checks = {
     for (const [index, degrade, expected] of [[0, true, [1496, 1000]], [1, false, [1500, 1000]]]) {
       await page.files("#file", [join(folder, "large.png")]);
       await page.until("!byId('begin').disabled");
-      await page.click(`.card:nth-child(${index + 1})`);
+      await page.click(`#models .card:nth-child(${index + 1})`);
       assert.equal(await page.run("byId('degrade').checked"), degrade);
       await page.click("#begin");
       await page.until(`${candidates(1)} === 8 && ${idle}`);

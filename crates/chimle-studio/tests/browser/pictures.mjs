@@ -2,10 +2,8 @@
 //
 //   CHIMLE=../../../../target/release/chimle MODEL=NAME|RUN|FILE PHOTOGRAPH=FILE OUT=DIR node pictures.mjs
 //
-// Without PHOTOGRAPH, the page's example is used. OUT then has `studio.png` and `frame-*.png`. Any program joins
-// the frames, for example:
-//
-//   ffmpeg -framerate 0.7 -i frame-%02d.png -vf "scale=720:-1,split[a][b];[a]palettegen[p];[b][p]paletteuse" studio.gif
+// Without PHOTOGRAPH, the page's example is used. OUT then has `studio.png` and `frame-*.png`. The film is the frames,
+// scaled to a width of 720 pixels, for 1.4 seconds each, in any program that makes a GIF.
 
 import { spawn } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
