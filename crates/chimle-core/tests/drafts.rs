@@ -327,7 +327,7 @@ fn a_region_of_a_large_picture_changes_nothing_else() {
 
 #[test]
 fn a_large_photograph_is_degraded_or_enlarged_at_its_full_size() {
-    let input = picture(150, 90);
+    let input = picture(72, 44);
     let of = |largest, degrade| DraftConfig {
         largest: Some(largest),
         degrade,
@@ -335,9 +335,9 @@ fn a_large_photograph_is_degraded_or_enlarged_at_its_full_size() {
     };
     for (task, config, size) in [
         // A photograph is cropped to a multiple before it is degraded: here of 8, and of 4.
-        (TaskHandle::new(SuperResolution), of(64, true), (144, 88)),
-        (Decompression.into(), of(64, true), (148, 88)),
-        (SuperResolution.into(), of(16, false), (1200, 720)),
+        (TaskHandle::new(SuperResolution), of(40, true), (72, 40)),
+        (Decompression.into(), of(40, true), (72, 44)),
+        (SuperResolution.into(), of(16, false), (576, 352)),
     ] {
         // The size of training is not known, so the tiles have the size of the preview.
         let model = model(task.clone());
