@@ -401,7 +401,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
         &self,
         height: usize,
         width: usize,
-        work: impl Fn(usize) -> Result<T, Error>,
+        work: impl FnMut(usize) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let bytes = self.bytes_per_sample(height, width);
         self.rows.attempt::<B, T>(&self.device, bytes, work)

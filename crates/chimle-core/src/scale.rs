@@ -1,7 +1,7 @@
 //! Sampling pictures that are larger than the pictures that a model was trained on.
 
-use std::cell::RefCell;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use burn::tensor::backend::Backend;
@@ -14,7 +14,7 @@ use image::RgbImage;
 
 use crate::error::Error;
 use crate::generator::{ImageGenerator, NetworkConfig};
-use crate::model::{Draws, Model, Varied, continued, crop};
+use crate::model::{Draws, Model, Varied, continued};
 
 /// The ratio to the shorter side of training above which [`Scale::Automatic`] does not evaluate a picture
 /// as a whole.
@@ -167,143 +167,143 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
 
     /// Draws samples tile by tile.
     pub(crate) fn draw_tiles(&self, input: &Planes, draws: Draws) -> Result<Vec<Planes>, Error> {
-        let tiling = self.tiling(input)?;
-        let pool = SeededPool::new(draws.seed);
-        let codes = Varied {
-            pool: &pool,
-            vary: draws.vary,
-            global: self.generator().config().global_values(),
-        };
         let times = self.enlargement();
+        let (height, width) = (input.height * times, input.width * times);
+        let tile = self.trained_size().unwrap_or((height, width));
+        let tiling = self.tiling(input, tile)?;
+        let pool = SeededPool::new(draws.seed);
         let drawn = (0..draws.samples).map(|sample| {
-            let blended = self.tiled_sample(&tiling, &codes, sample)?;
-            Ok(crop(&blended, input.height * times, input.width * times))
+            let mut codes = Sampled {
+                varied: Varied {
+                    pool: &pool,
+                    vary: draws.vary,
+                    global: self.generator().config().global_values(),
+                },
+                sample,
+                fields: Vec::new(),
+                device: self.device(),
+            };
+            let mut whole = Planes::from_fn(3, height, width, |_, _, _| 0.0);
+            let mut row = 0;
+            let mut take = |strip: Planes| {
+                let rows = strip.height.min(height - row);
+                for channel in 0..3 {
+                    for line in 0..rows {
+                        let from = (channel * strip.height + line) * strip.width;
+                        let to = (channel * height + row + line) * width;
+                        whole.data[to..to + width].copy_from_slice(&strip.data[from..from + width]);
+                    }
+                }
+                row += rows;
+            };
+            self.evaluate_tiles(&tiling, &mut codes, &mut |_| Ok(()), &mut take)?;
+            Ok(whole)
         });
         drawn.collect()
     }
 
-    /// Cuts an input into tiles of the size of training.
-    fn tiling(&self, input: &Planes) -> Result<Tiling, Error> {
+    /// Cuts an input into tiles. `tile` is the (height, width) of a tile's output, which the levels must
+    /// divide.
+    pub(crate) fn tiling(&self, input: &Planes, tile: (usize, usize)) -> Result<Tiling, Error> {
         let levels = self.config().levels();
-        let (height, width) = self.trained_size().unwrap_or((input.height, input.width));
-        let tile = Sizes::new(&**self.task(), levels, height, width)?;
-        let times = self.enlargement();
+        let sizes = Sizes::new(&**self.task(), levels, tile.0, tile.1)?;
         // A tile begins at a multiple of the block of pixels that the coarsest level reduces to one pixel.
         let step = match self.task().input_size() {
             InputSize::Reduced => 1,
             InputSize::SameAsOutput => self.multiple(),
         };
-        let (tile_height, tile_width) = tile.input();
+        let tile = sizes.input();
         let cover = |side: usize, tile: usize| side.next_multiple_of(step).max(tile);
-        let whole = (
-            cover(input.height, tile_height),
-            cover(input.width, tile_width),
-        );
-        let extended = continued(input, whole.0, whole.1);
-        let rows = starts(whole.0, tile_height, step);
-        let columns = starts(whole.1, tile_width, step);
-        let corners: Vec<(usize, usize)> = rows
+        let whole = (cover(input.height, tile.0), cover(input.width, tile.1));
+        let rows = starts(whole.0, tile.0, step);
+        let columns = starts(whole.1, tile.1, step);
+        let corners = rows
             .iter()
-            .flat_map(|&row| columns.iter().map(move |&column| (row, column)))
-            .collect();
-        let conditioning = corners.iter().map(|&(row, column)| {
-            let part = window(&extended, (row, column), (tile_height, tile_width));
-            self.task().conditioning(&part, &tile)
-        });
+            .flat_map(|&row| columns.iter().map(move |&column| (row, column)));
         Ok(Tiling {
-            tile: (tile_height, tile_width),
+            tile,
             whole,
-            times,
-            conditioning: conditioning.collect::<Result<_, _>>()?,
-            corners,
+            times: self.enlargement(),
+            corners: corners.collect(),
+            input: continued(input, whole.0, whole.1),
+            sizes,
         })
     }
 
-    /// Evaluates all tiles of one sample and blends them.
-    fn tiled_sample(
+    /// Evaluates all tiles and blends them. `report` is called with the number of tiles that are done. `take`
+    /// is called with strips of the picture from top to bottom, RGB in [0, 1], as soon as they are complete.
+    pub(crate) fn evaluate_tiles(
         &self,
         tiling: &Tiling,
-        codes: &Varied<'_>,
-        sample: usize,
-    ) -> Result<Planes, Error> {
-        let (height, width) = (tiling.tile.0 * tiling.times, tiling.tile.1 * tiling.times);
+        codes: &mut dyn TileCodes<B>,
+        report: &mut dyn FnMut(usize) -> Result<(), Error>,
+        take: &mut dyn FnMut(Planes),
+    ) -> Result<(), Error> {
+        let (height, width) = tiling.sizes.output();
         let mut canvas = Canvas::new(tiling);
-        let fields: RefCell<Vec<Field>> = RefCell::default();
-        let mut first = 0;
-        while first < tiling.corners.len() {
-            let done = first;
-            let outputs = self.at_once(height, width, |rows| {
-                let last = (done + rows).min(tiling.corners.len());
-                let images = 0..tiling.conditioning[0].len();
-                let conditioning = images.map(|image| {
-                    let tiles = tiling.conditioning[done..last].iter();
-                    stack(
-                        &tiles.map(|images| &images[image]).collect::<Vec<_>>(),
-                        self.device(),
-                    )
-                });
-                let generator = self.generator();
-                let mut state = generator.begin(conditioning.collect());
-                let mut shown = None;
-                for level in 0..generator.levels() {
-                    let len = generator.code_len(&state);
-                    let mut fields = fields.borrow_mut();
-                    if fields.len() == level {
-                        let shape = generator.local_shape(&state);
-                        fields.push(self.field(tiling, codes, sample, level, len, shape));
-                    }
-                    let corners = &tiling.corners[done..last];
-                    let values = fields[level].codes(tiling, corners, self.device());
-                    let code = generator.code(&state, values);
-                    let (next, output) = generator.advance(state, code);
-                    state = next;
-                    shown = Some(output);
+        let mut done = 0;
+        for row in tiling.corners.chunk_by(|a, b| a.0 == b.0) {
+            take(canvas.completed(row[0].0 * tiling.times));
+            let mut rest = row;
+            while !rest.is_empty() {
+                let outputs = self.at_once(height, width, |rows| {
+                    let tiles = rows.min(TILES_AT_ONCE).min(rest.len());
+                    self.evaluate_some_tiles(tiling, &rest[..tiles], codes)
+                })?;
+                for (output, corner) in outputs.iter().zip(rest) {
+                    canvas.add(output, *corner);
                 }
-                Ok(planes_from_tensor(shown.expect("a generator has levels")))
-            })?;
-            for output in outputs {
-                let shown = self.task().show(&tiling.conditioning[first], output);
-                canvas.add(&shown, tiling.corners[first]);
-                first += 1;
+                rest = &rest[outputs.len()..];
+                done += outputs.len();
+                report(done)?;
             }
         }
-        Ok(canvas.blended())
+        take(canvas.completed(tiling.whole.0 * tiling.times));
+        Ok(())
     }
 
-    /// Draws the code of a level for the whole picture.
-    fn field(
+    /// Evaluates tiles that lie in one row. Returns their outputs, RGB in [0, 1].
+    fn evaluate_some_tiles(
         &self,
         tiling: &Tiling,
-        codes: &Varied<'_>,
-        sample: usize,
-        level: usize,
-        len: usize,
-        shape: Option<[usize; 3]>,
-    ) -> Field {
-        let draw = |len: usize| {
-            let drawn: Tensor<B, 2> = codes.codes(level, sample..sample + 1, len, self.device());
-            drawn.into_data().iter::<f32>().collect::<Vec<f32>>()
-        };
-        let Some([channels, height, width]) = shape else {
-            return Field::Shared(draw(len));
-        };
-        let whole = (
-            height * tiling.whole.0 / tiling.tile.0,
-            width * tiling.whole.1 / tiling.tile.1,
-        );
-        let values = draw(codes.global + channels * whole.0 * whole.1);
-        Field::Divided {
-            global: values[..codes.global].to_vec(),
-            local: Planes {
-                channels,
-                height: whole.0,
-                width: whole.1,
-                data: values[codes.global..].to_vec(),
-            },
-            tile: (height, width),
+        corners: &[(usize, usize)],
+        codes: &mut dyn TileCodes<B>,
+    ) -> Result<Vec<Planes>, Error> {
+        let conditioning = corners.iter().map(|&corner| {
+            let part = window(&tiling.input, corner, tiling.tile);
+            self.task().conditioning(&part, &tiling.sizes)
+        });
+        let conditioning: Vec<Vec<Planes>> = conditioning.collect::<Result<_, _>>()?;
+        let images = (0..conditioning[0].len()).map(|image| {
+            let tiles: Vec<&Planes> = conditioning.iter().map(|images| &images[image]).collect();
+            stack(&tiles, self.device())
+        });
+        let generator = self.generator();
+        let mut state = generator.begin(images.collect());
+        let mut shown = None;
+        for level in 0..generator.levels() {
+            let wanted = Wanted {
+                level,
+                len: generator.code_len(&state),
+                shape: generator.local_shape(&state),
+            };
+            let values = codes.codes(wanted, tiling, corners)?;
+            let code = generator.code(&state, values);
+            let (next, output) = generator.advance(state, code);
+            state = next;
+            shown = Some(output);
         }
+        let outputs = planes_from_tensor(shown.expect("a generator has levels"));
+        let shown = conditioning
+            .iter()
+            .zip(outputs)
+            .map(|(images, output)| self.task().show(images, output));
+        Ok(shown.collect())
     }
 }
+
+/// The largest number of tiles that are evaluated at once. It bounds the time between two reports.
+const TILES_AT_ONCE: usize = 16;
 
 /// Returns the size (height, width) to which a picture is brought down, so that its shorter side is that of
 /// training. A smaller picture keeps its size.
@@ -318,16 +318,126 @@ fn reduced_size(size: (usize, usize), trained: (usize, usize)) -> (usize, usize)
 
 /// An input that is cut into tiles. Sizes are (height, width) and corners are (row, column), in pixels of
 /// the input.
-struct Tiling {
+pub(crate) struct Tiling {
     /// The size of a tile.
-    tile: (usize, usize),
+    pub(crate) tile: (usize, usize),
     /// The size of the extended input.
-    whole: (usize, usize),
+    pub(crate) whole: (usize, usize),
     /// The ratio of an output's side to the input's side.
-    times: usize,
-    corners: Vec<(usize, usize)>,
-    /// The conditioning images of each tile.
-    conditioning: Vec<Vec<Planes>>,
+    pub(crate) times: usize,
+    /// The upper left corner of each tile, row by row.
+    pub(crate) corners: Vec<(usize, usize)>,
+    /// The extended input.
+    input: Planes,
+    /// The sizes of a tile's conditioning images and outputs.
+    sizes: Sizes,
+}
+
+impl Tiling {
+    /// Keeps only the tiles that touch a rectangle of the output. The rest of the picture becomes black.
+    pub(crate) fn keep(&mut self, rows: Range<usize>, columns: Range<usize>) {
+        let times = self.times;
+        let touches = |start: usize, len: usize, kept: &Range<usize>| {
+            start * times < kept.end && (start + len) * times > kept.start
+        };
+        let tile = self.tile;
+        self.corners.retain(|&(row, column)| {
+            touches(row, tile.0, &rows) && touches(column, tile.1, &columns)
+        });
+    }
+
+    /// Returns the size of a level's local map for the whole input. `of_tile` is the size of a tile's map.
+    pub(crate) fn whole_map(&self, of_tile: (usize, usize)) -> (usize, usize) {
+        (
+            of_tile.0 * self.whole.0 / self.tile.0,
+            of_tile.1 * self.whole.1 / self.tile.1,
+        )
+    }
+
+    /// Returns the corner of a tile's part of a level's local map.
+    pub(crate) fn in_map(
+        &self,
+        (row, column): (usize, usize),
+        of_tile: (usize, usize),
+    ) -> (usize, usize) {
+        (
+            row * of_tile.0 / self.tile.0,
+            column * of_tile.1 / self.tile.1,
+        )
+    }
+}
+
+/// The codes that tiles need at one level.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    /// The level, from 0.
+    pub(crate) level: usize,
+    /// The number of values of a tile's code.
+    pub(crate) len: usize,
+    /// The shape of the local values of a tile, `[channels, height, width]`, if they belong to positions.
+    pub(crate) shape: Option<[usize; 3]>,
+}
+
+/// The source of the codes of tiles.
+pub(crate) trait TileCodes<B: Backend> {
+    /// Returns the codes of the tiles at `corners`, `[tiles, len]`. The tiles lie in one row.
+    fn codes(
+        &mut self,
+        wanted: Wanted,
+        tiling: &Tiling,
+        corners: &[(usize, usize)],
+    ) -> Result<Tensor<B, 2>, Error>;
+}
+
+/// The codes of a sample.
+struct Sampled<'a, B: Backend> {
+    varied: Varied<'a>,
+    sample: usize,
+    /// The code of each level that was needed so far.
+    fields: Vec<Field>,
+    device: &'a B::Device,
+}
+
+impl<B: Backend> TileCodes<B> for Sampled<'_, B> {
+    fn codes(
+        &mut self,
+        wanted: Wanted,
+        tiling: &Tiling,
+        corners: &[(usize, usize)],
+    ) -> Result<Tensor<B, 2>, Error> {
+        if self.fields.len() == wanted.level {
+            let field = self.field(wanted, tiling);
+            self.fields.push(field);
+        }
+        Ok(self.fields[wanted.level].codes::<B>(tiling, corners, self.device))
+    }
+}
+
+impl<B: Backend> Sampled<'_, B> {
+    /// Draws the code of a level for the whole picture.
+    fn field(&self, wanted: Wanted, tiling: &Tiling) -> Field {
+        let draw = |len: usize| {
+            let samples = self.sample..self.sample + 1;
+            let drawn: Tensor<B, 2> = self.varied.codes(wanted.level, samples, len, self.device);
+            drawn.into_data().iter::<f32>().collect::<Vec<f32>>()
+        };
+        let Some([channels, height, width]) = wanted.shape else {
+            return Field::Shared(draw(wanted.len));
+        };
+        let whole = tiling.whole_map((height, width));
+        let mut values = draw(self.varied.global + channels * whole.0 * whole.1);
+        let data = values.split_off(self.varied.global);
+        Field::Divided {
+            global: values,
+            local: Planes {
+                channels,
+                height: whole.0,
+                width: whole.1,
+                data,
+            },
+            tile: (height, width),
+        }
+    }
 }
 
 /// The code of one level for all tiles of a sample.
@@ -359,12 +469,8 @@ impl Field {
                 local,
                 tile,
             } => {
-                let of_tile = |&(row, column): &(usize, usize)| {
-                    let corner = (
-                        row * tile.0 / tiling.tile.0,
-                        column * tile.1 / tiling.tile.1,
-                    );
-                    let part = window(local, corner, *tile);
+                let of_tile = |&corner: &(usize, usize)| {
+                    let part = window(local, tiling.in_map(corner, *tile), *tile);
                     global.iter().copied().chain(part.data)
                 };
                 corners.iter().flat_map(of_tile).collect()
@@ -375,8 +481,10 @@ impl Field {
     }
 }
 
-/// The weighted sum of the tiles of a picture.
+/// The weighted sum of the tiles of one row, and of the tiles above that reach into this row.
 struct Canvas {
+    /// The first row of the picture that is not complete.
+    top: usize,
     sum: Planes,
     weights: Vec<f32>,
     /// The weights of a tile's rows and columns.
@@ -387,22 +495,25 @@ struct Canvas {
 impl Canvas {
     fn new(tiling: &Tiling) -> Self {
         let times = tiling.times;
-        let (height, width) = (tiling.whole.0 * times, tiling.whole.1 * times);
+        let (height, width) = (tiling.tile.0 * times, tiling.whole.1 * times);
         Self {
+            top: 0,
             sum: Planes::from_fn(3, height, width, |_, _, _| 0.0),
             weights: vec![0.0; height * width],
-            ramps: (ramp(tiling.tile.0 * times), ramp(tiling.tile.1 * times)),
+            ramps: (ramp(height), ramp(tiling.tile.1 * times)),
             times,
         }
     }
 
-    /// Adds the output of a tile, RGB in [0, 1], whose input has the upper left corner `corner`.
+    /// Adds the output of a tile, RGB in [0, 1], whose input has the upper left corner `corner`. All rows
+    /// above this tile are [complete](Self::completed).
     fn add(&mut self, tile: &Planes, corner: (usize, usize)) {
+        debug_assert_eq!(corner.0 * self.times, self.top);
         let (height, width) = (self.sum.height, self.sum.width);
-        let (top, left) = (corner.0 * self.times, corner.1 * self.times);
+        let left = corner.1 * self.times;
         for (row, down) in self.ramps.0.iter().enumerate() {
             for (column, across) in self.ramps.1.iter().enumerate() {
-                let (weight, at) = (down * across, (top + row) * width + left + column);
+                let (weight, at) = (down * across, row * width + left + column);
                 self.weights[at] += weight;
                 for channel in 0..3 {
                     let value = tile.get(channel, row, column);
@@ -412,12 +523,27 @@ impl Canvas {
         }
     }
 
-    fn blended(mut self) -> Planes {
-        for plane in self.sum.data.chunks_mut(self.weights.len()) {
-            let values = plane.iter_mut().zip(&self.weights);
-            values.for_each(|(value, weight)| *value /= weight);
+    /// Returns the rows above `row` that were not returned yet. Pixels without a tile are black.
+    fn completed(&mut self, row: usize) -> Planes {
+        let (height, width) = (self.sum.height, self.sum.width);
+        let rows = row - self.top;
+        let (sum, weights) = (&self.sum.data, &self.weights);
+        let completed = Planes::from_fn(3, rows, width, |channel, row, column| {
+            let at = row * width + column;
+            match weights.get(at) {
+                Some(&weight) if weight > 0.0 => sum[channel * height * width + at] / weight,
+                _ => 0.0,
+            }
+        });
+        let moved = rows.min(height) * width;
+        let planes = self.sum.data.chunks_mut(height * width);
+        for plane in planes.chain([self.weights.as_mut_slice()]) {
+            plane.copy_within(moved.., 0);
+            let kept = plane.len() - moved;
+            plane[kept..].fill(0.0);
         }
-        self.sum
+        self.top = row;
+        completed
     }
 }
 
@@ -441,7 +567,7 @@ fn starts(whole: usize, tile: usize, step: usize) -> Vec<usize> {
 }
 
 /// Returns the part of an image with the given upper left corner (row, column) and size (height, width).
-fn window(image: &Planes, corner: (usize, usize), size: (usize, usize)) -> Planes {
+pub(crate) fn window(image: &Planes, corner: (usize, usize), size: (usize, usize)) -> Planes {
     Planes::from_fn(image.channels, size.0, size.1, |channel, row, column| {
         image.get(channel, corner.0 + row, corner.1 + column)
     })
@@ -450,6 +576,7 @@ fn window(image: &Planes, corner: (usize, usize), size: (usize, usize)) -> Plane
 #[cfg(test)]
 mod tests {
     use burn_flex::Flex;
+    use chimle_data::Decompression;
 
     use super::*;
 
@@ -460,7 +587,8 @@ mod tests {
             whole: (16, 24),
             times: 1,
             corners: vec![(0, 0), (0, 8)],
-            conditioning: Vec::new(),
+            input: Planes::from_fn(3, 16, 24, |_, _, _| 0.0),
+            sizes: Sizes::new(&Decompression, 3, 16, 16).unwrap(),
         }
     }
 
@@ -471,7 +599,7 @@ mod tests {
         for (value, &corner) in [0.0, 1.0].into_iter().zip(&tiling.corners) {
             canvas.add(&Planes::from_fn(3, 16, 16, |_, _, _| value), corner);
         }
-        let blended = canvas.blended();
+        let blended = canvas.completed(16);
         let row: Vec<f32> = (0..24).map(|column| blended.get(1, 5, column)).collect();
         assert_eq!(row[..8], [0.0; 8]);
         assert_eq!(row[16..], [1.0; 8]);

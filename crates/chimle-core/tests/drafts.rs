@@ -6,7 +6,7 @@ use chimle_core::imle::{ExampleId, Search, SeededPool, Strategy, Target};
 use chimle_core::perceptual::ImageDistance;
 use chimle_core::{
     Code, Colorization, Decompression, Draft, DraftConfig, Error, GeneratorConfig, Mask, Model,
-    Preset, Recipe, Region, SuperResolution, TaskHandle,
+    Preset, Recipe, Region, Scale, SuperResolution, TaskHandle,
 };
 use image::{Rgb, RgbImage};
 
@@ -247,6 +247,133 @@ fn a_picture_of_a_large_input_is_finished_at_its_size() {
         .finish(&finished, &input, 1 << 16, &mut |_, _| true)
         .unwrap_err();
     assert!(error.to_string().contains("150x90"), "{error}");
+}
+
+/// Finishes a picture, and returns it with the number of times that the progress was reported.
+fn finished(model: &Model<Flex>, draft: &Draft<Flex>, input: &RgbImage) -> (RgbImage, usize) {
+    let mut reports = 0;
+    let full = model.finish(draft, input, u64::MAX, &mut |done, of| {
+        assert!(done <= of);
+        reports += 1;
+        true
+    });
+    (full.unwrap(), reports)
+}
+
+#[test]
+fn a_large_picture_is_finished_in_tiles_of_the_size_of_training() {
+    let input = picture(150, 90);
+    let config = DraftConfig {
+        largest: Some(50),
+        ..DraftConfig::default()
+    };
+    let model = model(Decompression).with_trained_size(32, 32);
+    let start = model.draft(&input, config).unwrap();
+    let chosen = model.advance_by(&start, &drawn(&[1, 2, 3])).unwrap();
+    let (full, reports) = finished(&model, &chosen, &input);
+    assert_eq!(full.dimensions(), (150, 90));
+    // 5 rows of 9 tiles, and each row is reported by itself.
+    assert!(reports >= 5, "{reports}");
+    // The picture does not depend on how many tiles are evaluated at once.
+    let few = model.clone().with_at_once(2, u64::MAX);
+    let (again, more_reports) = finished(&few, &chosen, &input);
+    assert!(more_reports > reports);
+    let values = full.as_raw().iter().zip(again.as_raw());
+    assert!(values.map(|(a, b)| a.abs_diff(*b)).max() <= Some(1));
+    // Different codes make a different picture at full size too.
+    let other = model.advance_by(&start, &drawn(&[4, 5, 6])).unwrap();
+    assert_ne!(finished(&model, &other, &input).0, full);
+    // The memory of tiles is enough, and that of the whole picture is not needed.
+    let whole = model.bytes_per_sample(90, 150);
+    assert!(
+        model
+            .finish(&chosen, &input, whole, &mut |_, _| true)
+            .is_ok()
+    );
+    let all_at_once = model.clone().with_scale(Scale::Whole);
+    let refused = all_at_once.finish(&chosen, &input, whole, &mut |_, _| true);
+    assert!(matches!(refused, Err(Error::Setting { field: "size", .. })));
+}
+
+#[test]
+fn a_region_of_a_large_picture_changes_nothing_else() {
+    let input = picture(160, 96);
+    let config = DraftConfig {
+        largest: Some(80),
+        ..DraftConfig::default()
+    };
+    let model = model(Decompression).with_trained_size(32, 32);
+    let start = model.draft(&input, config).unwrap();
+    let old = model.advance_by(&start, &drawn(&[1, 2, 3])).unwrap();
+    let new = model.advance_by(&start, &drawn(&[4, 5, 6])).unwrap();
+    let mask = Mask::from_fn(80, 48, |x, y| x >= 60 && y >= 30);
+    let edited = old.within(Region::new(mask), &new).unwrap();
+    let ((before, all), (after, with_region)) = (
+        finished(&model, &old, &input),
+        finished(&model, &edited, &input),
+    );
+    for (x, y, pixel) in after.enumerate_pixels() {
+        if x < 120 || y < 60 {
+            assert_eq!(pixel, before.get_pixel(x, y), "{x} {y}");
+        }
+    }
+    assert_ne!(after, before);
+    // Well inside the region, the picture is that of the other codes.
+    let (inside, _) = finished(&model, &new, &input);
+    assert_eq!(after.get_pixel(155, 90), inside.get_pixel(155, 90));
+    // Only tiles that touch the region are evaluated for it.
+    assert!(with_region < 2 * all, "{with_region} {all}");
+}
+
+#[test]
+fn a_large_photograph_is_degraded_or_enlarged_at_its_full_size() {
+    let input = picture(72, 44);
+    let of = |largest, degrade| DraftConfig {
+        largest: Some(largest),
+        degrade,
+        seed: 5,
+    };
+    for (task, config, size) in [
+        // A photograph is cropped to a multiple before it is degraded: here of 8, and of 4.
+        (TaskHandle::new(SuperResolution), of(40, true), (72, 40)),
+        (Decompression.into(), of(40, true), (72, 44)),
+        (SuperResolution.into(), of(16, false), (576, 352)),
+    ] {
+        // The size of training is not known, so the tiles have the size of the preview.
+        let model = model(task.clone());
+        let start = model.draft(&input, config).unwrap();
+        let half = model.advance_by(&start, &drawn(&[1])).unwrap();
+        assert_eq!(finished(&model, &half, &input).0.dimensions(), size);
+        let chosen = model.advance_by(&half, &drawn(&[2, 0])).unwrap();
+        let (full, reports) = finished(&model, &chosen, &input);
+        assert_eq!(full.dimensions(), size, "{task}");
+        assert!(reports > 2, "{task}: {reports}");
+        assert_eq!(model.follow(&chosen.recipe(), &input).unwrap(), full);
+    }
+}
+
+#[test]
+fn a_recipe_begins_with_its_settings_and_lists_its_codes() {
+    let model = model(Colorization);
+    let input = picture(80, 48);
+    let config = DraftConfig {
+        seed: 8,
+        largest: Some(40),
+        degrade: false,
+    };
+    let chosen = of_every_kind(&model, &model.draft(&input, config).unwrap());
+    let start = model.begin_recipe(&chosen.recipe(), &input).unwrap();
+    assert_eq!((start.level(), start.config()), (0, config));
+    let again = model.remake(&start, &chosen.layers()).unwrap();
+    assert_eq!(again.picture(), chosen.picture());
+
+    let mut indices = Vec::new();
+    chosen.layers()[0].codes[2].each(&mut |code| {
+        if let Code::Drawn(index) = code {
+            indices.push(*index);
+        }
+    });
+    assert_eq!(indices, [2, 4, 5, 6]);
 }
 
 #[test]

@@ -9,10 +9,10 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use chimle_core::data::{Sizes, decode_rgb};
-use chimle_core::{DraftConfig, Kernels, NightToDay, Recipe, Sheet, Task};
+use chimle_core::{DraftConfig, Kernels, NightToDay, Recipe, Sheet, Task, TaskHandle};
 use chimle_show::film;
 use image::RgbImage;
 use serde::de::DeserializeOwned;
@@ -24,7 +24,7 @@ use crate::catalog::{is_degradable, is_enlarging};
 use crate::error::ApiError;
 use crate::make::{Effort, Ended, Listener, Make, Stopped, Told, png};
 use crate::page;
-use crate::session::{NodeInfo, Session};
+use crate::session::{Marks, NodeInfo, Session};
 
 type Shared<B> = State<Arc<App<B>>>;
 type Answer = Result<Response, ApiError>;
@@ -61,6 +61,7 @@ pub(crate) fn router<B: Kernels>() -> Router<Arc<App<B>>> {
         )
         .route("/api/sessions", post(begin::<B>))
         .route("/api/sessions/{session}", get(show::<B>).delete(end::<B>))
+        .route("/api/sessions/{session}/marks", put(mark::<B>))
         .route("/api/sessions/{session}/pictures", post(make::<B>))
         .route("/api/sessions/{session}/work", delete(stop::<B>))
         .route(
@@ -300,14 +301,17 @@ async fn photograph<B: Kernels>(State(app): Shared<B>, Path(id): Path<String>) -
 #[serde(deny_unknown_fields)]
 struct Begin {
     photograph: String,
-    model: usize,
+    /// The model. With a recipe, the default is the model of the recipe.
+    model: Option<usize>,
+    /// A recipe whose pictures the session begins with. It sets the other fields, which must be absent.
+    recipe: Option<serde_json::Value>,
     /// The longer side of previews, in pixels.
     largest: Option<u32>,
     /// Whether to make the task's input from the photograph. By default, this is done only for models that
     /// enlarge, if the photograph is not small.
     degrade: Option<bool>,
-    #[serde(default)]
-    seed: u64,
+    /// The seed of the candidates. The default is 0.
+    seed: Option<u64>,
 }
 
 /// The maximum side of a photograph that counts as small for models that enlarge.
@@ -331,6 +335,7 @@ struct SessionShown {
     photograph: [u32; 2],
     degraded: bool,
     pictures: Vec<NodeInfo>,
+    marks: Marks,
 }
 
 impl SessionShown {
@@ -338,6 +343,7 @@ impl SessionShown {
         use chimle_core::NetworkConfig as _;
         let (width, height) = session.size();
         let (photograph_width, photograph_height) = session.photograph.dimensions();
+        let tree = session.tree();
         Self {
             id,
             model: session.model_id,
@@ -348,7 +354,8 @@ impl SessionShown {
             height,
             photograph: [photograph_width, photograph_height],
             degraded: session.config.degrade,
-            pictures: session.tree().infos(),
+            pictures: tree.infos(),
+            marks: tree.marks(),
         }
     }
 }
@@ -358,8 +365,34 @@ async fn begin<B: Kernels>(State(app): Shared<B>, request: Request) -> Answer {
     let slot = app.slot()?;
     let shown = blocking(move || {
         let _slot = slot;
-        let entry = app.entry(begin.model)?;
         let photograph = app.photograph(&begin.photograph)?;
+        app.tidy(None);
+        let session = match &begin.recipe {
+            Some(recipe) => {
+                if begin.largest.is_some() || begin.degrade.is_some() || begin.seed.is_some() {
+                    return Err(ApiError::field(
+                        "recipe",
+                        "sets largest, degrade and seed, so they must be absent",
+                    ));
+                }
+                app.open_recipe(recipe, begin.model, photograph)?
+            }
+            None => app.begin(&begin, photograph)?,
+        };
+        let id = app.add_session(session)?;
+        let session = app.session(&id)?;
+        app.tidy(Some(&session));
+        Ok(SessionShown::new(id, &session))
+    });
+    Ok((StatusCode::CREATED, Json(shown.await?)).into_response())
+}
+
+impl<B: Kernels> App<B> {
+    /// Begins a session without pictures.
+    fn begin(&self, begin: &Begin, photograph: Arc<RgbImage>) -> Result<Session<B>, ApiError> {
+        let missing = || ApiError::field("model", "is missing");
+        let id = begin.model.ok_or_else(missing)?;
+        let entry = self.entry(id)?;
         let task = entry.task();
         let longer = photograph.width().max(photograph.height());
         let degrade = begin
@@ -371,17 +404,10 @@ async fn begin<B: Kernels>(State(app): Shared<B>, request: Request) -> Answer {
                 format!("cannot be used for {task}"),
             ));
         }
-        // The input of a model that enlarges is smaller than its previews.
-        let enlarges = is_enlarging(task) && !degrade;
-        let most = if enlarges {
-            SMALL_SIDE
-        } else {
-            app.limits.largest
-        };
-        let usual = if enlarges {
-            USUAL_SMALL_SIDE
-        } else {
-            app.limits.usual
+        let most = self.largest(task, degrade);
+        let usual = match is_enlarging(task) && !degrade {
+            true => USUAL_SMALL_SIDE,
+            false => self.limits.usual,
         };
         let largest = begin.largest.unwrap_or(usual);
         if !(8..=most).contains(&largest) {
@@ -391,28 +417,43 @@ async fn begin<B: Kernels>(State(app): Shared<B>, request: Request) -> Answer {
             ));
         }
         let config = DraftConfig {
-            seed: begin.seed,
+            seed: begin.seed.unwrap_or_default(),
             largest: Some(largest),
             degrade,
         };
-        app.tidy(None);
-        let (model, draft) = app.in_turn(|| -> Result<_, ApiError> {
+        let (model, draft) = self.in_turn(|| -> Result<_, ApiError> {
             let model = entry.model()?;
             let draft = model.draft(&photograph, config)?;
             Ok((model, draft))
         })?;
         let input = png(draft.picture(), Effort::Fast)?;
-        let session = Session::new(model, begin.model, photograph, draft, input);
-        let id = app.add_session(session)?;
-        let session = app.session(&id)?;
-        Ok(SessionShown::new(id, &session))
-    });
-    Ok((StatusCode::CREATED, Json(shown.await?)).into_response())
+        Ok(Session::new(model, id, photograph, draft, input))
+    }
+
+    /// Returns the maximum of the longer side to which photographs are brought down.
+    pub(crate) fn largest(&self, task: &TaskHandle, degrade: bool) -> u32 {
+        // The input of a model that enlarges is smaller than its previews.
+        match is_enlarging(task) && !degrade {
+            true => SMALL_SIDE,
+            false => self.limits.largest,
+        }
+    }
 }
 
 async fn show<B: Kernels>(State(app): Shared<B>, Path(id): Path<String>) -> Answer {
     let session = app.session(&id)?;
     Ok(Json(SessionShown::new(id, &session)).into_response())
+}
+
+async fn mark<B: Kernels>(
+    State(app): Shared<B>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer {
+    let session = app.session(&id)?;
+    let marks: Marks = json(request).await?;
+    session.tree().set_marks(marks)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn end<B: Kernels>(State(app): Shared<B>, Path(id): Path<String>) -> Answer {
@@ -505,6 +546,7 @@ async fn make_full<B: Kernels>(
     let session = app.session(&id)?;
     session.tree().node(picture)?;
     streamed(app, session, move |app, session, lines| {
+        let _turn = app.full_turn(|| lines.goes_on()).ok_or(Stopped)?;
         let draft = app.in_turn(|| session.draft(picture))?;
         let watch = |done, of| lines.goes_on() && lines.tell(&Told::Progress { done, of }).is_ok();
         let full = app.in_turns(watch, |watch| {

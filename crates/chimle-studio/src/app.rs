@@ -36,7 +36,12 @@ pub(crate) struct App<B: Backend> {
     uploads: Arc<Semaphore>,
     /// Allows one evaluation at a time, because it uses all cores. Requests wait in order.
     compute: Semaphore,
+    /// Allows one picture at full size at a time, because each can take much memory between its steps.
+    full: Semaphore,
 }
+
+/// The time between two checks whether a request that waits is still wanted.
+const CHECK_EVERY: Duration = Duration::from_millis(200);
 
 struct Photograph {
     image: Arc<RgbImage>,
@@ -52,6 +57,7 @@ impl<B: Kernels> App<B> {
             slots: Arc::new(Semaphore::new(limits.requests)),
             uploads: Arc::new(Semaphore::new(limits.requests)),
             compute: Semaphore::new(1),
+            full: Semaphore::new(1),
             limits,
         }
     }
@@ -78,6 +84,18 @@ impl<B: Kernels> App<B> {
     pub(crate) fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
         let _turn = self.turn();
         work()
+    }
+
+    /// Waits until no other picture is made at full size. Returns `None` if the request is no longer wanted. Must be
+    /// called on a thread that may block.
+    pub(crate) fn full_turn(&self, goes_on: impl Fn() -> bool) -> Option<SemaphorePermit<'_>> {
+        while goes_on() {
+            let wait = async { tokio::time::timeout(CHECK_EVERY, self.full.acquire()).await };
+            if let Ok(turn) = tokio::runtime::Handle::current().block_on(wait) {
+                return Some(turn.expect("the semaphore is never closed"));
+            }
+        }
+        None
     }
 
     /// Does work that has many steps. Between two steps, other requests get a turn. `watch` is called after each

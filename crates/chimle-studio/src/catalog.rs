@@ -143,7 +143,9 @@ pub(crate) fn is_enlarging(task: &TaskHandle) -> bool {
 fn does(task: &TaskHandle) -> &'static str {
     match task.name() {
         "colorization" => "Colors it. Only the lightness of the photograph is used.",
-        "super-resolution" => "Enlarges it. A large photograph is downsampled first.",
+        "super-resolution" => {
+            "Enlarges it. The previews of a large photograph enlarge a small version of it."
+        }
         "decompression" => "Cleans it: removes the blocks and stains of strong JPEG compression.",
         "night-to-day" => {
             "Turns it into its counterpart, for example a photograph taken at night into one by day."

@@ -61,7 +61,8 @@ impl From<chimle_core::Error> for ApiError {
         use chimle_core::Error;
         let reason = error.to_string();
         match error {
-            Error::Setting { .. } | Error::Recipe { .. } | Error::Data(_) | Error::Search(_) => {
+            Error::Recipe { reason } => Self::field("recipe", reason),
+            Error::Setting { .. } | Error::Data(_) | Error::Search(_) => {
                 Self::field("request", reason)
             }
             Error::OutOfMemory => Self::Busy { seconds: 10 },

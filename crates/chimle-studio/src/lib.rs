@@ -39,6 +39,7 @@ mod error;
 mod guard;
 mod make;
 mod page;
+mod recipe;
 mod session;
 
 use std::net::SocketAddr;

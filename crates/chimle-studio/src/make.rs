@@ -348,13 +348,12 @@ impl<B: Kernels> App<B> {
         count: usize,
         listener: &mut dyn Listener,
     ) -> Result<(), Ended> {
-        let first = session.tree().next_candidate(from);
+        let indices = session.tree().next_candidates(from, count);
         let level = session.tree().node(from)?.info.level;
         let halvings = session.model.config().levels() - 1 - level;
         let (width, height) = session.size();
         let pixels = (width as usize * height as usize) >> (2 * halvings);
         let in_turn = (PIXELS_IN_TURN / pixels.max(1)).clamp(1, count);
-        let indices: Vec<u64> = (first..first + count as u64).collect();
         for part in indices.chunks(in_turn) {
             if !listener.goes_on() {
                 return Err(Ended::Stopped);
@@ -464,7 +463,7 @@ impl<B: Kernels> App<B> {
 }
 
 /// Returns a draft together with its picture as PNG.
-fn with_png<B: Kernels>(draft: Draft<B>) -> Result<(Draft<B>, Bytes), ApiError> {
+pub(crate) fn with_png<B: Kernels>(draft: Draft<B>) -> Result<(Draft<B>, Bytes), ApiError> {
     let png = png(draft.picture(), Effort::Fast)?;
     Ok((draft, png))
 }

@@ -1,5 +1,6 @@
 //! A session: a photograph, a model, and the tree of pictures made from the photograph.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use axum::body::Bytes;
 use burn::tensor::backend::Backend;
 use chimle_core::{Code, Draft, DraftConfig, Error, Kernels, Layer, Model};
 use image::RgbImage;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 
@@ -30,6 +31,7 @@ pub(crate) struct Session<B: Backend> {
 /// The pictures of a session.
 pub(crate) struct Tree<B: Backend> {
     nodes: Vec<Node<B>>,
+    marks: Marks,
     /// The last picture that was made at full size, and its number.
     full: Option<(usize, Bytes)>,
     /// The number of uses of nodes so far. It orders them by their last use.
@@ -79,8 +81,24 @@ pub(crate) struct NodeInfo {
     pub(crate) distance: Option<f32>,
 }
 
+/// What the person chose and marked. The server keeps it, so that the page can show it again after a reload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Marks {
+    chosen: usize,
+    /// Pairs of a picture and the picture that was chosen last to continue or change it.
+    taken: Vec<(usize, usize)>,
+    /// All pictures that were chosen.
+    visited: Vec<usize>,
+    favorites: Vec<usize>,
+    like: Vec<usize>,
+    unlike: Vec<usize>,
+}
+
 /// The first index of edits. It is large, so that indices of edits differ from indices of candidates.
-const FIRST_EDIT: u64 = 1 << 32;
+pub(crate) const FIRST_EDIT: u64 = 1 << 32;
+/// The largest first index of edits after a recipe was opened.
+const LAST_EDIT: u64 = 1 << 62;
 
 impl<B: Kernels> Session<B> {
     pub(crate) fn new(
@@ -117,6 +135,7 @@ impl<B: Kernels> Session<B> {
             used: Mutex::new(Instant::now()),
             tree: Mutex::new(Tree {
                 nodes: vec![first],
+                marks: Marks::default(),
                 full: None,
                 clock: 0,
                 next_index: FIRST_EDIT,
@@ -302,13 +321,70 @@ impl<B: Backend> Tree<B> {
         info
     }
 
-    /// Returns the first candidate index with which this picture was not continued yet.
-    pub(crate) fn next_candidate(&self, parent: usize) -> u64 {
-        let drawn = self
+    /// Returns the smallest candidate indices with which this picture was not continued yet.
+    pub(crate) fn next_candidates(&self, parent: usize, count: usize) -> Vec<u64> {
+        let drawn: HashSet<u64> = self
             .nodes
             .iter()
-            .filter(|node| node.info.parent == Some(parent) && node.info.kind == Kind::Continue);
-        drawn.filter_map(|node| node.info.number).max().unwrap_or(0)
+            .filter(|node| node.info.parent == Some(parent) && node.info.kind == Kind::Continue)
+            .filter_map(|node| Some(node.info.number? - 1))
+            .collect();
+        let free = (0..).filter(|index| !drawn.contains(index));
+        free.take(count).collect()
+    }
+
+    pub(crate) fn marks(&self) -> Marks {
+        self.marks.clone()
+    }
+
+    /// Replaces the choices and marks.
+    ///
+    /// # Errors
+    ///
+    /// If a list names a picture twice, or a picture that the session does not have.
+    pub(crate) fn set_marks(&mut self, marks: Marks) -> Result<(), ApiError> {
+        self.node(marks.chosen)?;
+        for &(_, taken) in &marks.taken {
+            self.node(taken)?;
+        }
+        let parents: Vec<usize> = marks.taken.iter().map(|&(parent, _)| parent).collect();
+        for (field, ids) in [
+            ("taken", &parents),
+            ("visited", &marks.visited),
+            ("favorites", &marks.favorites),
+            ("like", &marks.like),
+            ("unlike", &marks.unlike),
+        ] {
+            let mut seen = HashSet::new();
+            for &id in ids {
+                self.node(id)?;
+                if !seen.insert(id) {
+                    return Err(ApiError::field(field, format!("names picture {id} twice")));
+                }
+            }
+        }
+        self.marks = marks;
+        Ok(())
+    }
+
+    /// Marks a picture as chosen, together with the path that leads to it.
+    pub(crate) fn choose(&mut self, id: usize) {
+        let mut taken = Vec::new();
+        let mut at = id;
+        while let Some(parent) = self.nodes[at].info.parent {
+            taken.push((parent, at));
+            at = parent;
+        }
+        self.marks.chosen = id;
+        self.marks.taken = taken;
+        self.marks.visited = vec![id];
+    }
+
+    /// Reserves the indices up to `last`, so that edits do not use them.
+    pub(crate) fn reserve_indices(&mut self, last: u64) {
+        // An index near the end of the numbers comes from a recipe that somebody wrote by hand.
+        let next = last.saturating_add(1).min(LAST_EDIT);
+        self.next_index = self.next_index.max(next);
     }
 
     /// Returns new indices for edits. Each index is returned only once.

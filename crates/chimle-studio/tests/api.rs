@@ -83,7 +83,7 @@ impl Server {
                 Ok(model(Architecture::SuperResolution, SuperResolution))
             }),
             ModelSource::new("cleans", Decompression, || {
-                Ok(model(Architecture::ImageToImage, Decompression))
+                Ok(model(Architecture::ImageToImage, Decompression).with_trained_size(32, 32))
             }),
         ];
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -359,17 +359,218 @@ fn other_tasks_bring_photographs_down_or_degrade_them() {
     let cleaned = begin(2, json!(true)).json();
     assert_eq!(cleaned["degraded"], true);
     begin(0, json!(true)).fails(StatusCode::UNPROCESSABLE_ENTITY, "degrade");
+    // The full size is that of the photograph, and the work is done in many tiles.
     for session in [enlarged, cleaned] {
         let session = format!("/api/sessions/{}", session["id"].as_str().unwrap());
         let finished = server.finish(&session);
-        server.send(server.request(
-            "POST",
-            &format!("{session}/pictures/{finished}/full"),
-            Body::empty(),
-        ));
-        let full = server.get(&format!("{session}/pictures/{finished}/full.png"));
-        assert_eq!(full.status, StatusCode::OK);
+        let full = format!("{session}/pictures/{finished}/full");
+        let lines = server
+            .send(server.request("POST", &full, Body::empty()))
+            .lines();
+        assert_eq!(lines.last().unwrap()["event"], "done", "{lines:?}");
+        let progress = lines.iter().filter(|line| line["event"] == "progress");
+        assert!(progress.count() > 2, "{lines:?}");
+        let full = server.get(&format!("{full}.png"));
+        assert_eq!(full.picture().dimensions(), (320, 240));
     }
+}
+
+#[test]
+fn the_full_size_can_be_canceled_and_is_refused_if_it_needs_too_much_memory() {
+    let server = Server::new(Limits {
+        memory_bytes: 64 << 20,
+        ..Limits::default()
+    });
+    let photograph = server.bring(&picture(800, 600));
+    let small = server.bring(&picture(320, 240));
+    let begin = |request: Value| {
+        let session = server.post("/api/sessions", request).json();
+        let session = format!("/api/sessions/{}", session["id"].as_str().unwrap());
+        let finished = server.finish(&session);
+        (format!("{session}/pictures/{finished}/full"), session)
+    };
+    let (full, session) = begin(json!({ "photograph": photograph, "model": 2 }));
+    let lines = std::thread::scope(|scope| {
+        let work = scope.spawn(|| server.send(server.request("POST", &full, "")).lines());
+        std::thread::sleep(Duration::from_millis(300));
+        let stop = server.send(server.request("DELETE", &format!("{session}/work"), ""));
+        assert_eq!(stop.status, StatusCode::NO_CONTENT);
+        work.join().unwrap()
+    });
+    assert_eq!(lines.last().unwrap()["event"], "stopped", "{lines:?}");
+    assert_eq!(
+        server.get(&format!("{full}.png")).status,
+        StatusCode::NOT_FOUND
+    );
+
+    // Two requests at once are both answered, one after the other.
+    std::thread::scope(|scope| {
+        let sessions = [(); 2].map(|()| begin(json!({ "photograph": small, "model": 2 })).0);
+        for full in sessions {
+            let server = &server;
+            scope.spawn(move || server.send(server.request("POST", &full, "")).pictures());
+        }
+    });
+
+    // 6400 x 4800 pixels.
+    let request = json!({ "photograph": photograph, "model": 1, "degrade": false, "largest": 16 });
+    let (full, _) = begin(request);
+    let lines = server.send(server.request("POST", &full, "")).lines();
+    let error = lines.last().unwrap()["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("6400x4800"), "{error}");
+}
+
+#[test]
+fn a_recipe_is_opened_and_the_person_goes_on_from_it() {
+    let server = Server::new(Limits::default());
+    let photograph = picture(300, 200);
+    let session = server.begin(&photograph);
+    let finished = server.finish(&session);
+    let mask = json!({ "width": 256, "height": 171, "runs": [256 * 100, 256 * 71] });
+    let region = |node: u64| json!({ "make": "region", "node": node, "mask": mask, "count": 2 });
+    let edited = server.make(&session, region(finished)).pictures()[1];
+    let of = |session: &str, id: &Value, name: &str| {
+        server.get(&format!("{session}/pictures/{id}/{name}"))
+    };
+    let recipe = of(&session, &json!(edited), "recipe.json").json();
+
+    // Neither the model nor the settings are given.
+    let request = json!({ "photograph": server.bring(&photograph), "recipe": recipe });
+    let opened = server.post("/api/sessions", request);
+    assert_eq!(opened.status, StatusCode::CREATED, "{:?}", opened.body);
+    let opened = opened.json();
+    let again = format!("/api/sessions/{}", opened["id"].as_str().unwrap());
+    let field = |name: &str| -> Vec<Value> {
+        let pictures = opened["pictures"].as_array().unwrap();
+        pictures.iter().map(|one| one[name].clone()).collect()
+    };
+    assert_eq!(
+        field("kind"),
+        ["input", "continue", "continue", "continue", "region"]
+    );
+    assert_eq!(field("level"), [0, 1, 2, 3, 3]);
+    assert_eq!(field("number")[1..4], [3, 3, 3]);
+    let marks = &opened["marks"];
+    assert_eq!(marks["chosen"], 4);
+    assert_eq!(marks["taken"], json!([[3, 4], [2, 3], [1, 2], [0, 1]]));
+    let (old, new) = (
+        of(&session, &json!(edited), "picture.png"),
+        of(&again, &json!(4), "picture.png"),
+    );
+    assert_eq!(old.picture(), new.picture());
+    assert_eq!(of(&again, &json!(4), "recipe.json").json(), recipe);
+
+    // More candidates are those that the recipe does not have. A new region is drawn with new codes.
+    let more = json!({ "make": "continue", "from": 0, "count": 3 });
+    let more = server.make(&again, more).lines();
+    let numbers: Vec<&Value> = more[..3]
+        .iter()
+        .map(|line| &line["node"]["number"])
+        .collect();
+    assert_eq!(numbers, [1, 2, 4]);
+    let others = server.make(&again, region(3)).pictures();
+    assert_eq!(others.len(), 2);
+    for id in others {
+        assert_ne!(
+            of(&again, &json!(id), "picture.png").picture(),
+            new.picture()
+        );
+    }
+}
+
+#[test]
+fn a_recipe_that_does_not_fit_is_refused_in_one_line() {
+    let server = Server::new(Limits::default());
+    let photograph = picture(300, 200);
+    let session = server.begin(&photograph);
+    let finished = server.finish(&session);
+    let recipe = server.get(&format!("{session}/pictures/{finished}/recipe.json"));
+    let recipe = recipe.json();
+    let brought = server.bring(&photograph);
+    let open = |photograph: &str, recipe: &Value| {
+        let request = json!({ "photograph": photograph, "recipe": recipe });
+        server.post("/api/sessions", request)
+    };
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut recipe = recipe.clone();
+        change(&mut recipe);
+        recipe
+    };
+    let unusable = StatusCode::UNPROCESSABLE_ENTITY;
+    let small = server.bring(&picture(64, 48));
+    open(&small, &recipe).fails(unusable, "recipe: it was made from another input");
+    let mut other = photograph.clone();
+    other.put_pixel(0, 0, Rgb([1, 2, 3]));
+    let other = server.bring(&other);
+    open(&other, &recipe).fails(unusable, "recipe: it was made from another input");
+    let huge = json!({ "width": 8000, "height": 8000, "runs": [64_000_000] });
+    let region = json!({ "mask": huge, "softness": 1 });
+    for (recipe, words) in [
+        (json!({}), "recipe: is not a recipe"),
+        (json!([1, 2]), "recipe: is not a recipe"),
+        (changed(&|r| r["model"] = json!("00")), "another model"),
+        (changed(&|r| r["task"] = json!("inpainting")), "inpainting"),
+        (changed(&|r| r["format"] = json!(7)), "format is 7"),
+        (changed(&|r| r["layers"] = json!([])), "0 layers"),
+        (changed(&|r| r["path"] = json!("/etc")), "path"),
+        (changed(&|r| r["input"]["largest"] = json!(null)), ""),
+        (
+            changed(&|r| r["layers"][0]["region"] = json!(vec![&region; 5])),
+            "regions",
+        ),
+    ] {
+        let answer = open(&brought, &recipe);
+        match words {
+            // The photograph is small enough to be worked on at its own size.
+            "" => assert_eq!(answer.status, StatusCode::CREATED),
+            _ => answer.fails(unusable, words),
+        }
+    }
+    let request = json!({ "photograph": brought, "recipe": recipe, "model": 2 });
+    server
+        .post("/api/sessions", request)
+        .fails(unusable, "colorization");
+    let request = json!({ "photograph": brought, "recipe": recipe, "seed": 1 });
+    server
+        .post("/api/sessions", request)
+        .fails(unusable, "seed");
+    let request = json!({ "photograph": brought });
+    server
+        .post("/api/sessions", request)
+        .fails(unusable, "model: is missing");
+    let large = picture(900, 20);
+    let library = changed(&|r| r["input"]["largest"] = json!(null));
+    open(&server.bring(&large), &library).fails(unusable, "900 pixels");
+}
+
+#[test]
+fn choices_and_marks_live_as_long_as_the_session() {
+    let server = Server::new(Limits::default());
+    let session = server.begin(&picture(64, 48));
+    let finished = server.finish(&session);
+    let set = |marks: &Value| {
+        let path = format!("{session}/marks");
+        server.send(server.request("PUT", &path, marks.to_string()))
+    };
+    let marks = json!({
+        "chosen": finished,
+        "taken": [[0, 3], [3, 7], [7, finished]],
+        "visited": [3, 2, 7, finished],
+        "favorites": [finished, 2],
+        "like": [5],
+        "unlike": [6],
+    });
+    assert_eq!(server.get(&session).json()["marks"]["chosen"], 0);
+    assert_eq!(set(&marks).status, StatusCode::NO_CONTENT);
+    assert_eq!(server.get(&session).json()["marks"], marks);
+    let unusable = StatusCode::UNPROCESSABLE_ENTITY;
+    set(&json!({ "chosen": 99 })).fails(StatusCode::NOT_FOUND, "99");
+    set(&json!({ "taken": [[0, 99]] })).fails(StatusCode::NOT_FOUND, "99");
+    set(&json!({ "favorites": [1, 2, 1] })).fails(unusable, "picture 1 twice");
+    set(&json!({ "stars": [1] })).fails(unusable, "stars");
+    set(&json!({ "chosen": -1 })).fails(unusable, "body");
+    // Marks that were refused change nothing.
+    assert_eq!(server.get(&session).json()["marks"], marks);
 }
 
 #[test]

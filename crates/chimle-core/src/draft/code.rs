@@ -89,6 +89,36 @@ impl Code {
         Self::Between { from, to, share }
     }
 
+    /// Calls `take` with this code and with all codes that it is made from.
+    pub fn each<'a>(&'a self, take: &mut dyn FnMut(&'a Self)) {
+        take(self);
+        match self {
+            Self::Drawn(_) => {}
+            Self::Parts {
+                global: a,
+                local: b,
+            }
+            | Self::Region {
+                inside: a,
+                outside: b,
+                ..
+            }
+            | Self::Between { from: a, to: b, .. } => {
+                a.each(take);
+                b.each(take);
+            }
+            Self::Mixed {
+                like,
+                unlike,
+                varied,
+                ..
+            } => {
+                let codes = like.iter().chain(unlike).chain([&**varied]);
+                codes.for_each(|code| code.each(take));
+            }
+        }
+    }
+
     /// Checks the shares and the size of the description.
     ///
     /// # Errors

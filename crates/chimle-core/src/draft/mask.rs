@@ -1,5 +1,8 @@
 //! Regions of a picture that a person paints.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
@@ -23,18 +26,18 @@ use crate::error::Error;
 /// # Ok::<(), chimle_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Written")]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Mask {
     width: u32,
     height: u32,
-    runs: Vec<u32>,
+    // Clones share their data, because the codes of all levels of a region contain its mask.
+    runs: Arc<[u32]>,
     /// Whether each pixel is inside, row by row.
-    #[serde(skip)]
-    inside: Vec<bool>,
+    inside: Arc<[bool]>,
 }
 
 /// The serialized form of a mask.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     width: u32,
@@ -47,6 +50,16 @@ impl TryFrom<Written> for Mask {
 
     fn try_from(written: Written) -> Result<Self, Error> {
         Self::new(written.width, written.height, written.runs)
+    }
+}
+
+impl From<Mask> for Written {
+    fn from(mask: Mask) -> Self {
+        Self {
+            width: mask.width,
+            height: mask.height,
+            runs: mask.runs.to_vec(),
+        }
     }
 }
 
@@ -113,8 +126,8 @@ impl Mask {
         Self {
             width,
             height,
-            runs,
-            inside,
+            runs: runs.into(),
+            inside: inside.into(),
         }
     }
 
@@ -141,6 +154,22 @@ impl Mask {
     /// Returns whether no pixel is inside.
     pub fn is_empty(&self) -> bool {
         self.runs.len() == 1
+    }
+
+    /// Returns the columns and the rows of the smallest rectangle that contains the mask, or `None` if the mask
+    /// is empty.
+    pub(crate) fn bounds(&self) -> Option<(Range<usize>, Range<usize>)> {
+        let (mut columns, mut rows): (Option<Range<usize>>, Option<Range<usize>>) = (None, None);
+        for (y, line) in self.inside.chunks(self.width as usize).enumerate() {
+            let Some(first) = line.iter().position(|&inside| inside) else {
+                continue;
+            };
+            let last = line.iter().rposition(|&inside| inside).unwrap_or(first);
+            let before = columns.unwrap_or(first..last + 1);
+            columns = Some(before.start.min(first)..before.end.max(last + 1));
+            rows = Some(rows.map_or(y, |rows| rows.start)..y + 1);
+        }
+        columns.zip(rows)
     }
 
     /// Returns, for each cell of a grid over the same picture, whether the mask touches the cell. The grid
@@ -329,6 +358,13 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<Mask>(json).is_err(), "{json}");
         }
+    }
+
+    #[test]
+    fn bounds_are_those_of_the_pixels() {
+        let mask = Mask::from_fn(9, 7, |x, y| (x, y) == (5, 2) || (x, y) == (3, 4));
+        assert_eq!(mask.bounds(), Some((3..6, 2..5)));
+        assert_eq!(Mask::from_fn(4, 4, |_, _| false).bounds(), None);
     }
 
     #[test]

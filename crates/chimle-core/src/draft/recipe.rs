@@ -179,6 +179,23 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
     ///
     /// As [`follow`](Self::follow).
     pub fn draft_of(&self, recipe: &Recipe, input: &RgbImage) -> Result<Draft<B, G::State>, Error> {
+        let start = self.begin_recipe(recipe, input)?;
+        self.remake(&start, &recipe.layers)
+    }
+
+    /// Begins the picture of a recipe. No level is evaluated yet.
+    ///
+    /// Use this function to show or keep the picture after each level of the recipe.
+    /// [`draft_of`](Self::draft_of) makes all levels.
+    ///
+    /// # Errors
+    ///
+    /// As [`follow`](Self::follow).
+    pub fn begin_recipe(
+        &self,
+        recipe: &Recipe,
+        input: &RgbImage,
+    ) -> Result<Draft<B, G::State>, Error> {
         let refused = |reason: String| Err(Error::Recipe { reason });
         recipe.validate(self.config().levels())?;
         if recipe.task != self.task().name() {
@@ -218,8 +235,7 @@ impl<B: Backend, G: ImageGenerator<B>> Model<B, G> {
             largest: recipe.input.largest,
             degrade: recipe.input.degrade,
         };
-        let start = self.draft(input, config)?;
-        self.remake(&start, &recipe.layers)
+        self.draft(input, config)
     }
 
     /// Makes a draft again from its layers, beginning at `start`. A program can thus free the memory of

@@ -9,11 +9,7 @@ const WAY = 7;
 function choose(id) {
   const picture = state.pictures[id];
   if (id !== state.chosen) {
-    change(() => {
-      const path = pathTo(id);
-      path.slice(1).forEach((child, index) => state.lastChild.set(path[index], child));
-      state.chosen = id;
-    });
+    choosing(id);
     say(`Chosen: ${nameOf(picture)}${isFinished(picture) ? ", finished" : ""}`);
   }
   const continued = state.pictures.some((other) => other.parent === id && other.level > picture.level);
@@ -74,7 +70,7 @@ async function measure(label, begun, made) {
 
 function failed(error, again) {
   if (error.status === 404 && /expired/.test(error.message)) {
-    forgetInBrowser();
+    forgetSession();
     complain(error, "Begin again", startAgain);
   } else {
     complain(error, error.status === 0 ? "Try again" : null, again);
@@ -130,11 +126,12 @@ function edit(label, request, of, count) {
   });
 }
 
-/** Chooses a picture that was made just now, without making continuations of it. */
+/** Chooses a picture without making continuations of it. */
 function choosing(id) {
   change(() => {
     const path = pathTo(id);
     path.slice(1).forEach((child, index) => state.lastChild.set(path[index], child));
+    state.visited.add(id);
     state.chosen = id;
   });
 }
@@ -223,6 +220,7 @@ const fileName = (kind, id) => `${kind}-${id}`;
 
 async function savePicture() {
   const id = state.chosen;
+  const name = `${fileName("picture", id)}.png`;
   state.work?.controller.abort();
   const current = { controller: new AbortController() };
   state.work = current;
@@ -234,8 +232,12 @@ async function savePicture() {
       if (told.event === "stopped") throw new DOMException("stopped", "AbortError");
       if (told.event === "progress") showProgress("Full size", told.done, told.of);
     });
-    await save(`sessions/${state.session.id}/pictures/${id}/full.png`, `${fileName("picture", id)}.png`);
+    await save(`sessions/${state.session.id}/pictures/${id}/full.png`, name);
     say("The picture is saved");
+  } catch (error) {
+    // A picture that is too large can still be saved as it is shown.
+    if (error.status !== 422) throw error;
+    complain(error, "Save the preview", saving(() => save(`sessions/${state.session.id}/pictures/${id}/picture.png`, name)));
   } finally {
     if (current === state.work) {
       state.work = null;

@@ -32,9 +32,9 @@ function showWork() {
 
 function startAgain() {
   state.work?.controller.abort();
-  forgetInBrowser();
+  forgetSession();
   Object.assign(state, {
-    session: null, pictures: [], chosen: 0, lastChild: new Map(), favorites: [], liked: [], unliked: [],
+    session: null, pictures: [], chosen: 0, lastChild: new Map(), visited: new Set(), favorites: [], liked: [], unliked: [],
     between: { from: null, to: null, way: [] }, reference: null, done: [], undone: [], work: null,
   });
   for (const map of [thumbs, items, rowElements, leaves, placeholders, state.awaited]) map.clear();
@@ -71,8 +71,33 @@ async function brought(ask) {
   byId("drop-text").hidden = true;
   byId("photograph-size").textContent = `${width} × ${height} pixels`;
   byId("notice").hidden = true;
+  proposeDegrading();
   renderBegin();
   say("The photograph is ready");
+  if (state.recipe) await begin();
+}
+
+/** Reads a recipe. It is opened as soon as its photograph is there too. */
+async function bringRecipe(file) {
+  try {
+    const text = await file.text();
+    const { layers, input } = JSON.parse(text);
+    if (!Array.isArray(layers) || !input) throw new SyntaxError("there are no layers");
+    state.recipe = { name: file.name, text, input };
+  } catch {
+    complain(new Failure(`The file ${file.name} is not a recipe of the studio.`, 0));
+    return;
+  }
+  byId("notice").hidden = true;
+  renderBegin();
+  if (state.photograph) await begin();
+  else say("The recipe is ready. Choose its photograph.");
+}
+
+function removeRecipe() {
+  state.recipe = null;
+  renderBegin();
+  byId("recipe-pick").focus();
 }
 
 const takeExample = () => brought(() =>
@@ -81,13 +106,29 @@ const takeExample = () => brought(() =>
 const chosenModel = () => Number(document.querySelector("[name=model]:checked")?.value ?? 0);
 
 function renderBegin() {
-  byId("begin").disabled = !state.photograph || state.models.length === 0;
-  byId("begin-hint").hidden = Boolean(state.photograph);
+  const { photograph, recipe } = state;
+  byId("begin").disabled = !photograph || state.models.length === 0;
+  byId("begin").textContent = recipe ? "Open the recipe" : "Begin";
+  byId("begin-hint").hidden = Boolean(photograph);
+  byId("begin-hint").textContent = recipe ? "Choose the photograph of the recipe first." : "Choose a photograph first.";
+  // A recipe sets the model and the size.
+  for (const id of ["models-field", "fields", "recipe-pick"]) byId(id).hidden = Boolean(recipe);
+  byId("recipe").hidden = !recipe;
+  if (recipe) {
+    const { width, height } = recipe.input;
+    byId("recipe-file-name").textContent = recipe.name;
+    byId("recipe-text").textContent = `Made from a photograph of ${width} × ${height} pixels. The recipe sets the model and the size of previews.`;
+  }
   const model = state.models[chosenModel()];
   byId("degrade-label").hidden = !model?.degrades;
-  const photograph = state.photograph;
-  if (model?.enlarges) byId("degrade").checked = !photograph || Math.max(photograph.width, photograph.height) > 96;
   renderSizes();
+}
+
+/** Proposes to degrade the photograph if the model enlarges and the photograph is not small. */
+function proposeDegrading() {
+  const { photograph } = state;
+  const isLarge = !photograph || Math.max(photograph.width, photograph.height) > 96;
+  byId("degrade").checked = Boolean(state.models[chosenModel()]?.enlarges) && isLarge;
 }
 
 function renderSizes() {
@@ -97,6 +138,7 @@ function renderSizes() {
   const select = byId("size");
   const text = (side) => `${side} pixels${side === 256 ? ", fast" : ""}`;
   const usual = small ? 64 : 256;
+  byId("size-label").textContent = small ? "Previews enlarge a version of" : "Preview size";
   if (select.options.length !== sizes.length || select.options[0].value !== String(sizes[0])) {
     select.replaceChildren(...sizes.map((side) => new Option(text(side), side, side === usual, side === usual)));
   }
@@ -114,34 +156,49 @@ function renderModels() {
 
 async function begin(event) {
   event?.preventDefault();
-  const model = state.models[chosenModel()];
-  const request = { photograph: state.photograph.id, model: model.id, largest: Number(byId("size").value) };
-  if (model.degrades) request.degrade = byId("degrade").checked;
   byId("begin").disabled = true;
-  byId("begin").textContent = "Beginning…";
+  byId("begin").textContent = state.recipe ? "Opening…" : "Beginning…";
   try {
-    open(await callJson("sessions", withJson(request)));
-    continueFrom(0);
+    if (state.recipe) {
+      // The recipe is sent as it was written, because JavaScript would round large numbers.
+      const body = `{"photograph": ${JSON.stringify(state.photograph.id)}, "recipe": ${state.recipe.text}}`;
+      open(await callJson("sessions", { ...withJson(), body }));
+      state.recipe = null;
+      say(`The recipe is open: ${nameOf(state.pictures[state.chosen])}`);
+    } else {
+      open(await callJson("sessions", withJson(wanted())));
+      continueFrom(0);
+    }
   } catch (error) {
     complain(error);
   } finally {
-    byId("begin").textContent = "Begin";
     renderBegin();
   }
 }
 
-/** Shows a session. `kept` is the state that the browser kept before a reload. */
-function open(session, kept) {
-  const { pictures, ...others } = session;
-  Object.assign(state, { session: others, pictures });
-  if (kept) {
-    const known = (id) => id < pictures.length;
-    state.chosen = known(kept.chosen) ? kept.chosen : 0;
-    state.favorites = kept.favorites.filter(known);
-    state.lastChild = new Map(kept.lastChild.filter((pair) => pair.every(known)));
-  }
+/** Returns the request that begins a session with the settings of the form. */
+function wanted() {
+  const model = state.models[chosenModel()];
+  const request = { photograph: state.photograph.id, model: model.id, largest: Number(byId("size").value) };
+  if (model.degrades) request.degrade = byId("degrade").checked;
+  return request;
+}
+
+/** Shows a session, with the choices and marks that the server keeps. */
+function open(session) {
+  const { pictures, marks, ...others } = session;
+  Object.assign(state, {
+    session: others,
+    pictures,
+    chosen: marks.chosen,
+    lastChild: new Map(marks.taken),
+    visited: new Set(marks.visited),
+    favorites: marks.favorites,
+    liked: marks.like,
+    unliked: marks.unlike,
+  });
+  rememberSession();
   showWork();
-  keepInBrowser();
   render();
   byId("main").focus();
 }
@@ -161,12 +218,18 @@ function listenToFiles() {
   addEventListener("drop", (event) => {
     event.preventDefault();
     drop.classList.remove("over");
-    takeFile(event.dataTransfer.files[0]);
+    takeFiles([...event.dataTransfer.files]);
   });
   addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files ?? [])][0];
-    if (file) takeFile(file);
+    takeFiles([...(event.clipboardData?.files ?? [])]);
   });
+  byId("recipe-pick").addEventListener("click", () => byId("recipe-file").click());
+  byId("recipe-file").addEventListener("change", () => {
+    const file = byId("recipe-file").files[0];
+    // The same file can be chosen again after it was removed.
+    if (file) bringRecipe(file).finally(() => { byId("recipe-file").value = ""; });
+  });
+  byId("recipe-remove").addEventListener("click", removeRecipe);
   byId("reference-pick").addEventListener("click", () => byId("reference-file").click());
   byId("reference-file").addEventListener("change", async () => {
     const file = byId("reference-file").files[0];
@@ -182,11 +245,17 @@ function listenToFiles() {
   });
 }
 
-/** Begins again with a file that was dropped or pasted. */
-function takeFile(file) {
-  if (!file) return;
+/** Begins again with files that were dropped or pasted: a photograph, a recipe, or both. */
+async function takeFiles(files) {
+  const isRecipe = (file) => file.type === "application/json" || /\.json$/i.test(file.name);
+  const recipe = files.find(isRecipe);
+  const photograph = files.find((file) => !isRecipe(file));
+  if (!recipe && !photograph) return;
   if (state.session) startAgain();
-  bring(file);
+  // The recipe must not be opened with the photograph of the session before.
+  if (recipe && photograph) state.photograph = null;
+  if (recipe) await bringRecipe(recipe);
+  if (photograph) await bring(photograph);
 }
 
 function listenToKeys() {
@@ -244,7 +313,11 @@ function listen() {
   };
   for (const [id, action] of Object.entries(clicks)) byId(id).addEventListener("click", () => action());
   byId("models-form").addEventListener("submit", begin);
-  byId("models").addEventListener("change", renderBegin);
+  addEventListener("pagehide", () => unsent.marks && sendMarks());
+  byId("models").addEventListener("change", () => {
+    proposeDegrading();
+    renderBegin();
+  });
   byId("degrade").addEventListener("change", renderSizes);
   byId("parts-with").addEventListener("change", render);
   byId("between-slider").addEventListener("input", () => {
@@ -263,14 +336,15 @@ async function main() {
     return;
   }
   renderModels();
+  proposeDegrading();
   renderBegin();
-  const kept = keptInBrowser();
-  if (kept) {
+  const id = rememberedSession();
+  if (id) {
     try {
-      open(await callJson(`sessions/${kept.id}`), kept);
+      open(await callJson(`sessions/${id}`));
       return;
     } catch {
-      forgetInBrowser();
+      forgetSession();
     }
   }
   showStart();

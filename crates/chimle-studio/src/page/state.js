@@ -6,6 +6,8 @@ const state = {
   models: [],
   /** The uploaded photograph: {id, width, height}. */
   photograph: null,
+  /** A recipe that waits to be opened: {name, text, input}. */
+  recipe: null,
   session: null,
   /** All pictures of the session, by number. */
   pictures: [],
@@ -13,6 +15,8 @@ const state = {
   chosen: 0,
   /** The continuation of each picture that was chosen last, so that going back keeps the branch. */
   lastChild: new Map(),
+  /** All pictures that were chosen. */
+  visited: new Set(),
   favorites: [],
   liked: [],
   unliked: [],
@@ -84,6 +88,7 @@ const say = (text) => { byId("status").textContent = text; };
 const remembered = () => ({
   chosen: state.chosen,
   lastChild: new Map(state.lastChild),
+  visited: new Set(state.visited),
   favorites: [...state.favorites],
   liked: [...state.liked],
   unliked: [...state.unliked],
@@ -95,7 +100,7 @@ function change(action) {
   if (state.done.length > 500) state.done.shift();
   state.undone = [];
   action();
-  keepInBrowser();
+  keepMarks();
   render();
 }
 
@@ -104,7 +109,7 @@ function goBackInTime(from, to) {
   if (!before) return;
   to.push(remembered());
   Object.assign(state, before);
-  keepInBrowser();
+  keepMarks();
   render();
   say(`Now chosen: ${nameOf(state.pictures[state.chosen])}`);
 }
@@ -112,27 +117,51 @@ function goBackInTime(from, to) {
 const undo = () => goBackInTime(state.done, state.undone);
 const redo = () => goBackInTime(state.undone, state.done);
 
-/** Keeps in the browser what a reload of the page needs. */
-function keepInBrowser() {
-  const kept = { id: state.session.id, chosen: state.chosen, favorites: state.favorites, lastChild: [...state.lastChild] };
+/** The choices and marks that the server does not have yet, and whether they are being sent. */
+const unsent = { marks: null, sending: false };
+
+/** Sends the choices and marks to the server, which keeps them as long as the session. */
+async function keepMarks() {
+  const { session, chosen, lastChild, visited, favorites, liked, unliked } = state;
+  const marks = { chosen, taken: [...lastChild], visited: [...visited], favorites, like: liked, unlike: unliked };
+  unsent.marks = { path: `sessions/${session.id}/marks`, body: JSON.stringify(marks) };
+  if (unsent.sending) return;
+  unsent.sending = true;
+  while (unsent.marks) await sendMarks();
+  unsent.sending = false;
+}
+
+async function sendMarks() {
+  const { path, body } = unsent.marks;
+  unsent.marks = null;
   try {
-    sessionStorage.setItem("chimle-studio", JSON.stringify(kept));
+    await call(path, { ...withJson(), method: "PUT", body, keepalive: true });
+  } catch {
+    // The next change sends all choices and marks again.
+  }
+}
+
+// The tab remembers which session it shows.
+
+function rememberSession() {
+  try {
+    sessionStorage.setItem("chimle-studio", state.session.id);
   } catch {
     // If the browser cannot store anything, a reload loses the session.
   }
 }
 
-function forgetInBrowser() {
+function forgetSession() {
   try {
     sessionStorage.removeItem("chimle-studio");
   } catch {
-    // Nothing was kept.
+    // Nothing was stored.
   }
 }
 
-function keptInBrowser() {
+function rememberedSession() {
   try {
-    return JSON.parse(sessionStorage.getItem("chimle-studio"));
+    return sessionStorage.getItem("chimle-studio");
   } catch {
     return null;
   }

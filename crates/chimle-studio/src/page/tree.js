@@ -132,9 +132,9 @@ function moveInRows(event) {
 
 // The tree.
 
-/** Returns the pictures of the tree: the chosen and favorite pictures, and the paths to them. */
+/** Returns the pictures of the tree: those that were chosen or marked, and the paths to them. */
 function inTree() {
-  const ends = [state.chosen, ...state.favorites, ...state.lastChild.keys(), ...state.lastChild.values()];
+  const ends = [state.chosen, ...state.visited, ...state.favorites, ...state.liked, ...state.unliked];
   return new Set(ends.flatMap(pathTo));
 }
 

@@ -22,8 +22,9 @@ const axe = await readFile(join(here, "node_modules/axe-core/axe.min.js"), "utf8
 const folder = await mkdtemp(join(tmpdir(), "chimle-studio-check-"));
 
 /** Starts the studio and returns its address. */
-async function serve() {
-  const child = spawn(chimle, ["studio", "--device", "cpu", "--model", model, "--port", "0", "--no-open"]);
+async function serve(models = [model]) {
+  const named = models.flatMap((one) => ["--model", one]);
+  const child = spawn(chimle, ["studio", "--device", "cpu", ...named, "--port", "0", "--no-open"]);
   let said = "";
   const url = await new Promise((done, failed) => {
     child.stdout.on("data", (data) => {
@@ -41,8 +42,8 @@ const browser = await launch();
 let studio = await serve();
 const files = async (pattern) => (await readdir(folder)).filter((name) => pattern.test(name) && !name.endsWith(".crdownload"));
 
-async function downloaded(pattern) {
-  for (let tries = 0; tries < 400; tries++) {
+async function downloaded(pattern, seconds = 20) {
+  for (let tries = 0; tries < 20 * seconds; tries++) {
     const [name] = await files(pattern);
     if (name) return join(folder, name);
     await new Promise((done) => setTimeout(done, 50));
@@ -54,10 +55,10 @@ const idle = "!state.work && document.querySelectorAll('.waiting').length === 0"
 const row = (n) => `#rows > section:nth-child(${n})`;
 const candidates = (n) => `document.querySelectorAll('${row(n)} .thumb[data-id]').length`;
 
-async function open(options) {
+async function open(options, url = studio.url) {
   const page = await browser.page(options);
   await page.downloads(folder);
-  await page.goto(studio.url);
+  await page.goto(url);
   await page.until("!document.getElementById('start').hidden");
   return page;
 }
@@ -251,6 +252,122 @@ const checks = {
     await end(page);
   },
 
+  async "a recipe is opened with its photograph, and its picture is continued"() {
+    const page = await open();
+    await begin(page);
+    await finish(page);
+    await page.click("#brush");
+    await page.drag("#mask", [[0.4, 0.4], [0.6, 0.5]]);
+    await page.click("#region-make");
+    await page.until(`state.pictures.filter((one) => one.kind === "region").length === 6 && ${idle}`);
+    await page.click("#save-recipe");
+    const recipe = await downloaded(/^recipe-.*json$/);
+    const shown = (page) => page.run(`
+      const answer = await fetch(pictureUrl(state.chosen));
+      const hash = await crypto.subtle.digest("SHA-256", await answer.arrayBuffer());
+      return [...new Uint8Array(hash)].join();`);
+    const expected = await shown(page);
+    const levels = await page.run("state.session.levels");
+    await end(page);
+
+    // The recipe first. A wrong photograph is one clear error, and the right one opens the recipe.
+    const other = await open();
+    await other.files("#recipe-file", [recipe]);
+    await other.until("!byId('recipe').hidden");
+    await accessible(other, "a recipe waits for its photograph");
+    await picture(other, "recipe");
+    const one = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVQI12P4z8AAAAMBAQAY3Y2wAAAAAElFTkSuQmCC", "base64");
+    await writeFile(join(folder, "one.png"), one);
+    await other.files("#file", [join(folder, "one.png")]);
+    await other.until("!byId('notice').hidden");
+    assert.match(await other.run("byId('notice-text').textContent"), /^recipe: .* another input/);
+    other.problems.splice(0, other.problems.length, ...other.problems.filter((one) => !/status of 422/.test(one)));
+    await other.files("#file", [photograph]);
+    await other.until(`state.session !== null && ${idle}`);
+    assert.ok(await other.run("byId('notice').hidden"));
+    assert.equal(await other.run("state.pictures[state.chosen].kind"), "region");
+    assert.equal(await other.run("document.querySelectorAll('#tree [role=treeitem]').length"), levels + 2);
+    assert.equal(await shown(other), expected);
+    // The person goes on: more candidates of the first level, another branch, and back by undo.
+    await other.click(`${row(1)} .row-head button`);
+    await other.until(`${candidates(1)} === 9 && ${idle}`);
+    await other.click(`${row(1)} .thumb:nth-child(3)`);
+    await other.until(`${candidates(2)} === 8 && ${idle}`);
+    await other.click("#undo");
+    assert.equal(await shown(other), expected);
+    await end(other);
+
+    // Both files at once, dropped on the page of another session. Then a file that is no recipe.
+    const third = await open();
+    await begin(third);
+    const text = JSON.stringify((await readFile(recipe)).toString());
+    const bytes = (await readFile(photograph)).toString("base64");
+    await third.run(`
+      const bytes = Uint8Array.from(atob("${bytes}"), (one) => one.charCodeAt(0));
+      const data = new DataTransfer();
+      data.items.add(new File([${text}], "mine.json", { type: "application/json" }));
+      data.items.add(new File([bytes], "photograph"));
+      dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
+      return true;`);
+    await third.until(`state.session !== null && state.pictures.length === ${levels + 2} && ${idle}`);
+    assert.equal(await shown(third), expected);
+    await third.click("#again");
+    await writeFile(join(folder, "none.json"), "{\"layers\": 1}");
+    await third.files("#recipe-file", [join(folder, "none.json")]);
+    await third.until("!byId('notice').hidden");
+    assert.match(await third.run("byId('notice-text').textContent"), /none.json is not a recipe/);
+    await end(third);
+  },
+
+  async "large photographs of other tasks: a small preview, and the full size in tiles"() {
+    const runs = ["super-resolution", "decompression"].map((task) => {
+      const out = join(folder, task);
+      execFileSync(chimle, ["train", "--device", "cpu", "--task", task, "--preset", "tiny", "--data", "procedural", "--size", "32", "--steps", "0", "--out", out]);
+      return out;
+    });
+    const others = await serve(runs);
+    const page = await open({}, others.url);
+    const large = await page.run(`
+      const canvas = Object.assign(document.createElement("canvas"), { width: 1500, height: 1000 });
+      const context = canvas.getContext("2d");
+      for (let at = 0; at < 600; at++) {
+        context.fillStyle = "hsl(" + at * 37 % 360 + " 60% " + (20 + at % 60) + "%)";
+        context.fillRect(at * 197 % 1500, at * 89 % 1000, 90, 60);
+      }
+      return canvas.toDataURL("image/png").split(",")[1];`);
+    await writeFile(join(folder, "large.png"), Buffer.from(large, "base64"));
+    const size = async (file) => (await pixels(page, await readFile(file))).slice(0, 2);
+    for (const [index, degrade, expected] of [[0, true, [1496, 1000]], [1, false, [1500, 1000]]]) {
+      await page.files("#file", [join(folder, "large.png")]);
+      await page.until("!byId('begin').disabled");
+      await page.click(`#models .card:nth-child(${index + 1})`);
+      assert.equal(await page.run("byId('degrade').checked"), degrade);
+      await page.click("#begin");
+      await page.until(`${candidates(1)} === 8 && ${idle}`);
+      assert.ok(await page.run("state.session.width <= 256"));
+      await finish(page);
+      // Progress is shown, and the work can be canceled.
+      await page.click("#save-picture");
+      await page.until("byId('progress').value > 0");
+      await page.click("#cancel");
+      await page.until("!state.work && byId('progress-row').hidden");
+      assert.deepEqual(await files(/^picture-/), []);
+      await page.click("#save-picture");
+      const saved = await downloaded(/^picture-.*png$/, 120);
+      assert.deepEqual(await size(saved), expected);
+      await page.click("#save-recipe");
+      const recipe = await downloaded(/^recipe-.*json$/);
+      const out = join(folder, "again");
+      execFileSync(chimle, ["sample", "--device", "cpu", "--model", runs[index], "--input", join(folder, "large.png"), "--recipe", recipe, "--out", out]);
+      const [again] = await readdir(out);
+      assert.deepEqual(await pixels(page, await readFile(saved)), await pixels(page, await readFile(join(out, again))));
+      for (const name of [saved, recipe, out]) await rm(name, { recursive: true });
+      await page.click("#again");
+    }
+    await end(page);
+    await others.stop();
+  },
+
   async "on a phone, in the light and in the dark"() {
     for (const scheme of ["light", "dark"]) {
       const page = await open({ width: 390, height: 844, scheme, touch: true, scale: 2 });
@@ -300,10 +417,23 @@ const checks = {
     const [one, other] = [await open(), await open()];
     await Promise.all([begin(one), begin(other)]);
     await Promise.all([finish(one), finish(other)]);
-    const before = await one.run("[state.session.id, state.chosen, state.pictures.length]");
+    await one.click("#favorite");
+    await one.click(`${row(1)} .thumb:nth-child(5)`);
+    await one.until(idle);
+    await one.click("#like");
+    await one.click(`${row(1)} .thumb:nth-child(6)`);
+    await one.until(idle);
+    await one.click("#unlike");
+    await one.click("#favorite");
+    // The page is loaded again at once. The choices, favorites, marks and branches are still there.
+    const shown = `[state.session.id, state.chosen, state.pictures.length, state.favorites, state.liked, state.unliked,
+      [...document.querySelectorAll("#tree [role=treeitem]")].map((one) => one.dataset.id)]`;
+    const before = await one.run(shown);
+    assert.ok(before[3].length === 2 && before[4].length === 1 && before[5].length === 1 && before[6].length === await one.run("state.session.levels") + 3);
     await one.reload();
     await one.until("state.session !== null");
-    assert.deepEqual(await one.run("[state.session.id, state.chosen, state.pictures.length]"), before);
+    assert.deepEqual(await one.run(shown), before);
+    assert.deepEqual(await other.run("state.favorites"), []);
     assert.notEqual(before[0], await other.run("state.session.id"));
     await one.click("#more, #rows > section:last-child .row-head button");
     await one.until(idle);
