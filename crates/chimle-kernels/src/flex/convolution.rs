@@ -24,7 +24,7 @@ const TOGETHER: usize = 4;
 /// The number of input planes whose weights are transformed together.
 const INPUTS: usize = 16;
 /// The number of values in a cache line.
-const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;
 
 /// The weights `[out, in, 3, 3]` of a convolution, or of the convolution that gives its input's
 /// gradient.

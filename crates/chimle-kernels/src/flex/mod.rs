@@ -8,6 +8,7 @@ mod comparison;
 mod convolution;
 mod dense_block;
 mod few_pixels;
+mod few_tiles;
 mod maps;
 mod modulation;
 mod pointwise;
