@@ -8,8 +8,8 @@ use crate::flex::weight_gradient::{Lanes, WeightGradient, weight_gradients_by};
 
 /// Shapes as images, channels in, channels out, height and width. They include single pixels and
 /// rows, sides that are not a multiple of a tile, channels that are not a multiple of a vector,
-/// rows longer than a block, and several blocks.
-const SHAPES: [[usize; 5]; 12] = [
+/// rows longer than a block, several blocks, and few pixels with many channels.
+const SHAPES: [[usize; 5]; 13] = [
     [1, 1, 1, 1, 1],
     [2, 3, 5, 1, 4],
     [1, 5, 2, 2, 2],
@@ -22,6 +22,7 @@ const SHAPES: [[usize; 5]; 12] = [
     [2, 3, 41, 33, 100],
     [1, 2, 3, 5, 300],
     [4, 5, 6, 40, 48],
+    [2, 300, 27, 7, 9],
 ];
 
 /// Approximately normal values, the same in every run.
