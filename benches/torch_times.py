@@ -107,7 +107,8 @@ def sample(peers, side, batch):
     times = {}
     for name, layout in FORMATS.items():
         net = shipped(peers).to(memory_format=layout).eval()
-        for way, run in [(name, net), (f"compiled, {name}", torch.compile(net))]:
+        compiled = "compiled" if name == "eager" else f"compiled, {name}"
+        for way, run in [(name, net), (compiled, torch.compile(net))]:
             try:
                 with torch.no_grad():
                     times[way] = median_ms(lambda: run(inputs, codes), 5)
