@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 use burn::optim::Optimizer;
 use burn::record::{FullPrecisionSettings, NamedMpkBytesRecorder, Recorder};
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::Backend;
+use chimle_nn::TrainingBackend;
 use chimle_weights::WeightFile;
 
 use crate::checksums;
@@ -100,7 +101,7 @@ impl Checkpoint {
     ///
     /// Returns the checkpoint, and an error for each old checkpoint that could not be removed. These errors do
     /// not stop a run.
-    pub(crate) fn save<B: AutodiffBackend, G: TrainableGenerator<B>>(
+    pub(crate) fn save<B: TrainingBackend, G: TrainableGenerator<B>>(
         parent: &Path,
         generator: &G,
         average: Option<&G::Evaluated>,
@@ -246,7 +247,7 @@ impl Checkpoint {
     }
 
     /// Loads the weights into `generator` and the state into `optimizer`, and reads the position.
-    pub(crate) fn load<B: AutodiffBackend, G: TrainableGenerator<B>>(
+    pub(crate) fn load<B: TrainingBackend, G: TrainableGenerator<B>>(
         &self,
         generator: G,
         optimizer: ModuleAdam<B, G>,

@@ -6,11 +6,13 @@ use burn::tensor::{
 };
 
 use crate::activation::Activation;
+use crate::adam::{AdamFactors, AdamStep, Moments};
 use crate::dense_block::{
     CONVOLUTIONS, DenseBlockGradients, DenseBlockParameters, DenseBlocksParameters,
 };
 use crate::kernels::Kernels;
 use crate::modulation::ModulationGradients;
+use crate::weight_norm::WeightNormGradients;
 
 pub(crate) fn conv3x3<B: Kernels>(
     input: FloatTensor<B>,
@@ -259,6 +261,75 @@ fn standardized<B: Kernels>(input: Tensor<B, 4>, epsilon: f64) -> (Tensor<B, 3>,
     let centered = input.clone() - input.mean_dim(2);
     let variance = (centered.clone() * centered.clone()).mean_dim(2);
     (centered, (variance + epsilon).sqrt())
+}
+
+pub(crate) fn weight_norm<B: Kernels>(
+    direction: FloatTensor<B>,
+    length: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let (direction, length) = (tensor::<B, 4>(direction), tensor::<B, 4>(length));
+    let dtype = direction.dtype();
+    let (direction, length) = (wide(direction), wide(length));
+    let norm = row_products(direction.clone(), direction.clone()).sqrt();
+    primitive((direction * (length / norm)).cast(dtype))
+}
+
+/// Computes the gradients. With the gradient w of the weight, the norm n and the product p of w and
+/// `v / n`, the gradient of the length is p, and that of the direction is `g / n (w - p v / n)`.
+pub(crate) fn weight_norm_gradients<B: Kernels>(
+    direction: FloatTensor<B>,
+    length: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+) -> WeightNormGradients<B> {
+    let (direction, length) = (tensor::<B, 4>(direction), tensor::<B, 4>(length));
+    let dtype = direction.dtype();
+    let (direction, length) = (wide(direction), wide(length));
+    let gradient = wide(tensor::<B, 4>(gradient));
+    let norm = row_products(direction.clone(), direction.clone()).sqrt();
+    let of_length = row_products(gradient.clone(), direction.clone()) / norm.clone();
+    let along = direction * (of_length.clone() / norm.clone());
+    WeightNormGradients {
+        direction: primitive(((gradient - along) * (length / norm)).cast(dtype)),
+        length: primitive(of_length.cast(dtype)),
+    }
+}
+
+/// Sums the products of the values of each row: `[out, in, kh, kw]` twice to `[out, 1, 1, 1]`.
+fn row_products<B: Kernels>(a: Tensor<B, 4>, b: Tensor<B, 4>) -> Tensor<B, 4> {
+    let [rows, inputs, height, width] = a.dims();
+    let products = (a * b).reshape([rows, inputs * height * width]);
+    products.sum_dim(1).reshape([rows, 1, 1, 1])
+}
+
+/// Takes the step in the operations of Burn's Adam.
+pub(crate) fn adam_step<B: Kernels>(
+    parameter: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    moments: Option<Moments<FloatTensor<B>>>,
+    factors: &AdamFactors,
+) -> AdamStep<B> {
+    let times = |tensor, factor: f32| B::float_mul_scalar(tensor, factor.into());
+    let [beta_1, beta_2] = factors.betas;
+    let square = B::float_powi_scalar(gradient.clone(), 2.into());
+    let new = [times(gradient, 1.0 - beta_1), times(square, 1.0 - beta_2)];
+    let moments = match moments {
+        None => new,
+        Some([first, second]) => {
+            let [new_first, new_second] = new;
+            [
+                B::float_add(times(first, beta_1), new_first),
+                B::float_add(times(second, beta_2), new_second),
+            ]
+        }
+    };
+    let [first, second] = moments.clone();
+    let root = B::float_add_scalar(B::float_sqrt(second), factors.epsilon.into());
+    let change = B::float_div(times(first, factors.correction), root);
+    let change = B::float_mul_scalar(change, factors.rate.into());
+    AdamStep {
+        parameter: B::float_sub(parameter, change),
+        moments,
+    }
 }
 
 /// Reshapes `[batch, c]` to `[batch, c, 1]`.

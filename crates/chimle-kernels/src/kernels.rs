@@ -4,17 +4,20 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
 
 use crate::activation::Activation;
+use crate::adam::{AdamFactors, AdamStep, Moments};
 use crate::burn_ops;
 use crate::dense_block::{DenseBlockGradients, DenseBlockParameters, DenseBlocksParameters};
 use crate::modulation::ModulationGradients;
+use crate::weight_norm::WeightNormGradients;
 
 /// A backend with the operations of the generator and of LPIPS.
 ///
-/// Each method has a default in Burn's own operations. On an autodiff backend, six methods are
+/// Each method has a default in Burn's own operations. On an autodiff backend, seven methods are
 /// differentiable: [`conv3x3`](Self::conv3x3), [`dense_block`](Self::dense_block),
 /// [`dense_blocks_recomputed`](Self::dense_blocks_recomputed), [`modulate`](Self::modulate),
-/// [`normalize_channels`](Self::normalize_channels) and
-/// [`squared_differences`](Self::squared_differences). Their backward passes call the other methods
+/// [`normalize_channels`](Self::normalize_channels),
+/// [`squared_differences`](Self::squared_differences) and [`weight_norm`](Self::weight_norm). Their
+/// backward passes call the other methods
 /// on the inner backend.
 pub trait Kernels: Backend {
     /// Computes a 3x3 convolution with stride 1 and zero padding 1, then the activation.
@@ -183,6 +186,33 @@ pub trait Kernels: Backend {
         epsilon: f64,
     ) -> ModulationGradients<Self> {
         burn_ops::modulate_gradients::<Self>(input, gain, gradient, epsilon)
+    }
+
+    /// Computes the weight `g v / |v|` from its directions v, `[out, in, kh, kw]`, and its lengths g,
+    /// `[out, 1, 1, 1]`. There is one norm per output channel.
+    fn weight_norm(direction: FloatTensor<Self>, length: FloatTensor<Self>) -> FloatTensor<Self> {
+        burn_ops::weight_norm::<Self>(direction, length)
+    }
+
+    /// Computes the gradients of [`weight_norm`](Self::weight_norm) from the directions, the lengths
+    /// and the gradient of the weight.
+    fn weight_norm_gradients(
+        direction: FloatTensor<Self>,
+        length: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> WeightNormGradients<Self> {
+        burn_ops::weight_norm_gradients::<Self>(direction, length, gradient)
+    }
+
+    /// Takes a step of Adam. All tensors have the same shape. Without `moments`, both moments are
+    /// zero before the step.
+    fn adam_step(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        moments: Option<Moments<FloatTensor<Self>>>,
+        factors: &AdamFactors,
+    ) -> AdamStep<Self> {
+        burn_ops::adam_step::<Self>(parameter, gradient, moments, factors)
     }
 }
 

@@ -6,7 +6,10 @@
 //!   an activation](conv3x3_activated),
 //! - the [`dense_block`],
 //! - the modulation of a map after [instance normalization](modulate()),
-//! - the comparison of features in LPIPS ([`normalize_channels`], [`squared_differences`]).
+//! - the comparison of features in LPIPS ([`normalize_channels`], [`squared_differences`]),
+//! - the [normalization of weights](weight_norm()).
+//!
+//! It also adds [a step of Adam](adam_step).
 //!
 //! Every method has a default in Burn's own operations, and a backend overrides the methods that it
 //! can compute faster:
@@ -42,7 +45,12 @@
 //!   are used. The order of every sum depends on the shapes alone, so a run repeats to the last
 //!   bit.
 //! - **Few pixels, many channels.** In the deep layers of VGG16, the weights have more values than
-//!   the maps. The convolution is one matrix product there, and the weights are not transformed.
+//!   the maps. The convolution is one matrix product there, and the weights are not transformed. With
+//!   somewhat more pixels, the weights are transformed right before their products, so that they are
+//!   in the cache. The gradient of a weight is a sum over all tiles; with few tiles, the lanes of a
+//!   vector hold input channels in place of tiles, so no sum over lanes is needed.
+//! - **Parameters.** Weight normalization and its gradients are one pass over each output channel. A
+//!   step of Adam is one pass over the parameter, the gradient and the moments, in place.
 //! - **Other types.** Maps of 16 bits are widened to 32 bits, and the result is rounded back.
 //!   Floats of 64 bits use Burn's own operations.
 //!
@@ -69,6 +77,7 @@
 //! [`Backend`]: burn::tensor::backend::Backend
 
 mod activation;
+mod adam;
 mod autodiff;
 mod burn_ops;
 mod comparison;
@@ -81,8 +90,10 @@ mod differentiation;
 mod flex;
 mod kernels;
 mod modulation;
+mod weight_norm;
 
 pub use activation::Activation;
+pub use adam::{AdamFactors, AdamStep, Moments, adam_step};
 pub use comparison::{normalize_channels, squared_differences};
 pub use conv3x3::{conv3x3, conv3x3_activated};
 pub use dense_block::{
@@ -92,3 +103,4 @@ pub use dense_block::{
 pub use differentiation::fresh_leaves;
 pub use kernels::{Kernels, TrainingBackend};
 pub use modulation::{ModulationGradients, modulate};
+pub use weight_norm::{WeightNormGradients, weight_norm};

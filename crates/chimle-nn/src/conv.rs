@@ -4,7 +4,7 @@ use burn::config::Config;
 use burn::module::{Initializer, Module, Param, ParamId};
 use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Tensor};
-use chimle_kernels::{Activation, Kernels, conv3x3, conv3x3_activated};
+use chimle_kernels::{Activation, Kernels, conv3x3, conv3x3_activated, weight_norm};
 
 /// The negative slope of every LeakyReLU in the generator.
 pub const LEAKY_SLOPE: f64 = 0.2;
@@ -81,7 +81,7 @@ impl<B: Kernels> WeightNormConv2d<B> {
     pub fn weight(&self) -> Tensor<B, 4> {
         let v = self.weight_v.val();
         match &self.weight_g {
-            Some(g) => v.clone() * (g.val() / channel_norm(v)),
+            Some(g) => weight_norm(v, g.val()),
             None => v,
         }
     }

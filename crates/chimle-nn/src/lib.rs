@@ -65,7 +65,7 @@ mod state;
 mod weights;
 
 pub use adain::{AdaIn, AdaInConfig};
-pub use chimle_kernels::{Kernels, TrainingBackend, conv3x3, fresh_leaves};
+pub use chimle_kernels::{AdamFactors, Kernels, TrainingBackend, adam_step, conv3x3, fresh_leaves};
 pub use chimle_weights::{WeightFile, WeightsError, write_halved};
 pub use compute::{Compute, Precision};
 pub use config::{Architecture, GeneratorConfig, Preset, RrdbCount};

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use chimle_imle::{Candidate, Chosen, CodePool, ExampleId, Search, SeededPool, Target};
-use chimle_nn::fresh_leaves;
+use chimle_nn::{TrainingBackend, fresh_leaves};
 
 use crate::config::TrainingConfig;
 use crate::error::Error;
@@ -41,7 +41,7 @@ pub(crate) use peers::Peers;
 /// One device, with the generator, the distance and the optimizer that it searches and trains with.
 pub(crate) struct Worker<B, G, D>
 where
-    B: AutodiffBackend,
+    B: TrainingBackend,
     G: TrainableGenerator<B>,
     D: TrainableDistance<B>,
 {
@@ -60,7 +60,7 @@ where
 
 impl<B, G, D> Worker<B, G, D>
 where
-    B: AutodiffBackend,
+    B: TrainingBackend,
     G: TrainableGenerator<B>,
     D: TrainableDistance<B>,
 {
@@ -271,7 +271,7 @@ pub(crate) fn together<B, G, D, R>(
     work: impl Fn(usize, &mut Worker<B, G, D>) -> Result<R, Error> + Sync,
 ) -> Result<Vec<R>, Error>
 where
-    B: AutodiffBackend,
+    B: TrainingBackend,
     G: TrainableGenerator<B>,
     D: TrainableDistance<B>,
     R: Send,

@@ -5,6 +5,7 @@ mod conv3x3;
 mod dense_block;
 mod modulation;
 mod recomputed;
+mod weight_norm;
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -40,6 +41,10 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         epsilon: f64,
     ) -> FloatTensor<Self> {
         modulation::recorded::<B, C>(input, gain, bias, epsilon)
+    }
+
+    fn weight_norm(direction: FloatTensor<Self>, length: FloatTensor<Self>) -> FloatTensor<Self> {
+        weight_norm::recorded::<B, C>(direction, length)
     }
 
     fn dense_blocks_recomputed(

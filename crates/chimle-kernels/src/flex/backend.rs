@@ -6,8 +6,10 @@ use burn::tensor::{DType, TensorMetadata};
 use burn_flex::{Flex, FlexTensor};
 
 use crate::activation::Activation;
+use crate::adam::{AdamFactors, AdamStep, Moments};
 use crate::burn_ops;
 use crate::dense_block::{DenseBlockGradients, DenseBlockParameters};
+use crate::flex::adam;
 use crate::flex::comparison::{self, Shape};
 use crate::flex::convolution::{Finish, Weight, convolve};
 use crate::flex::dense_block;
@@ -16,10 +18,12 @@ use crate::flex::maps::{Frame, Target};
 use crate::flex::modulation;
 use crate::flex::pointwise::{masked, plane_sums};
 use crate::flex::processor::Processor;
-use crate::flex::slices::{cast, maps, single, tensor, values};
+use crate::flex::slices::{cast, maps, single, tensor, values, values_mut};
 use crate::flex::weight_gradient::{WeightGradient, weight_gradients};
+use crate::flex::weight_norm;
 use crate::kernels::Kernels;
 use crate::modulation::ModulationGradients;
+use crate::weight_norm::WeightNormGradients;
 
 impl Kernels for Flex {
     fn conv3x3(
@@ -291,6 +295,63 @@ impl Kernels for Flex {
             count,
         );
         cast(tensor(found, dims), like)
+    }
+
+    fn weight_norm(direction: FloatTensor<Self>, length: FloatTensor<Self>) -> FloatTensor<Self> {
+        let like = direction.dtype();
+        if like == DType::F64 {
+            return burn_ops::weight_norm::<Self>(direction, length);
+        }
+        let [direction, length] = [direction, length].map(single);
+        let shape @ [_, inputs, height, width] = direction.shape().dims();
+        let row = inputs * height * width;
+        let weight = weight_norm::weight_norm(values(&direction), values(&length), row);
+        cast(tensor(weight, shape), like)
+    }
+
+    fn weight_norm_gradients(
+        direction: FloatTensor<Self>,
+        length: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> WeightNormGradients<Self> {
+        let like = direction.dtype();
+        if like == DType::F64 {
+            return burn_ops::weight_norm_gradients::<Self>(direction, length, gradient);
+        }
+        let [direction, length, mut gradient] = [direction, length, gradient].map(single);
+        let [outputs, inputs, height, width] = direction.shape().dims();
+        let row = inputs * height * width;
+        let of_length = weight_norm::weight_norm_gradients(
+            values(&direction),
+            values(&length),
+            row,
+            values_mut(&mut gradient),
+        );
+        WeightNormGradients {
+            direction: cast(gradient, like),
+            length: cast(tensor(of_length, [outputs, 1, 1, 1]), like),
+        }
+    }
+
+    fn adam_step(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        moments: Option<Moments<FloatTensor<Self>>>,
+        factors: &AdamFactors,
+    ) -> AdamStep<Self> {
+        let mut moments = match moments {
+            Some(moments) if parameter.dtype() == DType::F32 => moments.map(single),
+            _ => return burn_ops::adam_step::<Self>(parameter, gradient, moments, factors),
+        };
+        let [mut parameter, gradient] = [parameter, gradient].map(single);
+        adam::step(
+            Processor::best(),
+            values_mut(&mut parameter),
+            values(&gradient),
+            moments.each_mut().map(values_mut),
+            factors,
+        );
+        AdamStep { parameter, moments }
     }
 }
 

@@ -23,8 +23,17 @@ const OUTPUTS: usize = 8;
 const TOGETHER: usize = 4;
 /// The number of input planes whose weights are transformed together.
 const INPUTS: usize = 16;
+/// The number of input planes whose weights are transformed together right before their products. The
+/// transformed weights of a group of [`OUTPUTS`] planes then take 144 KiB, part of a usual second-level
+/// cache.
+const NEAR_INPUTS: usize = 128;
+/// The largest number of blocks for which the weights are transformed right before their products, once
+/// for each block.
+const NEAR_BLOCKS: usize = 2;
+/// The smallest number of transformed weights for which this is done. They take 1 MiB.
+const NEAR_VALUES: usize = 1 << 18;
 /// The number of values in a cache line.
-const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;
 
 /// The weights `[out, in, 3, 3]` of a convolution, or of the convolution that gives its input's
 /// gradient.
@@ -78,7 +87,7 @@ impl<'a> Weight<'a> {
 
             #[inline(always)]
             fn with_simd<S: Simd>(self, _: S) {
-                self.0.transform_outputs(self.1, self.2);
+                self.0.transform_outputs(self.1, 0..self.0.inputs, self.2);
             }
         }
 
@@ -88,21 +97,23 @@ impl<'a> Weight<'a> {
             .for_each(|(index, out)| processor.run(Outputs(self, index * OUTPUTS, out)));
     }
 
+    /// Transforms the weights of one group of outputs and some inputs into `[position][in][outputs]`.
     #[inline(always)]
-    fn transform_outputs(&self, first: usize, out: &mut [f32]) {
+    fn transform_outputs(&self, first: usize, inputs: Range<usize>, out: &mut [f32]) {
+        let (begin, all) = (inputs.start, inputs.len());
         let count = (self.outputs - first).min(OUTPUTS);
         // The positions of one input lie a power of two apart, so they would compete for the same
         // cache set. They are collected here for several inputs first.
         let mut near = [0.0; POSITIONS * INPUTS * OUTPUTS];
-        for start in (0..self.inputs).step_by(INPUTS) {
-            let inputs = start..(start + INPUTS).min(self.inputs);
+        for start in (0..all).step_by(INPUTS) {
+            let inputs = begin + start..begin + (start + INPUTS).min(all);
             let length = inputs.len() * count;
             for (index, input) in inputs.enumerate() {
                 self.transform_pairs(first, count, input, &mut near[index * count..]);
             }
             let positions = near.chunks_exact(INPUTS * OUTPUTS).enumerate();
             for (position, values) in positions {
-                let at = (position * self.inputs + start) * count;
+                let at = (position * all + start) * count;
                 out[at..at + length].copy_from_slice(&values[..length]);
             }
         }
@@ -217,18 +228,21 @@ pub(crate) fn convolve(
     let splits = rayon::current_num_threads()
         .div_ceil(blocks.len().max(1))
         .min(parts);
+    let values = POSITIONS * weight.inputs * weight.outputs;
+    // With few blocks, each transformed weight is used only a few times. If there are many of them, it
+    // takes less time to transform them again for each block than to keep them in memory.
+    let is_near = blocks.len() <= NEAR_BLOCKS && values >= NEAR_VALUES;
     let mut transformed = WEIGHTS.take();
-    weight.transform(
-        processor,
-        at_least(&mut transformed, POSITIONS * weight.inputs * weight.outputs),
-    );
+    if !is_near {
+        weight.transform(processor, at_least(&mut transformed, values));
+    }
     let tasks = (0..blocks.len() * splits).into_par_iter().with_max_len(1);
     tasks.for_each(|task| {
         let (block, split) = (task / splits, task % splits);
         processor.run(Task {
             input,
             weight,
-            transformed: &transformed,
+            transformed: (!is_near).then_some(transformed.as_slice()),
             parts: parts * split / splits..parts * (split + 1) / splits,
             finish,
             target,
@@ -242,6 +256,7 @@ pub(crate) fn convolve(
 struct Workspace {
     lines: Lines,
     inputs: Vec<f32>,
+    weights: Vec<f32>,
     products: Vec<f32>,
 }
 
@@ -261,7 +276,8 @@ pub(crate) fn at_least(values: &mut Vec<f32>, length: usize) -> &mut [f32] {
 struct Task<'a> {
     input: &'a Maps<'a>,
     weight: &'a Weight<'a>,
-    transformed: &'a [f32],
+    /// The transformed weights. If they are absent, the task transforms its own.
+    transformed: Option<&'a [f32]>,
     /// The groups of [`OUTPUTS`] output planes that the task computes.
     parts: Range<usize>,
     finish: &'a Finish<'a>,
@@ -302,13 +318,34 @@ impl Task<'_> {
         }
         let size = POSITIONS * OUTPUTS * tiles;
         let products = at_least(&mut workspace.products, TOGETHER * size);
+        let Some(weights) = self.transformed else {
+            let products = &mut products[..size];
+            for part in self.parts.clone() {
+                self.multiply_near(
+                    simd,
+                    part,
+                    transformed,
+                    stride,
+                    &mut workspace.weights,
+                    products,
+                );
+                for n in 0..self.outputs(part) {
+                    self.put(simd, part * OUTPUTS + n, &products[n * tiles..]);
+                }
+            }
+            return;
+        };
         for first in self.parts.clone().step_by(TOGETHER) {
             let parts = first..(first + TOGETHER).min(self.parts.end);
             for position in 0..POSITIONS {
                 let inputs = &transformed[position * stride..][..inputs * tiles];
                 for (part, products) in parts.clone().zip(products.chunks_exact_mut(size)) {
                     let products = &mut products[position * OUTPUTS * tiles..][..OUTPUTS * tiles];
-                    self.multiply(simd, position, part, inputs, products);
+                    let count = self.outputs(part);
+                    let size = self.weight.inputs * count;
+                    let of_part = &weights[POSITIONS * self.weight.inputs * part * OUTPUTS..];
+                    let weights = &of_part[position * size..][..size];
+                    self.multiply(simd, count, weights, inputs, products, false);
                 }
             }
             for (part, products) in parts.clone().zip(products.chunks_exact(size)) {
@@ -325,24 +362,53 @@ impl Task<'_> {
         (self.weight.outputs - part * OUTPUTS).min(OUTPUTS)
     }
 
-    /// Computes the products of all inputs `[in][tile]` with a part's weights at one position.
+    /// Computes the products of a part at all positions, and transforms its weights for this.
+    #[inline(always)]
+    fn multiply_near<S: Simd>(
+        &self,
+        simd: S,
+        part: usize,
+        transformed: &[f32],
+        stride: usize,
+        weights: &mut Vec<f32>,
+        products: &mut [f32],
+    ) {
+        let count = self.outputs(part);
+        let tiles = self.block.vectors() * S::F32_LANES;
+        let weights = at_least(weights, POSITIONS * NEAR_INPUTS * OUTPUTS);
+        for start in (0..self.weight.inputs).step_by(NEAR_INPUTS) {
+            let planes = start..(start + NEAR_INPUTS).min(self.weight.inputs);
+            let size = planes.len() * count;
+            self.weight
+                .transform_outputs(part * OUTPUTS, planes.clone(), weights);
+            for position in 0..POSITIONS {
+                let inputs = &transformed[position * stride..];
+                let inputs = &inputs[planes.start * tiles..planes.end * tiles];
+                let weights = &weights[position * size..][..size];
+                let products = &mut products[position * OUTPUTS * tiles..][..OUTPUTS * tiles];
+                self.multiply(simd, count, weights, inputs, products, start > 0);
+            }
+        }
+    }
+
+    /// Computes the products of inputs `[in][tile]` with the weights `[in][count]` of some outputs at one
+    /// position. If `is_added` is set, they are added to the products that are there.
     #[inline(always)]
     fn multiply<S: Simd>(
         &self,
         simd: S,
-        position: usize,
-        part: usize,
+        count: usize,
+        weights: &[f32],
         inputs: &[f32],
         products: &mut [f32],
+        is_added: bool,
     ) {
-        let count = self.outputs(part);
-        let size = self.weight.inputs * count;
-        let part = &self.transformed[POSITIONS * self.weight.inputs * part * OUTPUTS..];
-        let weights = &part[position * size..][..size];
         macro_rules! widths {
             ($vectors:literal: $($count:literal)*) => {
                 match count {
-                    $($count => multiply::<S, $count, $vectors>(simd, weights, inputs, products),)*
+                    $($count => {
+                        multiply::<S, $count, $vectors>(simd, weights, inputs, products, is_added)
+                    })*
                     _ => unreachable!("at most OUTPUTS planes"),
                 }
             };
@@ -449,16 +515,24 @@ fn load_pixels<S: Simd>(simd: S, pixels: &[f32]) -> S::f32s {
 }
 
 /// Multiplies the transposed weights `[in][N]` by the inputs `[in][V vectors]`. The product is
-/// `[N][V vectors]`.
+/// `[N][V vectors]`. If `is_added` is set, it is added to the products that are there, in the order in
+/// which all inputs would be added at once.
 #[inline(always)]
 fn multiply<S: Simd, const N: usize, const V: usize>(
     simd: S,
     weights: &[f32],
     inputs: &[f32],
     products: &mut [f32],
+    is_added: bool,
 ) {
     let inputs = S::as_simd_f32s(inputs).0.as_chunks::<V>().0;
+    let products = S::as_mut_simd_f32s(products).0.as_chunks_mut::<V>().0;
     let mut sums = [[simd.splat_f32s(0.0); V]; N];
+    if is_added {
+        for (sum, product) in sums.iter_mut().zip(&*products) {
+            *sum = *product;
+        }
+    }
     for (weights, inputs) in weights.as_chunks::<N>().0.iter().zip(inputs) {
         for n in 0..N {
             let weight = simd.splat_f32s(weights[n]);
@@ -467,7 +541,6 @@ fn multiply<S: Simd, const N: usize, const V: usize>(
             }
         }
     }
-    let products = S::as_mut_simd_f32s(products).0.as_chunks_mut::<V>().0;
     for (product, sum) in products.iter_mut().zip(sums) {
         *product = sum;
     }

@@ -37,6 +37,15 @@ pub(crate) fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     sums.iter().sum::<f32>() + rest.sum::<f32>()
 }
 
+/// The number of products whose sum is computed in 32 bits. These sums are then added in 64 bits.
+const STRETCH: usize = 1 << 12;
+
+/// Sums the products of two slices of the same length.
+pub(crate) fn total_of_products(a: &[f32], b: &[f32]) -> f64 {
+    let pairs = a.chunks(STRETCH).zip(b.chunks(STRETCH));
+    pairs.map(|(a, b)| f64::from(sum(a, b, |a, b| a * b))).sum()
+}
+
 /// Computes the gradient before an activation from its output: multiplies the gradient by `slope`
 /// where the output is not positive.
 pub(crate) fn masked(output: &[f32], gradient: &[f32], slope: f32) -> Vec<f32> {

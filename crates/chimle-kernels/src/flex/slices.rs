@@ -30,6 +30,13 @@ pub(crate) fn values(tensor: &FlexTensor) -> &[f32] {
     &tensor.storage()[..tensor.layout().num_elements()]
 }
 
+/// Returns the values of a contiguous 32-bit tensor to write to. If another tensor shares them, they
+/// are copied first.
+pub(crate) fn values_mut(tensor: &mut FlexTensor) -> &mut [f32] {
+    let length = tensor.layout().num_elements();
+    &mut tensor.storage_mut()[..length]
+}
+
 /// Returns a contiguous 32-bit tensor `[images, planes, height, width]` as feature maps.
 pub(crate) fn maps(tensor: &FlexTensor) -> Maps<'_> {
     Maps {

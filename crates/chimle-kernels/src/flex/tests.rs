@@ -4,12 +4,12 @@
 use crate::flex::convolution::{Finish, Onto, Weight, convolve};
 use crate::flex::maps::{Frame, Maps, Target};
 use crate::flex::processor::Processor;
-use crate::flex::weight_gradient::{WeightGradient, weight_gradients};
+use crate::flex::weight_gradient::{Lanes, WeightGradient, weight_gradients_by};
 
 /// Shapes as images, channels in, channels out, height and width. They include single pixels and
 /// rows, sides that are not a multiple of a tile, channels that are not a multiple of a vector,
-/// rows longer than a block, and several blocks.
-const SHAPES: [[usize; 5]; 12] = [
+/// rows longer than a block, several blocks, and few pixels with many channels.
+const SHAPES: [[usize; 5]; 13] = [
     [1, 1, 1, 1, 1],
     [2, 3, 5, 1, 4],
     [1, 5, 2, 2, 2],
@@ -22,6 +22,7 @@ const SHAPES: [[usize; 5]; 12] = [
     [2, 3, 41, 33, 100],
     [1, 2, 3, 5, 300],
     [4, 5, 6, 40, 48],
+    [2, 300, 27, 7, 9],
 ];
 
 /// Approximately normal values, the same in every run.
@@ -181,10 +182,10 @@ fn turned_weights_give_the_gradient_of_the_input() {
 
 #[test]
 fn the_weights_gradients_are_their_definition() {
-    for (processor, shape) in Processor::available()
+    let ways = Processor::available()
         .into_iter()
-        .flat_map(|p| SHAPES.map(|s| (p, s)))
-    {
+        .flat_map(|p| [Lanes::Tiles, Lanes::Inputs].map(|by| (p, by)));
+    for ((processor, by), shape) in ways.flat_map(|way| SHAPES.map(|s| (way, s))) {
         let [images, inputs, outputs, height, width] = shape;
         let pixels = height * width;
         let input = values(images * inputs * pixels, 1);
@@ -208,7 +209,7 @@ fn the_weights_gradients_are_their_definition() {
             result,
         };
         let mut both = [of(inputs, 1.0, &mut all), of(some, 3.0, &mut first)];
-        weight_gradients(processor, &maps, &mut both);
+        weight_gradients_by(processor, by, &maps, &mut both);
 
         for (inputs_used, scale, found) in [(inputs, 1.0, &all), (some, 3.0, &first)] {
             let mut expected = vec![0.0f64; found.len()];
@@ -223,7 +224,10 @@ fn the_weights_gradients_are_their_definition() {
                 }
             }
             let error = error(found, &expected);
-            assert!(error < 5e-6, "{error:e} for {shape:?} with {processor:?}");
+            assert!(
+                error < 5e-6,
+                "{error:e} for {shape:?} with {processor:?}, {by:?}"
+            );
         }
     }
 }

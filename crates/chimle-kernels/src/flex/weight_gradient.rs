@@ -5,14 +5,16 @@
 //! The order of every sum depends on the shapes alone.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::flex::convolution::at_least;
+use crate::flex::few_tiles;
 use crate::flex::maps::Maps;
 use crate::flex::processor::{MOST_LANES, Processor, load, load_part, mul_add, store};
-use crate::flex::tiles::{Block, Lines, Tiling};
+use crate::flex::tiles::{Block, Lines, STRIPS, Tiling};
 use crate::flex::winograd::{self, Gradient, Input, POINTS, POSITIONS, TAPS, TILE, ToPoints};
 
 /// The number of input planes of one product: the number of vectors that [`totals`] sums at once.
@@ -44,58 +46,129 @@ pub(crate) fn weight_gradients(
     gradients: &mut [WeightGradient],
 ) {
     let tiling = Tiling::new(&maps.frame, processor.lanes());
+    let all: usize = tiling.blocks(VECTORS).iter().map(vectors).sum();
+    let by = if few_tiles::is_better(all * processor.lanes(), gradients) {
+        Lanes::Inputs
+    } else {
+        Lanes::Tiles
+    };
+    weight_gradients_by(processor, by, maps, gradients);
+}
+
+/// The meaning of a vector's lanes in the products.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Lanes {
+    /// Each lane holds a tile. The sums over the lanes are computed at the end.
+    Tiles,
+    /// Each lane holds an input plane; see [`few_tiles`].
+    Inputs,
+}
+
+/// Returns the number of vectors of tiles of a block.
+fn vectors(strips: &Range<usize>) -> usize {
+    strips.len().div_ceil(STRIPS)
+}
+
+/// Computes [`weight_gradients`] with lanes of this meaning.
+pub(crate) fn weight_gradients_by(
+    processor: Processor,
+    by: Lanes,
+    maps: &Maps,
+    gradients: &mut [WeightGradient],
+) {
+    let tiling = Tiling::new(&maps.frame, processor.lanes());
     let blocks = tiling.blocks(VECTORS);
-    let tiles = VECTORS * processor.lanes();
-    let input_size = size::<INPUTS>(maps, tiles);
-    let gradients_of = gradients.iter().map(|g| size::<OUTPUTS>(&g.outputs, tiles));
-    let output_size = gradients_of.max().unwrap_or(0);
+    // The tiles of the largest block, and the input planes that share a vector or a product.
+    let tiles = blocks.iter().map(vectors).max().unwrap_or(0) * processor.lanes();
+    let width = match by {
+        Lanes::Tiles => INPUTS,
+        Lanes::Inputs => processor.lanes(),
+    };
+    let outputs_size = |g: &WeightGradient| match by {
+        Lanes::Tiles => size::<OUTPUTS>(&g.outputs, tiles),
+        Lanes::Inputs => size::<{ few_tiles::OUTPUTS }>(&g.outputs, tiles),
+    };
+    let input_parts = maps.frame.planes.div_ceil(width);
+    let input_size = input_parts * width * POSITIONS * tiles;
+    let output_size = gradients.iter().map(outputs_size).max().unwrap_or(0);
     let together = (VALUES / (input_size + output_size).max(1)).clamp(1, blocks.len().max(1));
 
     let [mut inputs, mut outputs, mut sums] = WORKSPACE.take();
     let sums_of =
-        |g: &WeightGradient| POSITIONS * g.inputs.next_multiple_of(INPUTS) * g.outputs.frame.planes;
+        |g: &WeightGradient| POSITIONS * g.inputs.next_multiple_of(width) * g.outputs.frame.planes;
     let all = at_least(&mut sums, gradients.iter().map(sums_of).sum());
-    all.fill(0.0);
-    for blocks in blocks.chunks(together) {
-        let block = |strips: &std::ops::Range<usize>| Block::new::<POINTS>(&tiling, strips.clone());
+    if blocks.is_empty() {
+        all.fill(0.0);
+    }
+    for (chunk, blocks) in blocks.chunks(together).enumerate() {
+        let is_first = chunk == 0;
+        let block = |strips: &Range<usize>| Block::new::<POINTS>(&tiling, strips.clone());
         let input_blocks: Vec<Block> = blocks.iter().map(block).collect();
-        let block = |strips: &std::ops::Range<usize>| Block::new::<TILE>(&tiling, strips.clone());
+        let block = |strips: &Range<usize>| Block::new::<TILE>(&tiling, strips.clone());
         let output_blocks: Vec<Block> = blocks.iter().map(block).collect();
         let inputs = at_least(&mut inputs, blocks.len() * input_size);
-        transform::<Input, POINTS, INPUTS>(processor, maps, &input_blocks, tiles, inputs);
+        match by {
+            Lanes::Tiles => {
+                transform::<Input, POINTS, INPUTS>(processor, maps, &input_blocks, tiles, inputs);
+            }
+            Lanes::Inputs => few_tiles::transform(processor, maps, &input_blocks, tiles, inputs),
+        }
         let mut all = &mut *all;
         for gradient in &*gradients {
             let planes = gradient.outputs.frame.planes;
-            let outputs = at_least(
-                &mut outputs,
-                blocks.len() * size::<OUTPUTS>(&gradient.outputs, tiles),
-            );
-            transform::<Gradient, TILE, OUTPUTS>(
-                processor,
-                &gradient.outputs,
-                &output_blocks,
-                tiles,
-                outputs,
-            );
+            let of_outputs = &gradient.outputs;
+            let outputs = at_least(&mut outputs, blocks.len() * outputs_size(gradient));
+            match by {
+                Lanes::Tiles => transform::<Gradient, TILE, OUTPUTS>(
+                    processor,
+                    of_outputs,
+                    &output_blocks,
+                    tiles,
+                    outputs,
+                ),
+                Lanes::Inputs => transform::<Gradient, TILE, { few_tiles::OUTPUTS }>(
+                    processor,
+                    of_outputs,
+                    &output_blocks,
+                    tiles,
+                    outputs,
+                ),
+            }
             let sums = all
                 .split_off_mut(..sums_of(gradient))
                 .expect("sums of all gradients");
-            let parts = gradient.inputs.div_ceil(INPUTS);
-            sums.par_chunks_mut(INPUTS * planes)
-                .enumerate()
-                .for_each(|(index, sums)| {
-                    processor.run(Products {
+            let parts = gradient.inputs.div_ceil(width);
+            let outputs = &*outputs;
+            let tasks = sums.par_chunks_mut((width * planes).max(1)).enumerate();
+            tasks.for_each(|(index, sums)| {
+                let (position, part) = (index / parts, index % parts);
+                match by {
+                    Lanes::Tiles => processor.run(Products {
                         inputs,
-                        input_parts: maps.frame.planes.div_ceil(INPUTS),
+                        input_parts,
                         outputs,
                         planes,
                         blocks: &output_blocks,
                         tiles,
-                        position: index / parts,
-                        part: index % parts,
+                        position,
+                        part,
+                        is_first,
                         sums,
-                    });
-                });
+                    }),
+                    Lanes::Inputs => processor.run(few_tiles::Products {
+                        inputs,
+                        input_parts,
+                        outputs,
+                        planes,
+                        blocks: &output_blocks,
+                        tiles,
+                        position,
+                        part,
+                        is_first,
+                        sums,
+                    }),
+                }
+            });
         }
     }
     let mut all = &*all;
@@ -109,6 +182,7 @@ pub(crate) fn weight_gradients(
         results.for_each(|(index, result)| {
             processor.run(Back {
                 sums,
+                width,
                 inputs,
                 outputs,
                 first: index * AT_ONCE,
@@ -197,6 +271,8 @@ struct Products<'a> {
     position: usize,
     /// The index of the group of [`INPUTS`] input planes.
     part: usize,
+    /// Whether the sums are new. Otherwise the products are added to them.
+    is_first: bool,
     /// `[out][INPUTS]`
     sums: &'a mut [f32],
 }
@@ -250,7 +326,7 @@ impl Products<'_> {
         for (out, sums) in out.as_chunks_mut::<INPUTS>().0.iter_mut().zip(sums) {
             let totals = totals(simd, sums);
             for (out, total) in out.iter_mut().zip(totals) {
-                *out += total;
+                *out = if self.is_first { total } else { *out + total };
             }
         }
     }
@@ -289,8 +365,9 @@ const AT_ONCE: usize = 4;
 
 /// The transform of the sums back to the weights' gradient, for some output planes.
 struct Back<'a> {
-    /// `[position][in / INPUTS][out][INPUTS]`
+    /// `[position][in / width][out][width]`
     sums: &'a [f32],
+    width: usize,
     inputs: usize,
     outputs: usize,
     first: usize,
@@ -304,12 +381,13 @@ impl WithSimd for Back<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let zero = simd.splat_f32s(0.0);
-        let parts = self.inputs.div_ceil(INPUTS);
-        let stride = parts * self.outputs * INPUTS;
+        let width = self.width;
+        let parts = self.inputs.div_ceil(width);
+        let stride = parts * self.outputs * width;
         let count = self.result.len() / (self.inputs * TAPS);
         for part in 0..parts {
-            for first in (0..count).step_by(S::F32_LANES / INPUTS) {
-                let at = (part * self.outputs + self.first + first) * INPUTS;
+            for first in (0..count).step_by(S::F32_LANES / width) {
+                let at = (part * self.outputs + self.first + first) * width;
                 let mut columns = [[zero; 3]; POINTS];
                 for j in 0..POINTS {
                     let mut column = [zero; POINTS];
@@ -332,7 +410,7 @@ impl WithSimd for Back<'_> {
                     }
                 }
                 for lane in 0..S::F32_LANES {
-                    let (output, input) = (first + lane / INPUTS, part * INPUTS + lane % INPUTS);
+                    let (output, input) = (first + lane / width, part * width + lane % width);
                     if output < count && input < self.inputs {
                         let result =
                             &mut self.result[(output * self.inputs + input) * TAPS..][..TAPS];

@@ -146,16 +146,18 @@ fn time_train_step<B: TrainingBackend>(
     });
     let codes: Vec<LatentCode<B>> = codes.collect();
 
-    let mut generator = generator.clone();
-    let groups = Groups::of(&generator);
+    let groups = Groups::of(generator);
+    let mut generator = Some(generator.clone());
     let mut optimizer = optimizer::adam::<B, Generator<B>>(BETAS);
     clock.median_ms(|| {
         let target = Target::new(&frozen, data.targets.clone()).constants::<B, ImageDistance<B>>();
         let code = |level: usize, _: &_| codes[level].clone();
-        let losses = objective.losses(&generator, distance, conditioning.clone(), code, &target);
+        // The generator is moved into the step, not cloned, so that its parameters can be updated in place.
+        let before = generator.take().expect("each step returns a generator");
+        let losses = objective.losses(&before, distance, conditioning.clone(), code, &target);
         let gradients = Tensor::cat(losses, 0).sum().backward();
-        let before = generator.clone();
-        generator = optimizer::step(&mut optimizer, before, gradients, &groups, RATE, RATE);
+        let after = optimizer::step(&mut optimizer, before, gradients, &groups, RATE, RATE);
+        generator = Some(after);
         Ok(())
     })
 }
