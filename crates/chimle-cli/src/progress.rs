@@ -215,7 +215,7 @@ impl Observer for Progress {
                 if let Shown::Bars { steps, .. } = &self.shown {
                     steps.finish_and_clear();
                 }
-                self.line(&format!("finished at step {step} after {seconds:.1} s"));
+                self.line(&format!("trained to step {step} in {seconds:.1} s"));
             }
         }
     }

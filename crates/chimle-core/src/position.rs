@@ -27,6 +27,10 @@ pub(crate) struct RoundPosition {
     pub(crate) searched: bool,
     /// For each example whose codes are found, its place in the drawing and its chosen candidates.
     pub(crate) chosen: Vec<(usize, Vec<usize>)>,
+    /// The number of examples in the drawing. `None` in checkpoints of older versions, which divided a pass
+    /// differently.
+    #[serde(default)]
+    pub(crate) drawn: Option<usize>,
 }
 
 /// The largest index of a step or a round. No run reaches it, and sums of such numbers fit into 64 bits.

@@ -59,6 +59,8 @@ impl Order {
 /// The inputs that are searched together and then trained on with their codes held.
 pub(crate) struct Round {
     index: u64,
+    /// The number of examples in the drawing, including those that could not be read.
+    drawn: usize,
     entries: Vec<Entry>,
     /// The number of entries, counted from the first, whose codes are found.
     found: usize,
@@ -90,7 +92,8 @@ pub(crate) struct Unreadable {
 /// augmentation. Inputs are drawn, each with all its observed outputs.
 ///
 /// A pass over the data has `ceil(inputs / round)` rounds. A round never spans two passes, so its inputs are
-/// distinct.
+/// distinct. The rounds of a pass are equally large, to within one input: every round gets the same number of
+/// steps, and a network would soon fit the few inputs of a small last round alone.
 fn drawing<C: NetworkConfig>(
     config: &RunConfig<C>,
     dataset: &Dataset,
@@ -102,7 +105,8 @@ fn drawing<C: NetworkConfig>(
     let rounds = inputs.div_ceil(size) as u64;
     let (pass, part) = (index / rounds, (index % rounds) as usize);
     let order = Order::new(inputs, config.seed).pass(pass);
-    let drawn = &order[part * size..inputs.min((part + 1) * size)];
+    let first = |part: usize| part * inputs / rounds as usize;
+    let drawn = &order[first(part)..first(part + 1)];
     let seed = derive(config.seed, Stream::Augmentation, index);
     drawn
         .iter()
@@ -125,6 +129,7 @@ impl Round {
         let (entries, unreadable) = load(config, dataset, &drawn, &places)?;
         let round = Self {
             index,
+            drawn: drawn.len(),
             entries,
             found: 0,
             steps: 0,
@@ -133,7 +138,8 @@ impl Round {
         Ok((round, unreadable))
     }
 
-    /// Loads the round of a position again.
+    /// Loads the round of a position again. If an older version drew another number of examples for the round,
+    /// the round is drawn and searched again.
     ///
     /// If the search was complete, only the examples that were searched are loaded, and all of them must be
     /// readable.
@@ -141,10 +147,14 @@ impl Round {
         config: &RunConfig<C>,
         dataset: &Dataset,
         split: &Split,
-        position: RoundPosition,
+        mut position: RoundPosition,
     ) -> Result<(Self, Vec<Unreadable>), Error> {
         let index = position.index;
         let drawn = drawing(config, dataset, split, index);
+        if position.drawn != Some(drawn.len()) {
+            position.searched = false;
+            position.chosen.clear();
+        }
         let listed = position.chosen.len();
         let chosen: BTreeMap<usize, Vec<usize>> = position.chosen.into_iter().collect();
         let levels = config.generator.levels();
@@ -183,6 +193,7 @@ impl Round {
         let found = found.count();
         let round = Self {
             index,
+            drawn: drawn.len(),
             entries,
             found,
             steps: position.steps,
@@ -198,6 +209,7 @@ impl Round {
             index: self.index,
             steps: self.steps,
             searched: self.is_searched(),
+            drawn: Some(self.drawn),
             chosen: found
                 .iter()
                 .map(|entry| (entry.place, entry.candidates.clone()))
@@ -485,6 +497,9 @@ mod tests {
                     .collect();
                 inputs.sort_unstable();
                 assert_eq!(inputs, split.training);
+                let sizes = (0..rounds).map(|part| drawn(part).len());
+                let (least, most) = (sizes.clone().min(), sizes.max());
+                assert!(most.unwrap() - least.unwrap() <= 1, "{least:?} to {most:?}");
             }
         }
     }

@@ -4,7 +4,7 @@
 //! Use the crate to serve models from a program of your own, or to put the [`router`](Studio::router) next to
 //! other routes. To make pictures level by level without a server, use `Model::draft` of `chimle-core`.
 //!
-//! The page is one client of an API under `/api`, which other programs can use; `docs/studio.md` describes
+//! The page is one client of an API under `/api`, which other programs can use; `docs/studio-server.md` describes
 //! its calls. The page is plain HTML, CSS and JavaScript inside the crate, and loads nothing from elsewhere.
 //!
 //! # Examples
