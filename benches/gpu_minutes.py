@@ -332,7 +332,8 @@ def summary(a, steps):
         if step.get("kernels"):
             lines += ["", f"{step['step']}: {step['launches']} launches, {number(step['kernel_ms'])} ms", "",
                       "| kernel | ms | launches |", "|---|--:|--:|"]
-            lines += [f"| {k['kernel'].replace('|', '/')} | {number(k['ms'], 2)} | {k['launches']} |" for k in step["kernels"][:12]]
+            short = lambda kernel: kernel.split("<")[0].split(" | ")[0]
+            lines += [f"| {short(k['kernel'])} | {number(k['ms'], 2)} | {k['launches']} |" for k in step["kernels"][:12]]
         if "validated" in step:
             lines += ["", f"Training with {step['distance']}: {step['steps']} steps in {number(step['minutes'])} minutes, "
                       f"losses {step['losses']}, validation {json.dumps(step['validated'])}"]
@@ -365,7 +366,7 @@ def main():
     step = lambda name, limit, action: m.step(name, limit * a.limit, action, keep=a.keep)
 
     found = step("devices", 40, lambda: devices(m))
-    has_torch = found is None or found["torch"]
+    has_torch = a.device.split(":")[0] in ("cpu", "cuda") and (found is None or found["torch"])
     step(f"verify {a.device}", 120, lambda: verify(m, a.device))
     step(f"bf16 on {a.device}", 60, lambda: precision(m))
     if a.second:
