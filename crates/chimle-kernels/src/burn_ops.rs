@@ -14,6 +14,9 @@ use crate::kernels::Kernels;
 use crate::modulation::ModulationGradients;
 use crate::weight_norm::WeightNormGradients;
 
+/// The dimension of the channels of a map whose channels are last.
+const CHANNELS_LAST: usize = 3;
+
 pub(crate) fn conv3x3<B: Kernels>(
     input: FloatTensor<B>,
     weight: FloatTensor<B>,
@@ -67,22 +70,29 @@ pub(crate) fn activation_gradient<B: Kernels>(
     }
 }
 
+/// Keeps the maps with their channels last. CubeCL's convolutions read and write this layout, so
+/// neither the maps nor the results of the convolutions are copied to another one.
 pub(crate) fn dense_block_maps<B: Kernels>(
     input: FloatTensor<B>,
     parameters: DenseBlockParameters<B>,
     slope: f64,
     scale: f64,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
+    let input = channels_last::<B>(input);
     let mut maps = input.clone();
     let mut convolutions = parameters.weights.into_iter().zip(parameters.biases);
     let (last_weight, last_bias) = convolutions.next_back().expect("five convolutions");
     for (weight, bias) in convolutions {
-        let next = B::conv3x3(maps.clone(), weight, bias, Activation::LeakyRelu { slope });
-        maps = B::float_cat(vec![maps, next], 1);
+        let maps_first = channels_first::<B>(maps.clone());
+        let sums = B::conv3x3(maps_first, weight, bias, Activation::Linear);
+        let next = B::leaky_relu(channels_last::<B>(sums), slope.into());
+        maps = B::float_cat(vec![maps, next], CHANNELS_LAST);
     }
+    let maps = channels_first::<B>(maps);
     let last = B::conv3x3(maps.clone(), last_weight, last_bias, Activation::Linear);
-    let output = B::float_add(input, B::float_mul_scalar(last, scale.into()));
-    (output, maps)
+    let last = B::float_mul_scalar(channels_last::<B>(last), scale.into());
+    let output = B::float_add(input, last);
+    (channels_first::<B>(output), maps)
 }
 
 pub(crate) fn dense_block_gradients<B: Kernels>(
@@ -94,6 +104,8 @@ pub(crate) fn dense_block_gradients<B: Kernels>(
     of_parameters: bool,
 ) -> DenseBlockGradients<B> {
     let [channels, growth] = parameters.channels();
+    let maps = channels_last::<B>(maps);
+    let gradient = channels_last::<B>(gradient);
     let mut of_weights = parameters.weights.clone();
     let mut of_biases = parameters.biases.clone();
     // `sums` is the gradient of the current convolution's sums. `below` is the gradient of all
@@ -101,22 +113,29 @@ pub(crate) fn dense_block_gradients<B: Kernels>(
     let mut sums = B::float_mul_scalar(gradient.clone(), scale.into());
     let mut below: Option<FloatTensor<B>> = None;
     for k in (0..CONVOLUTIONS).rev() {
-        let inputs = planes::<B>(maps.clone(), 0, channels + k * growth);
+        let inputs = channels_first::<B>(planes::<B>(maps.clone(), 0, channels + k * growth));
+        let sums_first = channels_first::<B>(sums);
         let weight = parameters.weights[k].clone();
         if of_parameters {
             let bias = parameters.biases[k].clone();
             of_weights[k] =
-                B::conv3x3_weight_gradient(inputs.clone(), weight.clone(), sums.clone());
-            of_biases[k] = B::conv3x3_bias_gradient(inputs.clone(), bias, sums.clone());
+                B::conv3x3_weight_gradient(inputs.clone(), weight.clone(), sums_first.clone());
+            of_biases[k] = B::conv3x3_bias_gradient(inputs.clone(), bias, sums_first.clone());
         }
-        let of_inputs = B::conv3x3_input_gradient(inputs, weight, sums.clone());
+        let of_inputs = channels_last::<B>(B::conv3x3_input_gradient(inputs, weight, sums_first));
         let total = match below {
             Some(below) => B::float_add(below, of_inputs),
             None => of_inputs,
         };
         let Some(next) = k.checked_sub(1).map(|next| channels + next * growth) else {
-            below = Some(total);
-            break;
+            let input = channels_first::<B>(B::float_add(gradient, total));
+            return DenseBlockGradients {
+                input,
+                parameters: of_parameters.then_some(DenseBlockParameters {
+                    weights: of_weights,
+                    biases: of_biases,
+                }),
+            };
         };
         sums = B::activation_gradient(
             planes::<B>(maps.clone(), next, growth),
@@ -125,14 +144,7 @@ pub(crate) fn dense_block_gradients<B: Kernels>(
         );
         below = Some(planes::<B>(total, 0, next));
     }
-    let input = B::float_add(gradient, below.expect("five convolutions"));
-    DenseBlockGradients {
-        input,
-        parameters: of_parameters.then_some(DenseBlockParameters {
-            weights: of_weights,
-            biases: of_biases,
-        }),
-    }
+    unreachable!("a dense block has a first convolution")
 }
 
 pub(crate) fn dense_blocks_recomputed<B: Kernels>(
@@ -353,12 +365,86 @@ fn primitive<B: Kernels, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B>
     tensor.into_primitive().tensor()
 }
 
+/// Returns some of the channels of maps whose channels are last.
 fn planes<B: Kernels>(maps: FloatTensor<B>, first: usize, count: usize) -> FloatTensor<B> {
     let all = Slice::full();
     let some = Slice::new(first as isize, Some((first + count) as isize), 1);
-    B::float_slice(maps, &[all, some, all, all])
+    B::float_slice(maps, &[all, all, all, some])
+}
+
+/// Reorders `[n, c, h, w]` to `[n, h, w, c]`.
+fn channels_last<B: Kernels>(map: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_permute(map, &[0, 2, 3, 1])
+}
+
+/// Reorders `[n, h, w, c]` to `[n, c, h, w]`.
+fn channels_first<B: Kernels>(map: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_permute(map, &[0, 3, 1, 2])
 }
 
 fn options() -> ConvOptions<2> {
     ConvOptions::new([1, 1], [1, 1], [1, 1], 1)
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::tensor::{Distribution, Tolerance};
+    use burn_flex::Flex;
+
+    use super::*;
+
+    const SLOPE: f64 = 0.2;
+    const SCALE: f64 = 0.3;
+
+    fn random<const D: usize>(shape: [usize; D]) -> FloatTensor<Flex> {
+        let spread = Distribution::Normal(0.0, 0.3);
+        primitive(Tensor::<Flex, D>::random(
+            shape,
+            spread,
+            &Default::default(),
+        ))
+    }
+
+    fn assert_equal<const D: usize>(found: FloatTensor<Flex>, expected: FloatTensor<Flex>) {
+        let [found, expected] = [found, expected].map(|values| tensor::<Flex, D>(values));
+        let tolerance = Tolerance::absolute(1e-4);
+        found
+            .into_data()
+            .assert_approx_eq::<f32>(&expected.into_data(), tolerance);
+    }
+
+    #[test]
+    fn the_dense_block_of_burns_operations_is_that_of_the_cpu() {
+        let (channels, growth) = (3, 2);
+        let outputs = |k: usize| if k == 4 { channels } else { growth };
+        let parameters = DenseBlockParameters::<Flex> {
+            weights: std::array::from_fn(|k| random([outputs(k), channels + k * growth, 3, 3])),
+            biases: std::array::from_fn(|k| random([outputs(k)])),
+        };
+        let [input, gradient] = [0, 1].map(|_| random([2, channels, 4, 5]));
+
+        let found = dense_block_maps::<Flex>(input.clone(), parameters.clone(), SLOPE, SCALE);
+        let expected = Flex::dense_block_maps(input, parameters.clone(), SLOPE, SCALE);
+        assert_equal::<4>(found.0, expected.0);
+
+        let found = dense_block_gradients::<Flex>(
+            found.1,
+            parameters.clone(),
+            gradient.clone(),
+            SLOPE,
+            SCALE,
+            true,
+        );
+        let expected =
+            Flex::dense_block_gradients(expected.1, parameters, gradient, SLOPE, SCALE, true);
+        assert_equal::<4>(found.input, expected.input);
+        let [found, expected] =
+            [found.parameters, expected.parameters].map(|all| all.expect("they were requested"));
+        for (found, expected) in found.weights.into_iter().zip(expected.weights) {
+            assert_equal::<4>(found, expected);
+        }
+        for (found, expected) in found.biases.into_iter().zip(expected.biases) {
+            assert_equal::<1>(found, expected);
+        }
+    }
 }
