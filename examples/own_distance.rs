@@ -170,7 +170,7 @@ mod tests {
         config.training.set_steps(80);
         let resumed = train(config, &out, &mut observer).unwrap();
 
-        assert!(best[best.len() - 1] < 0.85 * best[0], "{best:?}");
+        assert!(best[best.len() - 1] < 0.95 * best[0], "{best:?}");
         assert_eq!(resumed.step(), 80);
         let begins = |event: &Event| matches!(event, Event::Started { step: 60, .. });
         assert!(

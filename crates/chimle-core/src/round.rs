@@ -151,15 +151,13 @@ impl Round {
     ) -> Result<(Self, Vec<Unreadable>), Error> {
         let index = position.index;
         let drawn = drawing(config, dataset, split, index);
-        if position.drawn != Some(drawn.len()) {
-            position.searched = false;
-            position.chosen.clear();
-        }
+        let is_known = position.drawn == Some(drawn.len());
         let listed = position.chosen.len();
-        let chosen: BTreeMap<usize, Vec<usize>> = position.chosen.into_iter().collect();
+        let mut chosen: BTreeMap<usize, Vec<usize>> = position.chosen.into_iter().collect();
         let levels = config.generator.levels();
         let is_empty = position.searched && chosen.is_empty();
-        if chosen.keys().any(|&place| place >= drawn.len())
+        let limit = if is_known { drawn.len() } else { dataset.len() };
+        if chosen.keys().any(|&place| place >= limit)
             || chosen.values().any(|candidates| candidates.len() != levels)
             || chosen.len() != listed
             || is_empty
@@ -168,6 +166,10 @@ impl Round {
                 field: "position.json",
                 reason: "does not fit config.toml and the data".to_owned(),
             });
+        }
+        if !is_known {
+            position.searched = false;
+            chosen.clear();
         }
         let places: Vec<usize> = if position.searched {
             chosen.keys().copied().collect()
@@ -502,6 +504,29 @@ mod tests {
                 assert!(most.unwrap() - least.unwrap() <= 1, "{least:?} to {most:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_round_of_an_older_version_is_searched_again() {
+        let config = config(25, 10);
+        let dataset = config.dataset(true).unwrap();
+        let split = config.split(&dataset);
+        let position = |drawn| RoundPosition {
+            index: 0,
+            steps: 3,
+            searched: true,
+            chosen: vec![(0, vec![0; config.generator.levels()])],
+            drawn,
+        };
+        let (size, resume) = (drawing(&config, &dataset, &split, 0).len(), |drawn| {
+            Round::resume(&config, &dataset, &split, position(drawn))
+                .unwrap()
+                .0
+        });
+        assert!(resume(Some(size)).is_searched());
+        let again = resume(None);
+        assert!(!again.is_searched());
+        assert_eq!((again.steps(), again.entries.len()), (3, size));
     }
 
     #[test]
