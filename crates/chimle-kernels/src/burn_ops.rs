@@ -406,7 +406,7 @@ mod tests {
     }
 
     fn assert_equal<const D: usize>(found: FloatTensor<Flex>, expected: FloatTensor<Flex>) {
-        let [found, expected] = [found, expected].map(|values| tensor::<Flex, D>(values));
+        let [found, expected] = [found, expected].map(tensor::<Flex, D>);
         let tolerance = Tolerance::absolute(1e-4);
         found
             .into_data()
