@@ -152,7 +152,7 @@ impl<B: Backend, P: CodePool<B>> CodePool<B> for GroupedPool<P> {
                 ..*candidate
             })
             .collect();
-        // Of the first candidates only the shared values are needed.
+        // Only the shared values of the first candidates are needed.
         let first = self.pool.draw(level, &firsts, shared, device);
         let parts = vec![
             first.narrow(1, 0, shared),

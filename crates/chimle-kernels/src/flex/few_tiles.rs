@@ -19,8 +19,8 @@ use crate::flex::winograd::{Input, POINTS, POSITIONS};
 
 /// The number of output planes of one product.
 pub(crate) const OUTPUTS: usize = 8;
-/// The time of a sum over lanes, as a multiple of the time in which one value is transposed. It was
-/// measured on a processor with AVX-512.
+/// The time of a sum over lanes, as a multiple of the time in which one value is transposed. This is an
+/// estimate: timings on a busy processor with AVX-512 suggested 3 to 8.
 const SUM: usize = 3;
 
 /// Returns whether transposing the inputs takes less time than the sums over the lanes, for this
